@@ -1,0 +1,143 @@
+"""OpenDataVal's conventions: one-hot labels, models that return probabilities, its losses and its training defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from opendataval.model import Model
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from unshap_plugin import Metric, Recipe
+from unshap_plugin.errors import InvalidTypeError
+from unshap_plugin.losses import Loss, mse
+
+__all__ = ["Refit", "as_tensor", "log_likelihood", "mediator_metric", "recipe_of", "training_loss"]
+
+
+def training_loss(model: Model, y: Tensor) -> Loss:
+    """Return the loss, per row, that OpenDataVal's ``fit`` minimises for this model.
+
+    Binary cross entropy for two classes, softmax cross entropy *of the probabilities* for more, squared error for
+    regression.
+    """
+    if not _classifies(model, y):
+        return mse
+    return _binary_cross_entropy if model.num_classes == 2 else _cross_entropy
+
+
+def log_likelihood(model: Model, y: Tensor) -> Metric:
+    """Return the mean log-likelihood of the labels; for regression, up to constants, minus the mean squared error.
+
+    The outputs for the classes are normalised to sum to one (OpenDataVal's LogisticRegression has one sigmoid per
+    class), and bounded below by the round-off of float32.
+    """
+    if not _classifies(model, y):
+        return Metric("log_likelihood", lambda out, y: -(out.double() - y.double()).square().flatten(1).mean(dim=1))
+
+    def score(outputs: Tensor, targets: Tensor) -> Tensor:
+        p = outputs.double().clamp(min=torch.finfo(torch.float32).eps)
+        return ((p / p.sum(dim=-1, keepdim=True)).log() * targets.double()).sum(dim=-1).mean(dim=1)
+
+    return Metric("log_likelihood", score)
+
+
+def mediator_metric(metric: Callable[[Tensor, Tensor], float]) -> Metric:
+    """Return a metric in OpenDataVal's form, ``metric(y, y_hat)`` on the processor, in ours."""
+
+    def score(outputs: Tensor, targets: Tensor) -> Tensor:
+        y = targets.cpu()
+        return torch.tensor([float(metric(y, y_hat)) for y_hat in outputs.cpu()], dtype=torch.float64)
+
+    return Metric(str(getattr(metric, "__name__", metric)), score)
+
+
+def recipe_of(model: Model, kwargs: Mapping[str, Any], init: Mapping[str, Tensor] | None) -> Recipe:
+    """Return what OpenDataVal's ``fit`` does with these training keywords: Adam, in minibatches."""
+    given = {**_defaults(model), **kwargs}
+    return Recipe(
+        optimizer="adam", lr=float(given["lr"]), epochs=int(given["epochs"]), batch_size=int(given["batch_size"]), init=init
+    )
+
+
+def as_tensor(x: Tensor | Dataset[Any], what: str) -> Tensor:
+    """Return covariates as one tensor.
+
+    Raises
+    ------
+    InvalidTypeError
+        If they are a data set of something else, such as text.
+    """
+    if isinstance(x, Tensor):
+        return x
+    rows = [x[index] for index in range(len(x))]  # type: ignore[arg-type]
+    try:
+        return torch.stack([torch.as_tensor(row) for row in rows])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidTypeError(
+            f"{what} is a {type(x).__name__} of {type(rows[0]).__name__}, but numbers of one shape are needed: "
+            f"embed text and other data first ({error})."
+        ) from error
+
+
+class Refit:
+    """An OpenDataVal model without parameters (scikit-learn wrappers), as an object with ``fit`` and ``predict``.
+
+    Parameters
+    ----------
+    model
+        The unfitted model.
+    kwargs
+        Keywords for its ``fit``.
+    """
+
+    def __init__(self, model: Model, kwargs: Mapping[str, Any]) -> None:
+        self.blank = model
+        self.kwargs = dict(kwargs)
+        self.model = model
+
+    def fit(self, x: Any, y: Any) -> Refit:
+        """Fit a fresh copy of the blank model."""
+        self.model = self.blank.clone()
+        self.model.fit(torch.as_tensor(x), torch.as_tensor(y), **self.kwargs)
+        return self
+
+    def predict(self, x: Any) -> Tensor:
+        """Return the outputs ``[rows, k]``."""
+        outputs: Tensor = self.model.predict(torch.as_tensor(x))
+        return outputs
+
+
+def _classifies(model: Model, y: Tensor) -> bool:
+    from opendataval.model.api import ClassifierSkLearnWrapper, RegressionSkLearnWrapper, TorchClassMixin, TorchRegressMixin
+
+    if isinstance(model, TorchRegressMixin | RegressionSkLearnWrapper):
+        return False
+    if isinstance(model, TorchClassMixin | ClassifierSkLearnWrapper):
+        return True
+    one_hot = ((y == 0) | (y == 1)).all() and y.ndim == 2 and y.shape[1] > 1
+    return bool(one_hot and (y.sum(dim=1) == 1).all())
+
+
+def _defaults(model: Model) -> dict[str, Any]:
+    known = {"lr": 0.01, "epochs": 1, "batch_size": 32}
+    parameters = inspect.signature(model.fit).parameters.values()
+    known.update({p.name: p.default for p in parameters if p.name in known and p.default is not p.empty})
+    return known
+
+
+def _binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    # Spelled out, and kept away from the ends: torch's own has no second derivative there that float32 can hold.
+    p = outputs.clamp(min=_eps(outputs), max=1 - _eps(outputs))
+    return -(targets * p.log() + (1 - targets) * torch.log1p(-p)).mean(dim=-1)
+
+
+def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+def _eps(outputs: Tensor) -> float:
+    return torch.finfo(outputs.dtype).eps

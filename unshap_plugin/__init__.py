@@ -1,0 +1,25 @@
+"""Data valuation by unlearning: what was each piece of a trained model's data worth?"""
+
+from unshap_plugin.errors import UnshapError
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
+from unshap_plugin.metrics import Metric
+from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.recipe import Recipe
+from unshap_plugin.result import ValuationResult
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.valuation import shapley_values
+
+__all__ = [
+    "Access",
+    "Metric",
+    "Recipe",
+    "Unlearner",
+    "UnlearnerSpec",
+    "UnlearningGame",
+    "UnshapError",
+    "ValuationProblem",
+    "ValuationResult",
+    "hookimpl",
+    "shapley_values",
+]

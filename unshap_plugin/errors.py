@@ -1,0 +1,62 @@
+"""The errors of this package: one sentence each, with what was given, what was expected and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "AccessError",
+    "BudgetError",
+    "DivergenceError",
+    "InvalidTypeError",
+    "InvalidValueError",
+    "UnknownNameError",
+    "UnshapError",
+    "nearest",
+]
+
+
+class UnshapError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class InvalidValueError(UnshapError, ValueError):
+    """An argument, a table or a setting has a value that cannot be used."""
+
+
+class InvalidTypeError(UnshapError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class AccessError(UnshapError, ValueError):
+    """An unlearner was asked to run without something that it needs to see."""
+
+
+class BudgetError(UnshapError, ValueError):
+    """An estimator cannot work within (or up to) the given number of evaluations."""
+
+
+class DivergenceError(UnshapError, ValueError):
+    """Unlearning failed for a coalition, or its utility is not a finite number.
+
+    ``coalition`` is the boolean row (``True`` = kept) that it happened for.
+    """
+
+    def __init__(self, message: str, coalition: tuple[bool, ...]) -> None:
+        super().__init__(message)
+        self.coalition = coalition
+
+
+class UnknownNameError(UnshapError, ValueError):
+    """A name is not among those that exist; the message names the nearest one."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {', '.join(names)}.")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,84 @@
+"""``exact``: the definition, over all coalitions."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unshap_plugin.errors import BudgetError, DivergenceError
+from unshap_plugin.estimators.base import Estimate, Estimator
+
+__all__ = ["Exact"]
+
+MAX_PLAYERS = 20
+_BLOCK = 4096
+
+
+class Exact(Estimator):
+    """The Shapley value by its definition (Shapley 1953), from the utilities of all ``2**n`` coalitions.
+
+    ``phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! * (v(S + i) - v(S))``
+
+    Raises
+    ------
+    BudgetError
+        If there are more than 20 players, or the budget is below ``2**n``.
+    """
+
+    name: ClassVar[str] = "exact"
+
+    def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
+        super().__init__(n_players, budget, seed)
+        if n_players > MAX_PLAYERS:
+            raise BudgetError(
+                f"estimator 'exact' evaluates all 2**n coalitions, but there are {n_players} players and at most "
+                f"{MAX_PLAYERS} are possible: use estimator='permutation', or fewer players (groups)."
+            )
+        if budget is not None and budget < self.total:
+            raise BudgetError(
+                f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {self.total} "
+                f"evaluations; give that, or use estimator='permutation'."
+            )
+        self._told = 0
+        self._utilities: list[NDArray[np.float64]] = []
+
+    @property
+    def total(self) -> int:
+        """All coalitions."""
+        return 1 << self.n_players
+
+    def ask(self) -> NDArray[np.bool_]:
+        """Return the coalitions in the order of their bit masks (player i is bit i)."""
+        masks = np.arange(self._told, min(self._told + _BLOCK, self.total))
+        return (masks[:, None] >> np.arange(self.n_players) & 1).astype(bool)
+
+    def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
+        """Take the utilities."""
+        bad = np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1)
+        if bad.any():
+            first = coalitions[bad.argmax()]
+            raise DivergenceError(
+                f"estimator 'exact' needs the utility of every coalition, but {int(bad.sum())} were excluded, first "
+                f"the one that keeps players {np.flatnonzero(first).tolist()}: use estimator='permutation'.",
+                tuple(bool(keep) for keep in first),
+            )
+        self._told += len(utilities)
+        self._utilities.append(utilities)
+
+    def estimate(self) -> Estimate:
+        """Return the values, with standard errors of zero."""
+        v = np.concatenate(self._utilities)
+        masks = np.arange(self.total)
+        sizes = (masks[:, None] >> np.arange(self.n_players) & 1).sum(axis=1)
+        n = self.n_players
+        weight = np.array([1.0 / (n * comb(n - 1, size)) for size in range(n)])
+        values = []
+        for player in range(n):
+            without = masks[(masks >> player & 1) == 0]
+            marginal = v[without | 1 << player] - v[without]
+            values.append(np.tensordot(weight[sizes[without]], marginal, axes=1))
+        stacked = np.array(values, dtype=np.float64)
+        return Estimate(stacked, np.zeros_like(stacked), np.full_like(stacked, np.inf))

@@ -1,0 +1,195 @@
+"""The game: from coalitions to utilities."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from unshap_plugin.builtin import choose
+from unshap_plugin.engine import out_of_memory
+from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError
+from unshap_plugin.plugins import check_access, resolve_unlearner
+from unshap_plugin.problem import ValuationProblem
+from unshap_plugin.unlearners import Unlearner
+
+__all__ = ["UnlearningGame"]
+
+_log = logging.getLogger(__name__)
+
+#: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (design: "the fast path").
+CHUNK_BYTES = 8 * 2**20
+MAX_CHUNK = 256
+
+
+class UnlearningGame:
+    """The utility ``v(S)`` of keeping ``S``, as a function from boolean rows to numbers.
+
+    Utilities are a function of the coalition: evaluated once, remembered, and the same whatever the order, the batch
+    or the chunk they are asked in.
+
+    Parameters
+    ----------
+    problem
+        What is to be valued.
+    unlearner
+        A registered name, an instance, or ``"auto"``: Newton for few parameters, fine-tuning for many, gradient ascent
+        in partial access, retraining for models without parameters.
+    seed
+        Of everything random in the unlearner, together with the coalition.
+    settings
+        Settings of an unlearner that is given by name.
+    on_error
+        What to do with a coalition whose unlearning fails or whose utility is not finite: ``"raise"`` an error that
+        names it, or ``"exclude"`` it (its utility is NaN, and it is counted in ``excluded``).
+    chunk
+        Coalitions per pass; by default as many as fit a bounded working set.
+
+    Raises
+    ------
+    AccessError
+        If the unlearner cannot work on this problem, before any work.
+    """
+
+    def __init__(
+        self,
+        problem: ValuationProblem,
+        unlearner: str | Unlearner = "auto",
+        *,
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+        on_error: Literal["raise", "exclude"] = "raise",
+        chunk: int | None = None,
+    ) -> None:
+        if on_error not in ("raise", "exclude"):
+            raise UnknownNameError("on_error policy", on_error, ["raise", "exclude"])
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise InvalidValueError(f"seed is {seed!r}, but an integer of at least 0 is needed.")
+        if chunk is not None and chunk < 1:
+            raise InvalidValueError(f"chunk is {chunk}, but at least 1 coalition per pass is needed.")
+        if unlearner == "auto":
+            unlearner = choose(problem)
+        self.problem = problem
+        self.unlearner = resolve_unlearner(unlearner, settings)
+        self.seed = int(seed)
+        self.on_error = on_error
+        check_access(self.unlearner, problem)
+        need = self.unlearner.bytes_per_coalition(problem)
+        self.chunk = chunk or int(np.clip(CHUNK_BYTES // max(need, 1), 1, MAX_CHUNK))
+        self._known: dict[bytes, NDArray[np.float64]] = {}
+
+    @property
+    def n_players(self) -> int:
+        """Number of players."""
+        return self.problem.n_players
+
+    @property
+    def players(self) -> list[Any]:
+        """The players, in the order of the columns of a coalition matrix."""
+        return self.problem.players
+
+    @property
+    def evaluations(self) -> int:
+        """Number of distinct coalitions evaluated so far."""
+        return len(self._known)
+
+    @property
+    def excluded(self) -> int:
+        """Number of distinct coalitions whose utility is not finite, under ``on_error="exclude"``."""
+        return sum(bool(np.isnan(value).any()) for value in self._known.values())
+
+    def __call__(self, coalitions: ArrayLike) -> NDArray[np.float64]:
+        """Return the utilities of coalitions.
+
+        Parameters
+        ----------
+        coalitions
+            Boolean ``[m, n_players]``, ``True`` = kept.
+
+        Returns
+        -------
+        float64 ``[m]``, or ``[m, t]`` for a metric that measures ``t`` things.
+
+        Raises
+        ------
+        InvalidTypeError, InvalidValueError
+            If the matrix is not boolean, or not of that shape.
+        DivergenceError
+            If unlearning diverges, or a utility is not finite (policy ``"raise"``).
+        """
+        matrix = self._matrix(coalitions)
+        keys = [row.tobytes() for row in np.packbits(matrix, axis=1)]
+        new = {key: row for key, row in zip(keys, matrix, strict=True) if key not in self._known}
+        # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
+        ordered = sorted(new, key=lambda key: (int(new[key].sum()), key))
+        start = 0
+        while start < len(ordered):
+            part = ordered[start : start + self.chunk]
+            try:
+                values = self._evaluate(np.stack([new[key] for key in part]))
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.chunk == 1:
+                    raise
+                self.chunk = max(1, self.chunk // 2)
+                _log.warning("out of memory: going on with %d coalitions per pass", self.chunk)
+                continue
+            self._known.update(zip(part, values, strict=True))
+            start += len(part)
+        shape = self.problem.given_utility.shape
+        return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
+
+    def _matrix(self, coalitions: ArrayLike) -> NDArray[np.bool_]:
+        matrix = np.asarray(coalitions)
+        if matrix.dtype != np.bool_:
+            raise InvalidTypeError(
+                f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept): use .astype(bool)."
+            )
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_players:
+            raise InvalidValueError(
+                f"coalitions have shape {list(matrix.shape)}, but [m, {self.n_players}] is needed: one column per player."
+            )
+        return matrix
+
+    def _evaluate(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        problem = self.problem
+        try:
+            models = self.unlearner.unlearn(problem, coalitions, self.seed)
+            outputs = models.outputs(problem.x_test)
+        except UnshapError:
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            if len(coalitions) > 1:  # find out which one it is
+                return np.concatenate([self._evaluate(row[None]) for row in coalitions])
+            return self._failed(coalitions[0], f"failed with {type(error).__name__}: {error}", error)[None]
+        finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
+        values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
+        if finite.any():
+            good = torch.as_tensor(finite, device=outputs.device)
+            scores = problem.metric.score(outputs[good], problem.y_test)
+            values[finite] = scores.double().cpu().numpy()
+        full = coalitions.all(axis=1)
+        values[full] = problem.given_utility
+        for index, row in enumerate(coalitions):
+            if not finite[index]:
+                self._failed(row, "gave parameters or outputs that are not finite")
+            elif not np.isfinite(values[index]).all():
+                values[index] = self._failed(row, f"led to a utility of {values[index].tolist()}")
+        return values
+
+    def _failed(
+        self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
+    ) -> NDArray[np.float64]:
+        if self.on_error == "raise":
+            settings = ", ".join(f"{name}={value!r}" for name, value in self.unlearner.settings.items())
+            raise DivergenceError(
+                f"unlearner {self.unlearner.name!r} ({settings or 'no settings'}) {what} for "
+                f"{self.problem.describe(coalition)}; use gentler settings, another unlearner, or on_error='exclude'.",
+                tuple(bool(keep) for keep in coalition),
+            ) from cause
+        return np.full(self.problem.given_utility.shape, np.nan)

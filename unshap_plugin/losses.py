@@ -1,0 +1,112 @@
+"""Losses per row: ``loss(outputs [rows, ...], targets [rows, ...]) -> [rows]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+
+__all__ = ["LOSSES", "Loss", "check_loss", "resolve_loss"]
+
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Softmax cross entropy of logits ``[rows, classes]`` with class indices ``[rows]`` or probabilities."""
+    return F.cross_entropy(outputs, targets, reduction="none")
+
+
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared error, averaged over the output dimensions of a row."""
+    return (outputs - targets.reshape(outputs.shape)).square().reshape(len(outputs), -1).mean(dim=1)
+
+
+def binary_cross_entropy_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Logistic loss of logits with targets in [0, 1], averaged over the output dimensions of a row."""
+    targets = targets.reshape(outputs.shape).to(outputs.dtype)
+    return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").reshape(len(outputs), -1).mean(1)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "mse": mse,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+}
+
+
+def resolve_loss(loss: str | Loss) -> Loss:
+    """Return the loss of that name, or the callable itself.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no loss of that name.
+    InvalidTypeError
+        If ``loss`` is neither a name nor callable.
+    """
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise UnknownNameError("loss", loss, LOSSES)
+        return LOSSES[loss]
+    if not callable(loss):
+        raise InvalidTypeError(
+            f"loss is a {type(loss).__name__}, but a name ({', '.join(LOSSES)}) or a callable "
+            f"(outputs, targets) -> [rows] is needed."
+        )
+    return loss
+
+
+def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
+    """Raise ``InvalidValueError`` unless ``loss`` gives one number per row for these outputs and targets.
+
+    Shapes that broadcast silently (outputs ``[rows, 1]`` against targets ``[rows]``) and class labels that the
+    model has no output for are what this is for: both train or score without an error and mean nothing.
+    """
+    rows = len(targets)
+    shapes = f"outputs {list(outputs.shape)} and targets {list(targets.shape)}"
+    if len(outputs) != rows:
+        raise InvalidValueError(
+            f"the model gave {shapes} for {rows} rows, but one output per row is needed: check its forward."
+        )
+    if loss is cross_entropy:
+        if outputs.ndim != 2:
+            raise InvalidValueError(
+                f"cross_entropy needs outputs of shape [rows, classes], but the model gave {shapes}: "
+                f"use a model with one output per class, or another loss."
+            )
+        if targets.ndim == 1:
+            if targets.is_floating_point():
+                raise InvalidValueError(
+                    f"cross_entropy needs integer class labels [rows] or probabilities [rows, classes], but targets "
+                    f"are {targets.dtype} of shape {list(targets.shape)}: convert them to integers, or use loss='mse'."
+                )
+            low, high = int(targets.min()), int(targets.max())
+            if low < 0 or high >= outputs.shape[1]:
+                raise InvalidValueError(
+                    f"the model has {outputs.shape[1]} outputs, but the labels go from {low} to {high}: labels must "
+                    f"be 0..{outputs.shape[1] - 1}, or the model needs {high + 1} outputs."
+                )
+        elif targets.shape != outputs.shape:
+            raise InvalidValueError(
+                f"cross_entropy needs targets [rows] or of the shape of the outputs, but got {shapes}."
+            )
+    elif loss in (mse, binary_cross_entropy_with_logits) and outputs.numel() != targets.numel():
+        raise InvalidValueError(
+            f"this loss compares each output with a target of its own, but got {shapes}: the model must return "
+            f"[rows, k] for targets [rows, k] (or [rows] where k is 1)."
+        )
+    try:
+        losses = loss(outputs, targets)
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+        raise InvalidValueError(
+            f"the loss cannot be computed from {shapes} ({error}): use a loss that matches the model's outputs."
+        ) from error
+    if tuple(losses.shape) != (rows,):
+        raise InvalidValueError(
+            f"the loss returned shape {list(losses.shape)} for {rows} rows, but one number per row is needed "
+            f"(reduction='none', averaged over the outputs of a row)."
+        )

@@ -1,0 +1,77 @@
+"""Pictures of a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from unshap_plugin.result import ValuationResult
+
+__all__ = ["draw_bars", "draw_histogram"]
+
+_PLAIN, _MARKED = "#4878a8", "#d1603d"
+_NAMED = 5
+
+
+def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
+    """Draw one bar per player, the most valuable on top, with 95% intervals."""
+    order = np.argsort(result.values, kind="stable")
+    low, high = result.interval()
+    ax = ax or _axes(height=max(2.5, 0.28 * len(order) + 1.3))
+    marked = np.array([result.players[i] in highlight for i in order])
+    values = result.values[order]
+    whiskers = np.stack([values - low[order], high[order] - values])
+    for which, colour, name in ((~marked, _PLAIN, "other"), (marked, _MARKED, label)):
+        where = np.flatnonzero(which)
+        if len(where):
+            ax.barh(where, values[where], color=colour, label=name)
+            ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
+    ax.set_yticks(np.arange(len(order)), [str(result.players[i]) for i in order])
+    ax.set_ylabel("player")
+    return _finish(result, ax, bool(marked.any()), "bars: 95% intervals")
+
+
+def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
+    """Draw how the values are distributed, and name the most and the least valuable players."""
+    ax = ax or _axes(height=4.5)
+    marked = np.array([player in highlight for player in result.players])
+    edges = np.histogram_bin_edges(result.values, bins=min(60, max(20, len(result.values) // 10)))
+    groups = [(result.values[~marked], _PLAIN, "other"), (result.values[marked], _MARKED, label)]
+    groups = [group for group in groups if len(group[0])]
+    ax.hist(
+        [group[0] for group in groups],
+        bins=list(edges),
+        stacked=True,
+        color=[group[1] for group in groups],
+        label=[group[2] for group in groups],
+    )
+    order = np.argsort(result.values, kind="stable")
+    worst = ", ".join(str(result.players[i]) for i in order[:_NAMED])
+    best = ", ".join(str(result.players[i]) for i in order[::-1][:_NAMED])
+    ax.set_ylabel("number of players")
+    top = ax.get_ylim()[1]
+    ax.set_ylim(0, top * 1.3)
+    ax.annotate(f"least valuable:\n{worst}", (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8)
+    ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
+    typical = float(np.median(result.std_errors))
+    return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
+
+
+def _axes(height: float) -> Axes:
+    from matplotlib.figure import Figure
+
+    # A figure of its own, outside pyplot: no global state, no backend, nothing to close.
+    return Figure(figsize=(7.5, height), layout="constrained").add_subplot()
+
+
+def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set_xlabel(f"Shapley value ({result.metric})")
+    ax.set_title(f"{len(result.players)} players, {result.unlearner}, {result.evaluations} evaluations; {note}", fontsize=9)
+    if legend:
+        ax.legend(loc="center right" if ax.get_ylabel() == "number of players" else "lower right", fontsize=8)
+    return ax

@@ -1,0 +1,207 @@
+"""How a torch model was trained, and the plain training loop that does it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
+from unshap_plugin.losses import Loss
+from unshap_plugin.rows import Rows, n_rows, take
+from unshap_plugin.seeds import seeded
+
+__all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe"]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "lbfgs": torch.optim.LBFGS,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the given model was trained.
+
+    The objective is ``mean_i loss_i + l2 / (2 rows) * ||theta||^2``, which has the minimiser of
+    ``sum_i loss_i + l2 / 2 * ||theta||^2``: the strength of the penalty does not grow with the number of rows.
+
+    Parameters
+    ----------
+    optimizer
+        ``adam``, ``adamw``, ``sgd``, or ``lbfgs`` (full batch, to convergence; ``epochs`` bounds its iterations).
+    lr
+        Learning rate.
+    epochs
+        Passes over the retained rows.
+    batch_size
+        Rows per step; ``None`` takes all of them.
+    options
+        Further keywords of the ``torch.optim`` class.
+    l2
+        Strength of the penalty: a number for all parameters, or a dict from parameter name to strength (others 0).
+    init
+        Parameters that training started from: a state dict, or a module. ``None``: not known, drawn from the seed.
+    """
+
+    optimizer: str = "adam"
+    lr: float = 0.01
+    epochs: int = 10
+    batch_size: int | None = 32
+    options: Mapping[str, Any] = field(default_factory=dict)
+    l2: float | Mapping[str, float] = 0.0
+    init: Mapping[str, Tensor] | nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings and take a snapshot of ``init``."""
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        for name, low in (("lr", 0.0), ("epochs", 0)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > low):
+                raise InvalidValueError(f"{name} is {value}, but a finite number above {low} is needed.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InvalidValueError(f"batch_size is {self.batch_size}, but at least 1 is needed (None: all rows).")
+        strengths = self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]
+        if any(not (math.isfinite(value) and value >= 0) for value in strengths):
+            raise InvalidValueError(f"l2 is {self.l2}, but finite numbers of at least 0 are needed.")
+        if self.init is not None:
+            state = self.init.state_dict() if isinstance(self.init, nn.Module) else self.init
+            object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
+
+    def strength(self, parameter: str) -> float:
+        """Return the l2 strength of one parameter."""
+        return self.l2.get(parameter, 0.0) if isinstance(self.l2, Mapping) else self.l2
+
+    def initial_state(self, module: nn.Module, seed: int) -> dict[str, Tensor]:
+        """Return the state that training starts from: ``init``, or a fresh one drawn from the seed.
+
+        Raises
+        ------
+        InvalidValueError
+            If ``init`` does not fit the module, or is not known and a layer cannot draw its own parameters.
+        """
+        state = module.state_dict()
+        if self.init is not None:
+            assert isinstance(self.init, Mapping)
+            wrong = [k for k, v in state.items() if k not in self.init or self.init[k].shape != v.shape]
+            if wrong:
+                raise InvalidValueError(
+                    f"init lacks {wrong[0]!r}, or has it in another shape than the model's {list(state[wrong[0]].shape)}: "
+                    f"pass the state dict that the model had before training."
+                )
+            return {name: self.init[name].to(value) for name, value in state.items()}
+        fresh = copy.deepcopy(module)
+        with seeded(seed):
+            for layer in fresh.modules():
+                own = list(layer.parameters(recurse=False))
+                if own and not callable(getattr(layer, "reset_parameters", None)):
+                    raise InvalidValueError(
+                        f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
+                        f"(no reset_parameters): pass fit=Recipe(init=...) with the state dict before training."
+                    )
+                if callable(getattr(layer, "reset_parameters", None)):
+                    layer.reset_parameters()
+        return {name: value.detach().clone() for name, value in fresh.state_dict().items()}
+
+    def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
+        """Return one order of all rows per epoch, ``[epochs, rows]``.
+
+        Every coalition trains on its own rows in these orders. Sharing them makes the noise of the batch order
+        common to all coalitions of a seed, so that it largely cancels in the difference of two utilities.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence([seed, rows]))
+        return np.stack([rng.permutation(rows) for _ in range(self.epochs)])
+
+    def train(self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0) -> nn.Module:
+        """Return a trained copy of ``module``, started from its own parameters.
+
+        Parameters
+        ----------
+        module
+            The initial module.
+        loss
+            ``(outputs, targets) -> [rows]``.
+        x, y
+            The rows.
+        rows
+            Boolean mask ``[rows]`` of the rows to train on; all by default. Without any, nothing is trained.
+        seed
+            Orders the rows, and seeds dropout.
+        """
+        model = copy.deepcopy(module)
+        keep = np.ones(n_rows(x), dtype=bool) if rows is None else rows.cpu().numpy()
+        count = int(keep.sum())
+        if count == 0:
+            return model.eval()
+        model.train()
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        parameters = [p for _, p in named]
+
+        def objective(index: Tensor) -> Tensor:
+            outputs = _call(model, take(x, index))
+            penalty = [self.strength(name) / (2 * count) * p.square().sum() for name, p in named if self.strength(name)]
+            return loss(outputs, y[index]).mean() + sum(penalty)
+
+        with seeded(seed), torch.enable_grad():
+            if self.optimizer == "lbfgs":
+                self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0])))
+            else:
+                optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
+                for order in self.orders(len(keep), seed):
+                    own = torch.as_tensor(order[keep[order]])
+                    for batch in own.split(self.batch_size or count):
+                        optimizer.zero_grad()
+                        objective(batch).backward()
+                        optimizer.step()
+        return model.eval()
+
+    def _lbfgs(self, parameters: list[nn.Parameter], objective: Callable[[], Tensor]) -> None:
+        options = {"tolerance_grad": 1e-9, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe", **self.options}
+        optimizer = torch.optim.LBFGS(parameters, lr=self.lr, max_iter=self.epochs, **options)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            value = objective()
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+
+
+def resolve_recipe(fit: Recipe | Mapping[str, Any] | None) -> Recipe | None:
+    """Return the recipe, made from a dict of its settings where one is given.
+
+    Raises
+    ------
+    InvalidValueError
+        If a setting does not exist.
+    InvalidTypeError
+        If ``fit`` is neither.
+    """
+    if fit is None or isinstance(fit, Recipe):
+        return fit
+    if not isinstance(fit, Mapping):
+        raise InvalidTypeError(f"fit is a {type(fit).__name__}, but a Recipe or a dict of its settings is needed.")
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    for name in fit:
+        if name not in known:
+            raise InvalidValueError(
+                f"fit has no setting {name!r}{nearest(name, known)}; expected some of: {', '.join(known)}."
+            )
+    return Recipe(**fit)
+
+
+def _call(model: nn.Module, x: Rows) -> Tensor:
+    outputs: Tensor = model(**x) if isinstance(x, dict) else model(*x) if isinstance(x, tuple) else model(x)
+    return outputs

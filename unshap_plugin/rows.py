@@ -1,0 +1,115 @@
+"""Rows of data: a tensor, or a dict or tuple of tensors with a common first dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+
+__all__ = ["Rows", "as_rows", "check_finite", "concatenate", "leaves", "map_rows", "n_rows", "take", "to_like"]
+
+Rows: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
+
+
+def map_rows(function: Callable[[Tensor], Tensor], rows: Rows) -> Rows:
+    """Apply ``function`` to every tensor of ``rows``, keeping the structure."""
+    if isinstance(rows, Tensor):
+        return function(rows)
+    if isinstance(rows, dict):
+        return {key: function(value) for key, value in rows.items()}
+    return tuple(function(value) for value in rows)
+
+
+def leaves(rows: Rows) -> list[Tensor]:
+    """Return the tensors of ``rows`` in order."""
+    if isinstance(rows, Tensor):
+        return [rows]
+    return list(rows.values()) if isinstance(rows, dict) else list(rows)
+
+
+def n_rows(rows: Rows) -> int:
+    """Return the number of rows."""
+    return len(leaves(rows)[0])
+
+
+def take(rows: Rows, index: Tensor) -> Rows:
+    """Select rows: ``index`` of shape ``[...]`` gives tensors of shape ``[..., *features]``."""
+    return map_rows(lambda tensor: tensor[index.to(tensor.device)], rows)
+
+
+def concatenate(first: Rows, second: Rows) -> Rows:
+    """Put the rows of ``second`` below those of ``first`` (both of one structure)."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return torch.cat([first, second])
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {key: torch.cat([first[key], second[key]]) for key in first}
+    return tuple(torch.cat(pair) for pair in zip(leaves(first), leaves(second), strict=True))
+
+
+def to_like(rows: Rows, parameter: Tensor) -> Rows:
+    """Move rows to the device of ``parameter``; floating rows also take its dtype (integers stay as they are)."""
+
+    def move(tensor: Tensor) -> Tensor:
+        floating = tensor.is_floating_point() and parameter.is_floating_point()
+        return tensor.to(device=parameter.device, dtype=parameter.dtype if floating else tensor.dtype)
+
+    return map_rows(move, rows)
+
+
+def as_rows(value: Any, what: str) -> Rows:
+    """Turn arrays, tensors, frames, and dicts or tuples of them into rows.
+
+    Raises
+    ------
+    InvalidTypeError
+        If something in it is not an array of numbers.
+    InvalidValueError
+        If there is no row, or the first dimensions differ.
+    """
+    if isinstance(value, Mapping):
+        rows: Rows = {str(key): _as_tensor(item, f"{what}[{key!r}]") for key, item in value.items()}
+    elif isinstance(value, tuple):
+        rows = tuple(_as_tensor(item, f"{what}[{i}]") for i, item in enumerate(value))
+    else:
+        rows = _as_tensor(value, what)
+    lengths = {len(leaf) for leaf in leaves(rows)}
+    if len(lengths) != 1:
+        raise InvalidValueError(
+            f"{what} needs tensors with one common number of rows, but they have {sorted(lengths)} rows."
+        )
+    if lengths == {0}:
+        raise InvalidValueError(f"{what} is empty: at least one row is needed.")
+    return rows
+
+
+def check_finite(rows: Rows, what: str) -> None:
+    """Raise ``InvalidValueError`` naming the first row of ``rows`` that holds NaN or infinity."""
+    for leaf in leaves(rows):
+        if leaf.is_floating_point():
+            bad = ~torch.isfinite(leaf.reshape(len(leaf), -1)).all(dim=1)
+            if bad.any():
+                first = int(bad.nonzero()[0, 0])
+                raise InvalidValueError(
+                    f"{what} has NaN or infinity in {int(bad.sum())} of {len(leaf)} rows, first in row {first}; "
+                    f"expected finite numbers: drop or impute those rows."
+                )
+
+
+def _as_tensor(value: Any, what: str) -> Tensor:
+    if isinstance(value, Tensor):
+        tensor = value.detach()
+    else:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise InvalidTypeError(
+                f"{what} has dtype {array.dtype}, but numbers are needed: encode text and categories first."
+            )
+        tensor = torch.as_tensor(np.array(array))  # a copy: torch refuses read-only and negatively strided arrays
+    if tensor.ndim == 0:
+        raise InvalidValueError(f"{what} is a single number, but rows are needed: pass an array with one entry per row.")
+    return tensor

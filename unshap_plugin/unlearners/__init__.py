@@ -1,0 +1,18 @@
+"""Unlearning methods, one a file, named as the literature names them."""
+
+from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.finetune import FineTune
+from unshap_plugin.unlearners.gradient_ascent import GradientAscent
+from unshap_plugin.unlearners.newton import Newton
+from unshap_plugin.unlearners.retrain import Retrain
+
+__all__ = [
+    "FineTune",
+    "GradientAscent",
+    "ModelList",
+    "Models",
+    "Newton",
+    "Retrain",
+    "StackedModels",
+    "Unlearner",
+]

@@ -1,0 +1,73 @@
+"""``finetune``: go on training, on the retained rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unshap_plugin.engine import row_weights
+from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.displacement import descend_displaced
+
+__all__ = ["FineTune", "check_steps"]
+
+
+@dataclass(frozen=True)
+class FineTune(Unlearner):
+    """Descend the mean loss of the retained rows, centred, from the given parameters (Golatkar et al. 2020).
+
+    ``min_theta  mean_R loss_i(theta) - <mean_N grad loss_i(theta_0), theta>`` by Adam on a displacement that is scaled
+    by the forgotten share ``|F| / n``. The second term takes away what merely training on would do: a model that was
+    not at an optimum does not move when nothing is removed.
+
+    Access: retained rows. Cost per coalition: ``steps`` gradients of the retained rows. Error: a small network on
+    digits with eight providers has values that correlate to 0.98 with retrained ones.
+
+    Parameters
+    ----------
+    steps
+        Full-batch steps of Adam.
+    lr
+        Learning rate, at which the displacement of a coalition that forgets everything moves.
+    """
+
+    name: ClassVar[str] = "finetune"
+    needs: ClassVar[Access] = Access.RETAIN
+
+    steps: int = 10
+    lr: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_steps(self.steps, self.lr)
+
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+        engine = problem.engine
+        assert engine is not None
+        retained = problem.retained(coalitions)
+        dtype = next(iter(engine.theta0.values())).dtype
+        weights = row_weights(retained).to(dtype)
+        everything = torch.full_like(weights[:1], 1 / weights.shape[1])
+        residual = engine.gradients(engine.stack(1), everything, problem.x, problem.y)
+
+        def gradient(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            parts = engine.gradients(theta, weights, problem.x, problem.y)
+            return {name: part - residual[name] for name, part in parts.items()}
+
+        share = 1 - retained.to(dtype).mean(dim=1)
+        return StackedModels(engine, descend_displaced(engine, share, gradient, steps=self.steps, lr=self.lr))
+
+
+def check_steps(steps: int, lr: float) -> None:
+    """Raise ``InvalidValueError`` unless there is a step and the learning rate is positive."""
+    if steps < 1:
+        raise InvalidValueError(f"steps is {steps}, but at least 1 is needed.")
+    if not (math.isfinite(lr) and lr > 0):
+        raise InvalidValueError(f"lr is {lr}, but a finite number above 0 is needed.")

@@ -1,0 +1,137 @@
+"""``retrain``: what unlearning approximates, and its oracle."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unshap_plugin.engine import Engine, Theta, row_weights
+from unshap_plugin.errors import AccessError
+from unshap_plugin.fit_predict import refit
+from unshap_plugin.problem import Access, ValuationProblem, as_array
+from unshap_plugin.recipe import OPTIMIZERS, Recipe
+from unshap_plugin.rows import take
+from unshap_plugin.seeds import coalition_seed
+from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
+
+__all__ = ["Retrain"]
+
+
+@dataclass(frozen=True)
+class Retrain(Unlearner):
+    """Train from scratch on the retained rows, by the recipe that the model was trained with.
+
+    A torch module is retrained for many coalitions at once: coalition ``k`` takes its own ``t``-th minibatch at step
+    ``t``, and is set aside when its steps are used up. A module that trains differently from how it predicts (batch
+    norm, dropout), the optimiser ``lbfgs``, and a module that ``vmap`` cannot handle are trained one by one; so is
+    any object with ``fit`` and ``predict``. Without a single retained row the model keeps its initial parameters.
+
+    Cost per coalition: one training. Error: the noise of the training seed.
+    """
+
+    name: ClassVar[str] = "retrain"
+    needs: ClassVar[Access] = Access.RETAIN
+    needs_parameters: ClassVar[bool] = False
+
+    def check(self, problem: ValuationProblem) -> None:
+        """Refuse also a torch model that nobody said how to train."""
+        super().check(problem)
+        if problem.engine is not None and problem.recipe is None:
+            raise AccessError(
+                "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"
+            )
+
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+        retained = problem.retained(coalitions)
+        if problem.engine is None:
+            x, y = as_array(problem.x), problem.y.cpu().numpy()
+            pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
+            fits = [refit(problem.model, x[k], y[k], problem.n_classes, coalition_seed(seed, c)) for k, c in pairs]
+            return ModelList(problem, fits)
+        recipe, engine = problem.recipe, problem.engine
+        assert recipe is not None
+        initial = recipe.initial_state(engine.module, seed)
+        obstacle = _obstacle(recipe, engine.module)
+        if obstacle is None and engine.batched:
+            state = _train_stacked(recipe, engine, initial, problem, retained, seed)
+        else:
+            if obstacle is not None:
+                engine.announce(
+                    f"{type(problem.model).__name__} cannot be retrained for many coalitions at once because of "
+                    f"{obstacle}; it is retrained one coalition at a time, which is slower by about the number of "
+                    f"coalitions in a chunk."
+                )
+            state = _train_each(recipe, engine, initial, problem, retained, seed)
+        return StackedModels(engine, state)
+
+
+def _obstacle(recipe: Recipe, module: nn.Module) -> str | None:
+    """Return what keeps the training of this module from being batched, if anything does."""
+    if recipe.optimizer == "lbfgs":
+        return "the optimiser lbfgs"
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            return f"{type(layer).__name__} in training mode"
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:
+            return f"{type(layer).__name__} in training mode"
+    return None
+
+
+def _train_each(
+    recipe: Recipe, engine: Engine, initial: Theta, problem: ValuationProblem, retained: Tensor, seed: int
+) -> Theta:
+    """Train one model after the other: the plain-loop twin of ``_train_stacked``."""
+    start = copy.deepcopy(engine.module)
+    start.load_state_dict(initial)
+    states = [
+        recipe.train(start, engine.loss, problem.x, problem.y, rows=rows, seed=seed).state_dict() for rows in retained
+    ]
+    return {name: torch.stack([state[name] for state in states]) for name in initial}
+
+
+def _train_stacked(
+    recipe: Recipe, engine: Engine, initial: Theta, problem: ValuationProblem, retained: Tensor, seed: int
+) -> Theta:
+    """Train all models at once."""
+    m = len(retained)
+    theta = {name: initial[name].expand(m, *p.shape).clone() for name, p in engine.theta0.items()}
+    final = {name: p.clone() for name, p in theta.items()}
+    counts = retained.sum(dim=1)
+    size = recipe.batch_size
+    per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
+    steps = recipe.epochs * per_epoch * (counts > 0)
+    optimizer = OPTIMIZERS[recipe.optimizer](list(theta.values()), lr=recipe.lr, **recipe.options)
+    orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=retained.device)
+    # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
+    order = torch.zeros(retained.shape, dtype=torch.long, device=retained.device)
+    place = torch.arange(size or 1, device=retained.device)
+    for step in range(int(steps.max())):
+        if size is None:
+            gradients = engine.gradients(theta, row_weights(retained).to(_dtype(theta)), problem.x, problem.y)
+        else:
+            begins = torch.nonzero(step % per_epoch.clamp(min=1) == 0).flatten()
+            epoch = (step // per_epoch.clamp(min=1))[begins].clamp(max=recipe.epochs - 1)
+            absent = ~retained[begins].gather(1, orders[epoch])
+            order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
+            position = (step % per_epoch.clamp(min=1) * size)[:, None] + place
+            weights = row_weights(position < counts[:, None]).to(_dtype(theta))
+            batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
+            gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], own_rows=True)
+        for name, p in theta.items():
+            penalty = recipe.strength(name) / counts.clamp(min=1).to(p.dtype)
+            p.grad = gradients[name] + penalty.reshape(-1, *[1] * (p.ndim - 1)) * p if penalty.any() else gradients[name]
+        optimizer.step()
+        done = steps == step + 1
+        for name, p in theta.items():
+            final[name][done] = p[done]
+    return final
+
+
+def _dtype(theta: Theta) -> torch.dtype:
+    return next(iter(theta.values())).dtype

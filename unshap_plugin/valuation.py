@@ -1,0 +1,92 @@
+"""From a game to a result."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.estimators import resolve_estimator
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.result import ValuationResult
+
+__all__ = ["shapley_values"]
+
+
+def shapley_values(
+    game: UnlearningGame,
+    estimator: str = "permutation",
+    budget: int | None = None,
+    seed: int = 0,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> ValuationResult:
+    """Return the Shapley values of the players of a game.
+
+    Parameters
+    ----------
+    game
+        The game.
+    estimator
+        ``"permutation"`` (antithetic permutation sampling), or ``"exact"`` (all coalitions, up to 20 players).
+    budget
+        How many utilities the estimator may ask for, those already known included. By default 5,000, or as many as
+        two antithetic pairs of permutations take if that is more; ``exact`` takes all.
+    seed
+        Of the estimator; the unlearner has its own, in the game.
+    progress
+        Called with the number of utilities so far, and in all.
+
+    Raises
+    ------
+    BudgetError
+        If the estimator cannot work within the budget.
+    DivergenceError
+        If the utility of a coalition cannot be had.
+    """
+    begin = time.perf_counter()
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | np.integer)):
+        raise InvalidTypeError(f"budget is {budget!r}, but a whole number of evaluations is needed.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidValueError(f"seed is {seed!r}, but an integer of at least 0 is needed.")
+    method = resolve_estimator(estimator)(game.n_players, None if budget is None else int(budget), int(seed))
+    asked = 0
+    while len(coalitions := method.ask()):
+        method.tell(coalitions, game(coalitions))
+        asked += len(coalitions)
+        if progress is not None:
+            progress(asked, method.total)
+    estimate = method.estimate()
+    ends = game(np.array([[True] * game.n_players, [False] * game.n_players]))
+    problem = game.problem
+    return ValuationResult(
+        players=tuple(game.players),
+        values=estimate.values,
+        std_errors=estimate.std_errors,
+        degrees_of_freedom=estimate.degrees_of_freedom,
+        metric=problem.metric.name,
+        columns=problem.metric.parts,
+        utility_all=ends[0],
+        utility_none=ends[1],
+        evaluations=game.evaluations,
+        asked=asked,
+        excluded=game.excluded,
+        estimator=method.name,
+        unlearner=game.unlearner.name,
+        settings=dict(game.unlearner.settings),
+        seed=int(seed),
+        game_seed=game.seed,
+        access=problem.access,
+        seconds=time.perf_counter() - begin,
+        versions={
+            "unshap-plugin": version("unshap-plugin"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    )
