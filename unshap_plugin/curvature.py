@@ -1,78 +1,103 @@
-"""Curvature matrices of weighted losses, one per coalition: ``sum_i weights[k, i] * C_i(theta[k])``, ``[m, p, p]``."""
+"""Second-order models of weighted losses, one per coalition: value, gradient and curvature matrix.
+
+``sum_i weights[k, i] * loss_i(theta[k])`` has the value ``[m]``, the gradient ``[m, p]``, and a Gauss-Newton matrix
+``[m, p, p]``. The general way works for any module, the fast one for linear heads; they agree.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, hessian, jacrev, jvp, vmap
+from torch.func import hessian, jacrev, vmap
 
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, map_rows, n_rows
 
-__all__ = ["LinearHead", "gauss_newton", "solve_damped"]
+__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order", "solve_damped"]
 
 _BLOCK = 4 * 2**20
 
 
-def gauss_newton(engine: Engine, theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
-    """Return generalised Gauss-Newton matrices (Schraudolph 2002), split at the outputs of the module.
+class SecondOrder(Protocol):
+    """Value, gradient and curvature of weighted losses."""
+
+    def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the values ``[m]``, gradients ``[m, p]`` and matrices ``[m, p, p]`` for weights ``[m, rows]``.
+
+        Parameters may come as ``m`` copies, or as one that all weights share.
+        """
+        ...
+
+
+def second_order(engine: Engine, x: Rows, y: Tensor) -> SecondOrder:
+    """Return the fast way for these rows where the module is a linear head, else the general one."""
+    return LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
+
+
+class GeneralCurvature:
+    """Generalised Gauss-Newton (Schraudolph 2002), split at the outputs of the module.
 
     ``C_i = J_i^T H_i J_i`` with the Jacobian ``J_i`` of the outputs of row ``i`` and the Hessian ``H_i`` of its loss
     in these outputs. Works for any module whose rows do not influence each other.
     """
 
-    def of_row(flat: Tensor, x_row: Rows) -> Tensor:
-        single = map_rows(lambda t: t[None], x_row)
-        return engine.call(engine.unflatten(flat), single)[0]
+    def __init__(self, engine: Engine, x: Rows, y: Tensor) -> None:
+        self.engine, self.x, self.y = engine, x, y
 
-    def of_model(flat: Tensor, weight: Tensor) -> Tensor:
-        outputs = vmap(of_row, in_dims=(None, 0))(flat, x)
-        jacobian = vmap(jacrev(of_row), in_dims=(None, 0))(flat, x)
-        curvature = vmap(hessian(lambda out, label: engine.loss(out[None], label[None])[0]))(outputs, y)
+    def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values, gradients and matrices."""
+        engine, x, y = self.engine, self.x, self.y
+        theta = {name: p.expand(len(weights), *p.shape[1:]) for name, p in theta.items()}
+        gradients = engine.flatten(engine.gradients(theta, weights, x, y))
+        # One coalition at a time: the Jacobians of a single model already fill the processor and the memory.
+        matrices = [self._matrix(flat, row) for flat, row in zip(engine.flatten(theta), weights, strict=True)]
+        return engine.losses(theta, weights, x, y), gradients, torch.stack(matrices)
+
+    def _matrix(self, flat: Tensor, weights: Tensor) -> Tensor:
+        engine = self.engine
+
+        def outputs_of_row(flat: Tensor, row: Rows) -> Tensor:
+            return engine.call(engine.unflatten(flat), map_rows(lambda t: t[None], row))[0]
+
+        def loss_of_row(outputs: Tensor, label: Tensor) -> Tensor:
+            return engine.loss(outputs[None], label[None])[0]
+
+        outputs = vmap(outputs_of_row, in_dims=(None, 0))(flat, self.x)
         k = outputs[0].numel()
-        jacobian = jacobian.reshape(len(outputs), k, -1)
-        weighted = weight[:, None, None] * curvature.reshape(-1, k, k) @ jacobian
+        jacobian = vmap(jacrev(outputs_of_row), in_dims=(None, 0))(flat, self.x).reshape(len(outputs), k, -1)
+        hessians = vmap(hessian(loss_of_row))(outputs, self.y).reshape(-1, k, k)
+        weighted = weights[:, None, None] * (hessians @ jacobian)
         return jacobian.flatten(0, 1).T @ weighted.flatten(0, 1)
-
-    flat = engine.flatten(theta)
-    # One coalition at a time: the Jacobians of a single model already fill the processor and the memory.
-    return torch.stack([of_model(one, weight) for one, weight in zip(flat, weights, strict=True)])
 
 
 class LinearHead:
-    """The same, fast, for a module whose only parameters are those of one linear layer.
+    """The fast way, for a module whose only parameters are those of one linear layer.
 
     With ``a = W z + b`` the parameters enter linearly, so that the Hessian of a row's loss is
     ``A_i (x) [z_i, 1] [z_i, 1]^T`` with the Hessian ``A_i`` in ``a``: small, whatever comes after the layer. It is
     the Gauss-Newton matrix split at ``a``. The features ``z`` are the same for all coalitions.
 
-    Use ``LinearHead.of(engine, x)``, which returns ``None`` for other modules.
+    Use ``LinearHead.of(engine, x, y)``, which returns ``None`` for other modules.
     """
 
-    def __init__(self, engine: Engine, features: Tensor, layer: str) -> None:
-        self.engine = engine
-        self.features = features
+    def __init__(self, engine: Engine, x: Rows, y: Tensor, features: Tensor, layer: str) -> None:
+        self.x, self.y, self.features = x, y, features
         self._shift: Tensor | None = None
         probe = copy.deepcopy(engine.module)
         head = probe.get_submodule(layer)
-        head.register_forward_hook(lambda _layer, _args, out: out if self._shift is None else out + self._shift)
-        self._probe = Engine(probe, engine.loss)
         assert isinstance(head, nn.Linear)
-        c, d = head.out_features, features.shape[1]
-        within = head.in_features
-        index = torch.arange(c * d).reshape(c, d)
-        # The parameters are flattened as weight [c, in], bias [c]; the products come as [c, (in, 1)].
-        self._order = torch.cat([index[:, :within].flatten(), index[:, within:].flatten()]).to(features.device)
-        self.n_outputs = c
+        head.register_forward_hook(lambda _layer, _args, out: out + self._shift)
+        self._probe = Engine(probe, engine.loss)
+        self.n_features, self.n_outputs = head.in_features, head.out_features
 
     @classmethod
-    def of(cls, engine: Engine, x: Rows) -> LinearHead | None:
-        """Return the fast path for this module, or ``None`` if it has another form."""
+    def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
+        """Return the fast way for this module, or ``None`` if it has another form."""
         own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
-        if len(own) != 1 or type(own[0][1]) is not nn.Linear:
+        if len(own) != 1 or type(own[0][1]) is not nn.Linear or not engine.batched:
             return None
         name, layer = own[0]
         if len(engine.theta0) != len(list(layer.parameters())):
@@ -87,48 +112,66 @@ class LinearHead:
         z = seen[0].detach()
         if layer.bias is not None:
             z = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
-        return cls(engine, z, name)
+        return cls(engine, x, y, z, name)
 
-    def __call__(self, theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
-        """Return the Hessians ``[m, p, p]``."""
+    def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values, gradients and matrices."""
+        losses, first, second = self._pre_activation_derivatives(theta)
+        weighted = (weights[:, :, None] * first).transpose(1, 2)  # [m, c, rows]
+        products, w = weighted @ self.features, self.n_features
+        flat = torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
+        return (weights * losses).sum(dim=1), flat, self._matrices(weights, second)
+
+    def _pre_activation_derivatives(self, theta: Theta) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the losses ``[m, rows]`` and their gradients ``[m, rows, c]`` and Hessians ``[m, rows, c, c]`` in a.
+
+        Rows do not influence each other, so the Hessians of all of them come from ``c`` backward passes.
+        """
+        m = len(next(iter(theta.values())))
+        shift = self.features.new_zeros(m, len(self.features), self.n_outputs, requires_grad=True)
+
+        def of_model(theta: Theta, shift: Tensor) -> Tensor:
+            self._shift = shift
+            return self._probe.loss(self._probe.call(theta, self.x), self.y)
+
+        with torch.enable_grad():
+            losses = vmap(of_model)(theta, shift)
+            (first,) = torch.autograd.grad(losses.sum(), shift, create_graph=True)
+            columns = [
+                torch.autograd.grad(first[:, :, c].sum(), shift, retain_graph=True, materialize_grads=True)[0]
+                for c in range(self.n_outputs)
+            ]
+        self._shift = None
+        return losses.detach(), first.detach(), torch.stack(columns, dim=3)
+
+    def _matrices(self, weights: Tensor, second: Tensor) -> Tensor:
         z, c = self.features, self.n_outputs
         m, d = len(weights), z.shape[1]
-        weighted = weights[:, :, None, None] * self._pre_activation_hessians(theta, x, y)
         upper = torch.triu_indices(c, c, device=z.device)
-        parts = weighted[:, :, upper[0], upper[1]].transpose(1, 2).reshape(-1, len(z))
+        curved = second[:, :, upper[0], upper[1]].transpose(1, 2).contiguous()
+        parts = (weights[:, None, :] * curved).reshape(-1, len(z))
         products = parts.new_zeros(len(parts), d * d)
         step = max(1, _BLOCK // (d * d))
         for begin in range(0, len(z), step):
             block = z[begin : begin + step]
             products += parts[:, begin : begin + step] @ (block[:, :, None] * block[:, None, :]).flatten(1)
-        products = products.reshape(m, -1, d, d)
-        full = z.new_empty(m, c, c, d, d)
-        full[:, upper[0], upper[1]] = products
-        full[:, upper[1], upper[0]] = products
-        flat = full.transpose(2, 3).reshape(m, c * d, c * d)
-        return flat[:, self._order][:, :, self._order]
+        return self._assembled(products.reshape(m, -1, d, d), upper.T.tolist())
 
-    def _pre_activation_hessians(self, theta: Theta, x: Rows, y: Tensor) -> Tensor:
-        """Return ``A [m, rows, c, c]``: rows do not influence each other, so c products with 1 vectors suffice."""
-        basis = torch.eye(self.n_outputs, dtype=self.features.dtype, device=self.features.device)
-        shape = (len(self.features), self.n_outputs)
-
-        def of_model(theta: Theta) -> Tensor:
-            def total(shift: Tensor) -> Tensor:
-                self._shift = shift
-                return self.engine.loss(self._probe.call(theta, x), y).sum()
-
-            def column(tangent: Tensor) -> Tensor:
-                zeros = torch.zeros(shape, dtype=basis.dtype, device=basis.device)
-                return jvp(grad(total), (zeros,), (tangent.expand(shape),))[1]
-
-            return vmap(column)(basis)
-
-        try:
-            columns: Tensor = vmap(of_model)(theta)  # [m, c, rows, c]
-        finally:
-            self._shift = None
-        return columns.permute(0, 2, 3, 1)
+    def _assembled(self, products: Tensor, pairs: list[list[int]]) -> Tensor:
+        """Lay the blocks ``[m, pairs, d, d]`` of outputs ``a <= b`` out in the order of the parameters."""
+        c, w = self.n_outputs, self.n_features
+        m, p = len(products), c * products.shape[-1]
+        full = products.new_empty(m, p, p)
+        bias = c * w  # the parameters are flattened as weight [c, w], bias [c]
+        for k, (a, b) in enumerate(pairs):
+            rows, columns, block = slice(a * w, (a + 1) * w), slice(b * w, (b + 1) * w), products[:, k]
+            full[:, rows, columns] = block[:, :w, :w]
+            full[:, columns, rows] = block[:, :w, :w]
+            if p > bias:
+                full[:, rows, bias + b] = full[:, bias + b, rows] = block[:, :w, w]
+                full[:, columns, bias + a] = full[:, bias + a, columns] = block[:, :w, w]
+                full[:, bias + a, bias + b] = full[:, bias + b, bias + a] = block[:, w, w]
+        return full
 
 
 def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
@@ -144,18 +187,20 @@ def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
     ``[m, p]``; not finite where no damping helps (the matrix is not finite).
     """
     c = matrices.double()
-    diagonal = c.diagonal(dim1=1, dim2=2)
-    scale = diagonal.abs().mean(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
+    scale = c.diagonal(dim1=1, dim2=2).abs().mean(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
     damping = torch.finfo(matrices.dtype).eps * scale
-    eye = torch.eye(c.shape[1], dtype=c.dtype, device=c.device)
-    factor, info = torch.linalg.cholesky_ex(c + damping[:, None, None] * eye)
+    c = c.clone() if c is matrices else c
+    c.diagonal(dim1=1, dim2=2).add_(damping[:, None])
+    factor, info = torch.linalg.cholesky_ex(c)
     for _ in range(40):
         bad = info > 0
         if not bad.any():
             break
+        c.diagonal(dim1=1, dim2=2)[bad] += 3 * damping[bad, None]
         damping = torch.where(bad, damping * 4, damping)
-        again, info_again = torch.linalg.cholesky_ex(c[bad] + damping[bad, None, None] * eye)
-        factor[bad], info[bad] = again, info_again
-    solution = torch.cholesky_solve(vectors.double()[:, :, None], factor)[:, :, 0]
+        factor[bad], info[bad] = torch.linalg.cholesky_ex(c[bad])
+    # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
+    half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)
+    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, 0]
     solution[info > 0] = torch.nan
     return solution.to(vectors.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unshap_plugin.seeds import seeded
 
-__all__ = ["ConstantModel", "predicted", "refit"]
+__all__ = ["ConstantModel", "classifies", "predicted", "refit"]
 
 
 class ConstantModel:
@@ -33,6 +33,11 @@ class ConstantModel:
         return torch.as_tensor(self.output).expand(rows, *self.output.shape)
 
 
+def classifies(model: Any) -> bool:
+    """Tell whether a model is a scikit-learn classifier."""
+    return isinstance(model, BaseEstimator) and bool(is_classifier(model))
+
+
 def predicted(model: Any, x: NDArray[Any], n_classes: int) -> Tensor:
     """Return what ``model`` says about the rows of ``x``.
 
@@ -42,7 +47,7 @@ def predicted(model: Any, x: NDArray[Any], n_classes: int) -> Tensor:
     """
     if isinstance(model, ConstantModel):
         return model.outputs(len(x))
-    if is_classifier(model):
+    if classifies(model):
         scores = np.zeros((len(x), n_classes))
         if hasattr(model, "predict_proba"):
             scores[:, np.asarray(model.classes_, dtype=np.int64)] = model.predict_proba(x)
@@ -61,7 +66,7 @@ def refit(model: Any, x: NDArray[Any], y: NDArray[Any], n_classes: int, seed: in
     the global generators comes from the seed.
     """
     if isinstance(model, BaseEstimator):
-        if is_classifier(model):
+        if classifies(model):
             seen = np.unique(y)
             if len(seen) < 2:
                 shares = np.full(n_classes, 1.0 / n_classes)

@@ -22,7 +22,7 @@ __all__ = ["UnlearningGame"]
 _log = logging.getLogger(__name__)
 
 #: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (design: "the fast path").
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 16 * 2**20
 MAX_CHUNK = 256
 
 

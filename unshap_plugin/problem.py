@@ -10,12 +10,11 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
-from unshap_plugin.fit_predict import predicted
+from unshap_plugin.fit_predict import classifies, predicted
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
@@ -207,7 +206,7 @@ class ValuationProblem:
 
     def _count_classes(self) -> int:
         if self.y.is_floating_point():
-            if is_classifier(self.model):
+            if classifies(self.model):
                 raise InvalidTypeError(
                     f"train y has dtype {self.y.dtype}, but a classifier needs integer class labels: convert them."
                 )

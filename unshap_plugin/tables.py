@@ -106,7 +106,13 @@ def example(name: str, *, task: Task | None = None, seed: int = 0) -> Table:
 
 
 def read_tables(
-    train: Path, test: Path | None = None, *, label: str, group: str | None = None, task: Task | None = None, seed: int = 0
+    train: Path,
+    test: Path | None = None,
+    *,
+    label: str,
+    group: str | None = None,
+    task: Task | None = None,
+    seed: int = 0,
 ) -> Table:
     """Return the rows of CSV files with a header line.
 
@@ -139,9 +145,13 @@ def read_tables(
                 f"its columns are: {_shortened(columns)}."
             )
     if group == label:
-        raise InvalidValueError(f"column {label!r} is given both as the label and as the group: they must be two columns.")
+        raise InvalidValueError(
+            f"column {label!r} is given both as the label and as the group: they must be two columns."
+        )
     if not set(columns) - {label, group}:
-        raise InvalidValueError(f"{source.name} has no column besides {_shortened(columns)}: at least one feature is needed.")
+        raise InvalidValueError(
+            f"{source.name} has no column besides {_shortened(columns)}: at least one feature is needed."
+        )
     other = None
     if test is not None:
         other = _read(test)
@@ -211,15 +221,23 @@ def _read(path: Path) -> _Source:
     try:
         # Without header: pandas would rename repeated columns, and take the first for an index if rows are too long.
         raw = pd.read_csv(
-            path, header=None, dtype=str, keep_default_na=False, na_values=_MISSING, skipinitialspace=True,
+            path,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_values=_MISSING,
+            skipinitialspace=True,
             encoding="utf-8-sig",
-        )  # fmt: skip
+            compression=None,
+        )
     except pd.errors.EmptyDataError:
         raise InvalidValueError(f"{name} is empty: expected a header line and rows.") from None
     except OSError as error:
         raise InvalidValueError(f"{name} cannot be read ({error.strerror or error}): check the path.") from error
     except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise InvalidValueError(f"{name} is not a CSV file with commas, in UTF-8 ({error}): convert it.") from error
+        raise InvalidValueError(
+            f"{name} is not a CSV file with commas, in UTF-8 ({str(error).strip()}): convert it."
+        ) from error
     header = raw.iloc[0]
     named = header.notna()
     notes = () if named.all() else (f"{name}: columns without a name were ignored (a row index, mostly)",)
@@ -229,7 +247,9 @@ def _read(path: Path) -> _Source:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InvalidValueError(f"{name} has two columns {twice!r}: give every column a name of its own.")
     if len(frame) == 0:
-        raise InvalidValueError(f"{name} has no rows below its header: at least two training rows and one test row are needed.")
+        raise InvalidValueError(
+            f"{name} has no rows below its header: two training rows and one test row are the least."
+        )
     return _Source(name, frame, notes)
 
 
@@ -244,7 +264,7 @@ def _table(
     n_test: int,
     most_test: int | None = None,
 ) -> Table:
-    """Make the arrays; ``n_test`` rows (at most ``most_test`` of them used) are for testing where ``test`` is ``None``."""
+    """Make the arrays; without ``test``, ``n_test`` rows are set aside for it, at most ``most_test`` of them used."""
     if len(train.frame) < 2:
         raise InvalidValueError(f"{train.name} has one row: at least two are needed to compare their values.")
     notes = [*train.notes, *(test.notes if test else ())]
@@ -264,7 +284,8 @@ def _table(
     y = _target(train, label, classes)
     owners = None if group is None else train.frame[group].to_numpy(dtype=str)
     if test is None:
-        strata = _strata(y if classes else None, owners)
+        owner = np.zeros(len(y), dtype=np.int64) if owners is None else np.unique(owners, return_inverse=True)[1]
+        strata = owner * len(classes) + y if classes else owner
         rows, rows_test = _split(strata, n_test, seed)
         rows_test = rows_test if most_test is None else np.sort(_evenly(rows_test, min(most_test, len(rows_test))))
         if len(rows_test) == 0:
@@ -281,7 +302,8 @@ def _table(
         scaler = StandardScaler().fit(y[:, None])
         if scaler.var_[0] == 0:
             raise InvalidValueError(
-                f"label column {label!r} of {train.name} has the single value {y[0]:g} in training: nothing can be learned."
+                f"label column {label!r} of {train.name} has the single value {y[0]:g} in training: at least "
+                f"two are needed to learn anything."
             )
         y, y_test = scaler.transform(y[:, None])[:, 0], scaler.transform(y_test[:, None])[:, 0]
     encoder = ColumnTransformer(
@@ -306,8 +328,8 @@ def _check_complete(source: _Source) -> None:
         missing = source.frame[column].isna().to_numpy()
         if missing.any():
             raise InvalidValueError(
-                f"{source.name} has {_entries(missing)} in column {column!r} missing, {_first(missing)}: fill them in or "
-                f"drop those rows."
+                f"{source.name} has {_entries(missing)} in column {column!r} missing, {_first(missing)}: fill them in, "
+                f"or drop those rows."
             )
 
 
@@ -324,8 +346,8 @@ def _finite_numbers(source: _Source, column: str, advice: str) -> NDArray[np.flo
     if text.any():
         entry = source.frame[column].iloc[int(text.argmax())]
         raise InvalidValueError(
-            f"column {column!r} of {source.name} must hold numbers, but {_entries(text)} {_are(text)} text, {_first(text)} "
-            f"({entry!r}): {advice}."
+            f"column {column!r} of {source.name} must hold numbers, but has {_entries(text)} of text, {_first(text)}: "
+            f"{entry!r}; {advice}."
         )
     infinite = np.isinf(numbers)
     if infinite.any():
@@ -381,10 +403,10 @@ def _classes(train: _Source, label: str) -> tuple[str, ...]:
             f"label column {label!r} of {train.name} has the single class {classes[0]!r}: at least two are needed to "
             f"learn anything."
         )
-    if len(classes) > MAX_CLASSES and 2 * len(classes) > len(column):
+    if len(classes) > MAX_CLASSES and 3 * len(classes) > len(column):
         raise InvalidValueError(
-            f"label column {label!r} of {train.name} has {len(classes)} different labels in {len(column)} rows, too many "
-            f"for classes: check the label column, or use --model ridge for numbers."
+            f"label column {label!r} of {train.name} has {len(classes)} different labels in {len(column)} rows, too "
+            f"many for classes: check the label column, or use --model ridge for numbers."
         )
     return classes
 
@@ -405,11 +427,31 @@ def _target(source: _Source, label: str, classes: tuple[str, ...]) -> NDArray[An
     return y
 
 
-def _strata(y: NDArray[np.int64] | None, owners: NDArray[Any] | None) -> NDArray[np.int64]:
-    """Number the combinations of class and owner."""
-    parts = [part for part in (owners, y) if part is not None]
-    if not parts:
-        return np.zeros(0, dtype=np.int64)
-    numbers = np.stack([np.unique(part, return_inverse=True)[1].reshape(-1) for part in parts], axis=1)
-    strata: NDArray[np.int64] = np.unique(numbers, axis=0, return_inverse=True)[1].reshape(-1)
-    return strata
+def _split(strata: NDArray[np.int64], n_test: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training and test rows, each sorted: random within a stratum, spread evenly over the strata.
+
+    One row of every stratum stays in training, so that no class is tested that was not trained, and every group has a
+    value; where that leaves fewer than ``n_test`` rows, there are fewer to test on.
+    """
+    order = np.random.default_rng(seed).permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    rest = np.delete(order, np.unique(strata[order], return_index=True)[1])
+    test = np.sort(_evenly(rest, min(n_test, len(rest))))
+    return np.setdiff1d(order, test), test
+
+
+def _evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return ``count`` of the rows, in even steps."""
+    return rows[np.arange(count) * len(rows) // max(count, 1)]
+
+
+def _entries(which: NDArray[np.bool_]) -> str:
+    return "1 entry" if which.sum() == 1 else f"{int(which.sum())} entries"
+
+
+def _first(which: NDArray[np.bool_]) -> str:
+    return f"first in row {int(which.argmax())} (counted from 0)"
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import LinearHead, gauss_newton, solve_damped
+from unshap_plugin.curvature import second_order, solve_damped
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, InvalidValueError
 from unshap_plugin.problem import Access, ValuationProblem
@@ -20,7 +20,9 @@ from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 __all__ = ["Newton"]
 
 MAX_PARAMETERS = 4096
-_STEP_SIZES = (1.0, 0.5, 0.25, 0.125, 0.03125)
+_HALVINGS = 6
+_SUFFICIENT = 0.1
+_SETTLED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Newton(Unlearner):
     else it is the one strength whose optimum lies as far from the initial parameters as the given ones do.
 
     The matrix is Gauss-Newton's (for a linear head the Hessian), solved by batched Cholesky and damped where it is not
-    definite; of a few step sizes the one with the lowest objective is taken.
+    definite; a step that does not lower the objective enough (Armijo's rule) is halved.
 
     Access: forget and retain rows. Cost per coalition and step: ``rows p^2 + p^3 / 3`` multiplications for ``p``
     parameters (for a linear head with ``c`` outputs ``rows p^2 / 2``). Error: below 0.01 in accuracy for
@@ -87,9 +89,13 @@ class Newton(Unlearner):
         assert engine is not None
         start: _Objective = problem.remember((self, seed), lambda: self._centred(problem, engine, seed))
         weights = problem.retained(coalitions).to(start.given.dtype)
-        theta = start.given.expand(len(weights), -1)
-        for _ in range(self.steps):
-            theta = start.step(theta, weights)
+        theta, settled = start.step(start.given[None], weights)
+        moving = torch.arange(len(weights), device=theta.device)
+        for _ in range(self.steps - 1):
+            moving = moving[~settled]
+            if len(moving) == 0:
+                break
+            theta[moving], settled = start.step(theta[moving], weights[moving])
         return StackedModels(engine, engine.unflatten(theta))
 
     def _centred(self, problem: ValuationProblem, engine: Engine, seed: int) -> _Objective:
@@ -100,9 +106,9 @@ class Newton(Unlearner):
             objective.pull = torch.full_like(objective.given, self.pull)
         # Without any pull, coalitions without rows (or directions that no row determines) would stay where they are,
         # as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
-        row = objective.curvature(objective.given[None], objective.all).diagonal(dim1=1, dim2=2).mean() / objective.n
-        objective.pull = objective.pull.clamp(min=0.01 * float(row))
-        objective.tilt = objective.gradient(objective.given[None], objective.all, share=0.0)[0]
+        matrix = objective.expand(objective.given[None], objective.all)[2]
+        objective.pull = objective.pull.clamp(min=0.01 * float(matrix.diagonal(dim1=1, dim2=2).mean()) / objective.n)
+        objective.tilt = objective.expand(objective.given[None], objective.all)[1][0]
         return objective
 
 
@@ -111,7 +117,7 @@ class _Objective:
 
     def __init__(self, problem: ValuationProblem, engine: Engine, seed: int) -> None:
         self.engine, self.x, self.y = engine, problem.x, problem.y
-        self.head = LinearHead.of(engine, problem.x)
+        self.losses = second_order(engine, problem.x, problem.y)
         self.given = engine.flatten(engine.stack(1))[0]
         self.n = len(problem.y)
         self.all = torch.ones(1, self.n, dtype=self.given.dtype, device=self.given.device)
@@ -131,50 +137,61 @@ class _Objective:
 
     def value(self, theta: Tensor, weights: Tensor) -> Tensor:
         """Return the objective of every coalition, ``[m]``."""
-        penalty = (self.l2 * theta.square() + self.pull * (theta - self.init).square()).sum(dim=1) / 2
         losses = self.engine.losses(self.engine.unflatten(theta), weights, self.x, self.y)
-        return losses + penalty - _share(weights) * (theta @ self.tilt)
+        return losses + self._rest(theta, weights)
 
-    def gradient(self, theta: Tensor, weights: Tensor, share: float | Tensor) -> Tensor:
-        """Return its gradients ``[m, p]``."""
-        parts = self.engine.gradients(self.engine.unflatten(theta), weights, self.x, self.y)
-        flat = self.engine.flatten(parts) + self.l2 * theta + self.pull * (theta - self.init)
-        return flat - (share[:, None] * self.tilt if isinstance(share, Tensor) else share * self.tilt)
+    def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the objective, its gradients ``[m, p]`` and its curvature matrices ``[m, p, p]``."""
+        value, gradient, matrix = self.losses(self.engine.unflatten(theta), weights)
+        gradient = gradient + self.l2 * theta + self.pull * (theta - self.init) - _share(weights) * self.tilt
+        matrix.diagonal(dim1=1, dim2=2).add_(self.l2 + self.pull)
+        return value + self._rest(theta, weights), gradient, matrix
 
-    def curvature(self, theta: Tensor, weights: Tensor) -> Tensor:
-        """Return its curvature matrices ``[m, p, p]``."""
-        stack = self.engine.unflatten(theta)
-        matrices = (
-            gauss_newton(self.engine, stack, weights, self.x, self.y)
-            if self.head is None
-            else self.head(stack, weights, self.x, self.y)
-        )
-        return matrices + torch.diag(self.l2 + self.pull)
+    def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the parameters after one step, halved per coalition until it lowers the objective enough.
 
-    def step(self, theta: Tensor, weights: Tensor) -> Tensor:
-        """Return the parameters after one step."""
-        gradient = self.gradient(theta, weights, _share(weights))
-        direction = -solve_damped(self.curvature(theta, weights), gradient)
-        trials = torch.stack([theta + size * direction for size in _STEP_SIZES])
-        values = torch.stack([self.value(trial, weights) for trial in trials])
-        best = values.nan_to_num(nan=torch.inf).argmin(dim=0)
-        return trials[best, torch.arange(len(theta), device=theta.device)]
+        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which a full step promised next to nothing. Newton's
+        method converges quadratically, so that what is left after it is nothing at all.
+        """
+        before, gradient, matrix = self.expand(theta, weights)
+        direction = -solve_damped(matrix, gradient)
+        slope = (gradient * direction).sum(dim=1)
+        result = theta + direction
+        left = torch.arange(len(theta), device=theta.device)
+        size = 1.0
+        for _ in range(_HALVINGS):
+            enough = before[left] + _SUFFICIENT * size * slope[left] + _round_off(before[left])
+            left = left[~(self.value(result[left], weights[left]) <= enough)]
+            if len(left) == 0:
+                break
+            size /= 2
+            result[left] = theta.expand_as(result)[left] + size * direction[left]
+        return result, -slope <= _SETTLED * before.abs()
+
+    def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
+        penalty = (self.l2 * theta.square() + self.pull * (theta - self.init).square()).sum(dim=1) / 2
+        return penalty - _share(weights)[:, 0] * (theta @ self.tilt)
 
 
 def _share(weights: Tensor) -> Tensor:
-    return weights.mean(dim=1)
+    return weights.mean(dim=1, keepdim=True)
+
+
+def _round_off(values: Tensor) -> Tensor:
+    """Return by how much objectives differ from round-off alone: at an optimum no step lowers them."""
+    return 100 * torch.finfo(values.dtype).eps * values.abs()
 
 
 def _estimated_pull(objective: _Objective) -> Tensor:
     """Return ``Lambda [p]`` for an objective without pull and tilt."""
     given, moved = objective.given, objective.given - objective.init
-    residual = objective.gradient(given[None], objective.all, share=0.0)[0]
+    residual = objective.expand(given[None], objective.all)[1][0]
     pull = torch.zeros_like(given)
     for which in objective.tensors:
         norm = moved[which].square().sum()
         if norm > 0:
             pull[which] = (-(residual[which] @ moved[which]) / norm).clamp(min=0)
-    at_start = objective.gradient(objective.init[None], objective.all, share=0.0)[0].norm()
+    at_start = objective.expand(objective.init[None], objective.all)[1].norm()
     left = (residual + pull * moved).norm()
     if left <= 0.02 * max(float(residual.norm()), 1e-3 * float(at_start)):
         return pull
@@ -184,7 +201,7 @@ def _estimated_pull(objective: _Objective) -> Tensor:
     for _ in range(10):
         objective.pull = torch.full_like(given, float(strength))
         for _ in range(3):
-            theta = objective.step(theta, objective.all)
+            theta, _ = objective.step(theta, objective.all)
         strength = strength * ((theta[0] - objective.init).norm() / moved.norm()).clamp(0.5, 2.0) ** 2
     return torch.full_like(given, float(strength))
 
