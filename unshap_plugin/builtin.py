@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unshap_plugin.curvature import LinearHead
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Retrain
 
 __all__ = ["choose", "unshap_unlearners"]
 
-#: Up to here Newton's batched Cholesky is faster than the steps of fine-tuning that would be as faithful.
-FEW_PARAMETERS = 700
+#: Beyond this many, Newton's matrices cost more than retraining a linear head in batches.
+FEW_PARAMETERS = 256
 
 
 @hookimpl
@@ -44,9 +45,15 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
 
 
 def choose(problem: ValuationProblem) -> str:
-    """Return the name of the built-in method for this problem, by its parameters and access."""
+    """Return the name of the built-in method for this problem.
+
+    Newton for a linear head with few parameters, which it is exact enough for; fine-tuning for other modules;
+    gradient ascent where no retained rows are at hand; retraining for models without parameters.
+    """
     if problem.engine is None or not problem.engine.theta0:
         return "retrain"
     if Access.RETAIN not in problem.available:
         return "gradient_ascent"
-    return "newton" if problem.engine.n_parameters <= FEW_PARAMETERS else "finetune"
+    few = problem.engine.n_parameters <= FEW_PARAMETERS
+    convex = few and LinearHead.of(problem.engine, problem.x, problem.y) is not None
+    return "newton" if convex else "finetune"

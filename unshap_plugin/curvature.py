@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import hessian, jacrev, vmap
+from torch.func import jacrev, vmap
 
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, map_rows, n_rows
@@ -65,12 +66,23 @@ class GeneralCurvature:
         def loss_of_row(outputs: Tensor, label: Tensor) -> Tensor:
             return engine.loss(outputs[None], label[None])[0]
 
-        outputs = vmap(outputs_of_row, in_dims=(None, 0))(flat, self.x)
+        rows = range(n_rows(self.x))
+        jacobian = engine.either(
+            lambda: vmap(jacrev(outputs_of_row), in_dims=(None, 0))(flat, self.x),
+            lambda: torch.stack([_jacobian(outputs_of_row, flat, map_rows(lambda t: t[i], self.x)) for i in rows]),
+        )
+        outputs = engine.call(engine.unflatten(flat), self.x)
         k = outputs[0].numel()
-        jacobian = vmap(jacrev(outputs_of_row), in_dims=(None, 0))(flat, self.x).reshape(len(outputs), k, -1)
-        hessians = vmap(hessian(loss_of_row))(outputs, self.y).reshape(-1, k, k)
+        jacobian = jacobian.reshape(len(outputs), k, -1)
+        hessians = vmap(jacrev(jacrev(loss_of_row)))(outputs, self.y).reshape(-1, k, k)
         weighted = weights[:, None, None] * (hessians @ jacobian)
         return jacobian.flatten(0, 1).T @ weighted.flatten(0, 1)
+
+
+def _jacobian(function: Callable[[Tensor, Rows], Tensor], flat: Tensor, row: Rows) -> Tensor:
+    """Return the Jacobian ``[*outputs, p]`` by ordinary autograd: slow, but any module can do it."""
+    jacobian: Tensor = torch.autograd.functional.jacobian(lambda t: function(t, row), flat)
+    return jacobian
 
 
 class LinearHead:
@@ -112,7 +124,12 @@ class LinearHead:
         z = seen[0].detach()
         if layer.bias is not None:
             z = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
-        return cls(engine, x, y, z, name)
+        head = cls(engine, x, y, z, name)
+        try:
+            head._pre_activation_derivatives({name: p[None] for name, p in engine.theta0.items()})
+        except RuntimeError:  # what comes after the layer cannot be batched
+            return None
+        return head
 
     def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values, gradients and matrices."""
@@ -187,17 +204,19 @@ def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
     ``[m, p]``; not finite where no damping helps (the matrix is not finite).
     """
     c = matrices.double()
-    scale = c.diagonal(dim1=1, dim2=2).abs().mean(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
+    # The largest entry, not the mean: sums over one row and over many are not added up in the same order.
+    scale = c.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
     damping = torch.finfo(matrices.dtype).eps * scale
     c = c.clone() if c is matrices else c
     c.diagonal(dim1=1, dim2=2).add_(damping[:, None])
     factor, info = torch.linalg.cholesky_ex(c)
-    for _ in range(40):
+    for exponent in range(-4, 5):
         bad = info > 0
         if not bad.any():
             break
-        c.diagonal(dim1=1, dim2=2)[bad] += 3 * damping[bad, None]
-        damping = torch.where(bad, damping * 4, damping)
+        raised = 10.0**exponent * scale[bad]
+        c.diagonal(dim1=1, dim2=2)[bad] += (raised - damping[bad])[:, None]
+        damping[bad] = raised
         factor[bad], info[bad] = torch.linalg.cholesky_ex(c[bad])
     # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
     half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from unshap_plugin.rows import Rows, map_rows, n_rows, take
 __all__ = ["Engine", "Theta", "out_of_memory", "row_weights"]
 
 Theta: TypeAlias = dict[str, Tensor]
+T = TypeVar("T")
 
 
 class Engine:
@@ -81,7 +82,7 @@ class Engine:
         """Return the outputs ``[m, rows, ...]`` of every model on the same rows."""
         m = _size(theta)
         with torch.no_grad():
-            return self._either(
+            return self.either(
                 lambda: vmap(self.call, in_dims=(0, None))(theta, x),
                 lambda: torch.stack([self.call(_pick(theta, k), x) for k in range(m)]),
             )
@@ -93,7 +94,7 @@ class Engine:
             return (weights * self.loss(self.call(theta, x), y)).sum()
 
         with torch.no_grad():
-            return self._either(
+            return self.either(
                 lambda: vmap(objective)(theta, weights),
                 lambda: torch.stack([objective(_pick(theta, k), weights[k]) for k in range(len(weights))]),
             )
@@ -139,7 +140,7 @@ class Engine:
             return {name: torch.stack([one[name] for one in each]) for name in theta}
 
         rows_dim = 0 if own_rows else None
-        return self._either(
+        return self.either(
             lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
         )
 
@@ -171,7 +172,8 @@ class Engine:
             self._announced.add(message)
             warnings.warn(message, stacklevel=3)
 
-    def _either(self, batched: Callable[[], Any], loop: Callable[[], Any]) -> Any:
+    def either(self, batched: Callable[[], T], loop: Callable[[], T]) -> T:
+        """Return what ``batched`` gives, or where ``vmap`` cannot handle the module, with one warning, ``loop``."""
         if not self.batched:
             return loop()
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from torch import nn
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError, nearest
@@ -83,20 +83,21 @@ def train_model(name: str | None, table: Table, seed: int) -> Trained:
     loss = "cross_entropy" if table.classes else "mse"
     name = name or ("logistic" if table.classes else "ridge")
     task_of(name)
-    if name in ("logistic", "ridge"):
-        # The strength is that of scikit-learn's defaults: its ridge penalises without the factor of 1/2, and its binary
-        # logistic regression has one output w = w1 - w0, for which two outputs pay half. The bias is penalised too:
-        # a free one has no optimum on rows of a single class, and the log-likelihood of such small coalitions is then
-        # as low as the optimiser had patience for, which drowns all values in noise.
-        recipe = Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=2.0 if k <= 2 else 1.0)
-        model: Any = nn.Linear(d, k, dtype=torch.float64)
-        for parameter in model.parameters():
-            nn.init.zeros_(parameter)
-        return _train(model, recipe, loss, table, seed)
     recipe = Recipe("adam", lr=0.01, epochs=30, batch_size=32)
     with seeded(seed):
-        perceptron = name == "mlp"
-        model = nn.Sequential(nn.Linear(d, 32), nn.ReLU(), nn.Linear(32, k)) if perceptron else _made_by(name, d, k)
+        if name in ("logistic", "ridge"):
+            # The strength is that of scikit-learn's defaults: its ridge penalises without the factor of 1/2, and its
+            # binary logistic regression has one output w = w1 - w0, for which two outputs pay half. The bias is
+            # penalised too: a free one has no optimum on rows of a single class, and the log-likelihood of such small
+            # coalitions is then as low as the optimiser had patience for, which drowns all values in noise.
+            recipe = Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=2.0 if k <= 2 else 1.0)
+            model: Any = nn.Linear(d, k, dtype=torch.float64)
+            for parameter in model.parameters():
+                nn.init.zeros_(parameter)
+        elif name == "mlp":
+            model = nn.Sequential(nn.Linear(d, 32), nn.ReLU(), nn.Linear(32, k))
+        else:
+            model = _made_by(name, d, k)
     return _train(model, recipe, loss, table, seed) if isinstance(model, nn.Module) else _fit(model, loss, table, seed)
 
 
@@ -121,8 +122,8 @@ def _train(module: nn.Module, recipe: Recipe, loss: str, table: Table, seed: int
 
 
 def _fit(model: Any, loss: str, table: Table, seed: int) -> Trained:
-    wrong = is_regressor(model) if table.classes else is_classifier(model)
-    if wrong:
+    # scikit-learn refuses to say what kind of model an object is that does not derive from its base class.
+    if isinstance(model, BaseEstimator) and (is_regressor(model) if table.classes else is_classifier(model)):
         kind = "regressor, but the labels are classes" if table.classes else "classifier, but the labels are numbers"
         raise InvalidTypeError(f"{type(model).__name__} is a {kind}: give a model for a {table.task}.")
     try:

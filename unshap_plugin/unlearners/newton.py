@@ -150,14 +150,15 @@ class _Objective:
     def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
 
-        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which a full step promised next to nothing. Newton's
-        method converges quadratically, so that what is left after it is nothing at all.
+        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which
+        a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
+        is nothing at all.
         """
         before, gradient, matrix = self.expand(theta, weights)
         direction = -solve_damped(matrix, gradient)
         slope = (gradient * direction).sum(dim=1)
         result = theta + direction
-        left = torch.arange(len(theta), device=theta.device)
+        left = torch.arange(len(result), device=theta.device)
         size = 1.0
         for _ in range(_HALVINGS):
             enough = before[left] + _SUFFICIENT * size * slope[left] + _round_off(before[left])
@@ -170,7 +171,7 @@ class _Objective:
 
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
         penalty = (self.l2 * theta.square() + self.pull * (theta - self.init).square()).sum(dim=1) / 2
-        return penalty - _share(weights)[:, 0] * (theta @ self.tilt)
+        return penalty - _share(weights)[:, 0] * (theta * self.tilt).sum(dim=1)
 
 
 def _share(weights: Tensor) -> Tensor:

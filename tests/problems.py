@@ -1,0 +1,41 @@
+"""Small real problems that the tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from unshap_plugin import Recipe, ValuationProblem
+from unshap_plugin.losses import cross_entropy
+
+torch.set_num_threads(1)
+
+UNLEARNERS = ["retrain", "newton", "finetune", "gradient_ascent"]
+
+
+def breast_cancer(rows=40, tests=60, seed=0):
+    x, y = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(y))[: rows + tests]
+    x = StandardScaler().fit_transform(x[order][:, :6])
+    return (x[:rows], y[order][:rows]), (x[rows:], y[order][rows:])
+
+
+def early_stopped(dtype=torch.float64, *, hidden=0, seed=0, **kwargs):
+    """A model that training left away from an optimum, and its problem."""
+    train, test = breast_cancer()
+    torch.manual_seed(seed)
+    layers = [nn.Linear(6, 2)] if not hidden else [nn.Linear(6, hidden), nn.Tanh(), nn.Linear(hidden, 2)]
+    start = nn.Sequential(*layers).to(dtype)
+    recipe = Recipe("adam", lr=0.05, epochs=3, batch_size=8, init=start)
+    x, y = torch.as_tensor(train[0], dtype=dtype), torch.as_tensor(train[1])
+    model = recipe.train(start, cross_entropy, x, y, seed=seed)
+    kwargs = {"metric": {"accuracy": "accuracy", "ll": "log_likelihood"}, "fit": recipe, **kwargs}
+    return ValuationProblem(model, train, test, **kwargs)
+
+
+def coalitions(m, n, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.array([rng.permutation(n) < rng.integers(0, n + 1) for _ in range(m)])
