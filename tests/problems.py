@@ -16,10 +16,10 @@ torch.set_num_threads(1)
 UNLEARNERS = ["retrain", "newton", "finetune", "gradient_ascent"]
 
 
-def breast_cancer(rows=40, tests=60, seed=0):
+def breast_cancer(rows=40, tests=60, seed=0, features=6):
     x, y = load_breast_cancer(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(y))[: rows + tests]
-    x = StandardScaler().fit_transform(x[order][:, :6])
+    x = StandardScaler().fit_transform(x[order][:, :features])
     return (x[:rows], y[order][:rows]), (x[rows:], y[order][rows:])
 
 

@@ -310,8 +310,10 @@ def _summary(result: ValuationResult, problem: ValuationProblem, options: argpar
 def _reason(result: ValuationResult, problem: ValuationProblem) -> str:
     if problem.engine is None or not problem.engine.theta0:
         return f"{type(problem.model).__name__} has no parameters to be changed by gradients"
-    many = result.unlearner != "newton"
-    return f"{problem.engine.n_parameters:,} parameters are {'too many' if many else 'few enough'} for Newton steps"
+    size = f"{problem.engine.n_parameters:,} parameters"
+    if result.unlearner == "newton":
+        return f"a linear model of {size} is small enough for Newton steps"
+    return f"a model of {size} is too large, or not linear enough, for Newton steps"
 
 
 def _found(result: ValuationResult, marked: Collection[Any]) -> str:

@@ -54,6 +54,11 @@ class Engine:
         """Number of trainable parameters, p."""
         return sum(p.numel() for p in self.theta0.values())
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the parameters."""
+        return next(iter(self.theta0.values())).dtype
+
     def stack(self, m: int) -> Theta:
         """Return ``m`` copies of the given parameters."""
         return {name: p.expand(m, *p.shape).clone() for name, p in self.theta0.items()}
@@ -190,10 +195,10 @@ class Engine:
             return result
 
 
-def row_weights(retained: Tensor) -> Tensor:
+def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
     """Return weights ``[m, rows]`` that make the weighted sum the mean over the retained rows (0 where none is)."""
-    counts = retained.sum(dim=1, keepdim=True).clamp(min=1)
-    return retained / counts
+    chosen = retained.to(dtype)
+    return chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _size(theta: Theta) -> int:

@@ -81,6 +81,9 @@ class Permutation(Estimator):
             self._ends = utilities
             self._count = np.zeros((n, *utilities.shape[1:]))
             self._mean, self._squares = self._count.copy(), self._count.copy()
+            if n == 1:  # the two ends are all there is
+                self._observe(utilities[1:] - utilities[:1])
+                self._observe(utilities[1:] - utilities[:1])
         inner = utilities[:0] if len(self._orders) == 0 else utilities
         chains = inner.reshape(len(self._orders), max(n - 1, 0), *utilities.shape[1:])
         contributions = []

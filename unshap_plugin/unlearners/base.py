@@ -57,7 +57,7 @@ class StackedModels:
 
     def finite(self) -> NDArray[np.bool_]:
         """Tell for each model whether all its parameters are finite."""
-        each = [torch.isfinite(p.flatten(1)).all(dim=1) for p in self.state.values()]
+        each = [torch.isfinite(p.reshape(len(p), -1)).all(dim=1) for p in self.state.values()]
         result: NDArray[np.bool_] = torch.stack(each).all(dim=0).cpu().numpy()
         return result
 

@@ -52,8 +52,7 @@ class FineTune(Unlearner):
         engine = problem.engine
         assert engine is not None
         retained = problem.retained(coalitions)
-        dtype = next(iter(engine.theta0.values())).dtype
-        weights = row_weights(retained).to(dtype)
+        weights = row_weights(retained, engine.dtype)
         everything = torch.full_like(weights[:1], 1 / weights.shape[1])
         residual = engine.gradients(engine.stack(1), everything, problem.x, problem.y)
 
@@ -61,7 +60,7 @@ class FineTune(Unlearner):
             parts = engine.gradients(theta, weights, problem.x, problem.y)
             return {name: part - residual[name] for name, part in parts.items()}
 
-        share = 1 - retained.to(dtype).mean(dim=1)
+        share = 1 - retained.to(engine.dtype).mean(dim=1)
         return StackedModels(engine, descend_displaced(engine, share, gradient, steps=self.steps, lr=self.lr))
 
 

@@ -99,7 +99,7 @@ def _train_stacked(
     recipe: Recipe, engine: Engine, initial: Theta, problem: ValuationProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train all models at once."""
-    m = len(retained)
+    m, dtype = len(retained), engine.dtype
     theta = {name: initial[name].expand(m, *p.shape).clone() for name, p in engine.theta0.items()}
     final = {name: p.clone() for name, p in theta.items()}
     counts = retained.sum(dim=1)
@@ -113,14 +113,14 @@ def _train_stacked(
     place = torch.arange(size or 1, device=retained.device)
     for step in range(int(steps.max())):
         if size is None:
-            gradients = engine.gradients(theta, row_weights(retained).to(_dtype(theta)), problem.x, problem.y)
+            gradients = engine.gradients(theta, row_weights(retained, dtype), problem.x, problem.y)
         else:
             begins = torch.nonzero(step % per_epoch.clamp(min=1) == 0).flatten()
             epoch = (step // per_epoch.clamp(min=1))[begins].clamp(max=recipe.epochs - 1)
             absent = ~retained[begins].gather(1, orders[epoch])
             order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
             position = (step % per_epoch.clamp(min=1) * size)[:, None] + place
-            weights = row_weights(position < counts[:, None]).to(_dtype(theta))
+            weights = row_weights(position < counts[:, None], dtype)
             batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
             gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], own_rows=True)
         for name, p in theta.items():
@@ -132,6 +132,3 @@ def _train_stacked(
             final[name][done] = p[done]
     return final
 
-
-def _dtype(theta: Theta) -> torch.dtype:
-    return next(iter(theta.values())).dtype
