@@ -1,0 +1,70 @@
+"""Public names, and that the core stays free of frameworks."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import unshap_conformance
+import unshap_plugin
+from unshap_plugin.hookspecs import UnlearnerSpec
+from unshap_plugin.plugins import registered_unlearners
+
+MODULES = [name for _, name, _ in pkgutil.walk_packages(unshap_plugin.__path__, "unshap_plugin.")]
+
+
+@pytest.mark.parametrize("name", [*MODULES, "unshap_plugin", "unshap_conformance"])
+def test_all_is_true(name):
+    module = importlib.import_module(name)
+    assert all(hasattr(module, one) for one in module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    own = {
+        one
+        for one, value in vars(module).items()
+        if not one.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == name
+        and (inspect.getdoc(value) or "").strip()
+        and inspect.isclass(value)
+    }
+    assert own <= set(module.__all__), f"public classes missing from __all__: {own - set(module.__all__)}"
+
+
+def test_the_promised_names_are_there():
+    promised = {"ValuationProblem", "UnlearningGame", "ValuationResult", "shapley_values", "Unlearner", "UnlearnerSpec"}
+    assert promised | {"Access", "hookimpl"} <= set(unshap_plugin.__all__)
+    assert unshap_conformance.__doc__
+
+
+def test_the_core_imports_no_framework():
+    code = (
+        "import sys, unshap_plugin, unshap_plugin.cli; "
+        "print([m for m in ('opendataval', 'pydvl', 'shapiq', 'dattri', 'unshap_opendataval') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_built_in_unlearners_come_through_the_hook():
+    specs = registered_unlearners()
+    assert list(specs) == ["retrain", "newton", "finetune", "gradient_ascent"]
+    for name, spec in specs.items():
+        assert isinstance(spec, UnlearnerSpec)
+        assert spec.make().name == name
+        assert spec.summary.endswith(".")
+        assert spec.source
+        assert dict(spec.make().settings) == spec.settings, "the settings come from the signature"
+
+
+def test_the_example_of_the_hook_runs():
+    import doctest
+
+    from unshap_plugin import hookspecs
+
+    assert doctest.testmod(hookspecs).attempted > 0
+    assert doctest.testmod(hookspecs).failed == 0

@@ -1,0 +1,113 @@
+"""Results: tables, JSON and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from problems import early_stopped
+
+from unshap_plugin import UnlearningGame, ValuationResult, shapley_values
+from unshap_plugin.errors import InvalidValueError
+
+
+@pytest.fixture
+def result(five_providers):
+    return shapley_values(UnlearningGame(five_providers, "newton"), budget=100)
+
+
+def equal(a, b):
+    for field in dataclasses.fields(a):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(x, np.ndarray | np.generic):
+            np.testing.assert_array_equal(x, y, err_msg=field.name)
+        else:
+            assert x == y, field.name
+
+
+def test_json_gives_the_same_result_back(result, five_providers):
+    equal(result, ValuationResult.from_json(result.to_json()))
+    exact = shapley_values(UnlearningGame(five_providers, "newton"), "exact")
+    equal(exact, ValuationResult.from_json(exact.to_json()))
+    vectors = shapley_values(UnlearningGame(early_stopped(), "newton"), budget=200)
+    equal(vectors, ValuationResult.from_json(vectors.to_json()))
+    assert json.loads(result.to_json())["format"] == "unshap-result/1"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a result in the format"),
+        ('{"format": "other"}', "is not a result in the format"),
+        ('{"format": "unshap-result/1", "values": []}', "lacks or does not know the fields"),
+    ],
+)
+def test_other_json_is_refused(text, message):
+    with pytest.raises(InvalidValueError, match=message):
+        ValuationResult.from_json(text)
+
+
+def test_the_table_has_a_row_per_player(result):
+    frame = result.to_frame()
+    assert list(frame.columns) == ["player", "value", "std_error", "ci_low", "ci_high", "rank"]
+    assert list(frame["player"]) == list("abcde")
+    np.testing.assert_array_equal(frame["value"], result.values)
+    low, high = result.interval()
+    np.testing.assert_array_equal(frame["ci_low"], low)
+    np.testing.assert_array_equal(frame["ci_high"], high)
+    by_rank = frame.sort_values("rank")["value"].to_numpy()
+    assert (np.diff(by_rank) <= 0).all()
+    assert sorted(frame["rank"]) == [1, 2, 3, 4, 5]
+
+
+def test_the_table_of_a_vector_has_a_row_per_player_and_metric():
+    result = shapley_values(UnlearningGame(early_stopped(), "newton"), budget=200)
+    frame = result.to_frame()
+    assert len(frame) == 80
+    assert list(frame["metric"].unique()) == ["accuracy", "ll"]
+    part = frame[frame["metric"] == "ll"]
+    np.testing.assert_array_equal(part["value"], result.values[:, 1])
+
+
+def test_few_players_are_drawn_as_bars_with_intervals(result):
+    ax = result.plot(highlight=["b"], label="noisy")
+    bars = {patch.get_y() + patch.get_height() / 2: patch.get_width() for patch in ax.patches}
+    order = [label.get_text() for label in ax.get_yticklabels()]
+    assert order == [result.players[i] for i in np.argsort(result.values)]
+    np.testing.assert_allclose([bars[k] for k in range(5)], np.sort(result.values))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["other", "noisy"]
+    assert "log_likelihood" in ax.get_xlabel()
+    assert len(ax.collections) == 2, "whiskers of both colours"
+
+
+def test_many_players_are_drawn_as_a_histogram_that_names_the_ends():
+    problem = early_stopped(metric="accuracy")
+    result = shapley_values(UnlearningGame(problem, "newton"), budget=200)
+    many = dataclasses.replace(
+        result,
+        players=tuple(f"p{k}" for k in range(50)),
+        values=np.arange(50.0),
+        std_errors=np.ones(50),
+        degrees_of_freedom=np.ones(50),
+    )
+    ax = many.plot(ax=Figure().add_subplot())
+    counted = sum(patch.get_height() for patch in ax.patches)
+    assert counted == 50
+    notes = " ".join(text.get_text() for text in ax.texts)
+    assert "least valuable:\np0, p1, p2, p3, p4" in notes
+    assert "most valuable:\np49, p48, p47, p46, p45" in notes
+
+
+def test_a_vector_is_not_drawn(result):
+    vectors = dataclasses.replace(result, values=np.ones((5, 2)))
+    with pytest.raises(InvalidValueError, match="plot draws one value per player"):
+        vectors.plot()
+
+
+def test_a_level_outside_0_and_1_is_refused(result):
+    with pytest.raises(InvalidValueError, match="level is 95"):
+        result.interval(95)
