@@ -11,11 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
-from unshap_plugin.curvature import GeneralCurvature, LinearHead, second_order, solve_damped
+from unshap_plugin.curvature import GeneralCurvature, LinearHead, second_order
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, InvalidValueError
 from unshap_plugin.losses import cross_entropy, mse
-from unshap_plugin.unlearners import Newton
+from unshap_plugin.solvers import conjugate_gradients, solve_damped
+from unshap_plugin.unlearners import Newton, newton
 
 
 def sigmoid_cross_entropy(outputs, targets):
@@ -88,6 +89,59 @@ def test_solving_damps_only_what_is_not_definite():
     solved = solve_damped(matrices, vectors)
     assert torch.isnan(solved[2]).all()
     assert torch.isfinite(solved[:2]).all()
+
+
+def test_conjugate_gradients_solve_each_system_alone():
+    torch.manual_seed(0)
+    a = torch.randn(5, 12, 12, dtype=torch.float64)
+    matrices = a @ a.mT + torch.eye(12, dtype=torch.float64)
+    vectors = torch.randn(5, 12, dtype=torch.float64)
+    vectors[2] = 0
+
+    def solve(rows):
+        def product(v):
+            return (matrices[rows] @ v[:, :, None])[:, :, 0]
+
+        return conjugate_gradients(product, lambda v: v / 3, vectors[rows], tolerance=1e-10)
+
+    whole = solve(slice(5))
+    expected = torch.linalg.solve(matrices, vectors)
+    torch.testing.assert_close(whole, expected, atol=1e-7, rtol=0)
+    torch.testing.assert_close(whole, torch.cat([solve(slice(k, k + 1)) for k in range(5)]), atol=1e-12, rtol=0)
+
+
+def test_conjugate_gradients_descend_where_the_matrix_is_not_definite():
+    matrix = torch.diag(torch.tensor([2.0, 1.0, -1.0], dtype=torch.float64))
+    for vector in torch.eye(3, dtype=torch.float64) + 0.1:
+        solution = conjugate_gradients(lambda v: v @ matrix, lambda v: v, vector[None])
+        assert torch.isfinite(solution).all()
+        assert vector @ solution[0] > 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_products_are_those_with_the_matrices(bias):
+    torch.manual_seed(0)
+    engine = Engine(nn.Linear(4, 3, bias=bias).double(), cross_entropy)
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.randint(0, 3, (9,))
+    theta = {k: v + 0.3 * torch.randn_like(v) for k, v in engine.stack(5).items()}
+    weights = torch.rand(5, 9, dtype=torch.float64)
+    head = LinearHead.of(engine, x, y)
+    vectors = torch.randn(5, engine.n_parameters, dtype=torch.float64)
+    products = head.product(weights, head.expand(theta, weights)[2], vectors)
+    torch.testing.assert_close(products, (head(theta, weights)[2] @ vectors[:, :, None])[:, :, 0], atol=1e-12, rtol=0)
+
+
+def test_large_heads_are_solved_alike_with_and_without_their_matrices(problem, monkeypatch):
+    matrix = coalitions(30, problem.n_players)
+    direct = UnlearningGame(problem, "newton")(matrix)
+    monkeypatch.setattr(newton, "DIRECT", 0)
+    iterative = early_stopped()
+    game = UnlearningGame(iterative, "newton")
+    values = game(matrix)
+    np.testing.assert_allclose(values[:, 1], direct[:, 1], atol=2e-3)
+    alone = UnlearningGame(iterative, "newton")
+    assert np.array_equal(values, np.concatenate([alone(row[None]) for row in matrix]))
+    assert np.array_equal(values, UnlearningGame(iterative, "newton", chunk=7)(matrix))
 
 
 def fitted_head(x, y, **kwargs):

@@ -128,7 +128,7 @@ def test_one_output_against_flat_targets_does_not_broadcast(loss, outputs):
 
 def test_a_user_may_bring_loss_and_metric():
     def loss(outputs, targets):
-        return nn.functional.multi_margin_loss(outputs, targets, reduction="none")
+        return (outputs - nn.functional.one_hot(targets, 2)).abs().sum(dim=1)
 
     problem = make(loss=loss, metric=lambda out, y: (out.argmax(1) == y).double().mean())
     values = UnlearningGame(problem, "finetune")(coalitions(4, 40))
@@ -163,7 +163,9 @@ BAD = {
     "too few outputs": (dict(model=linear(1)), InvalidValueError, r"the model has 1 outputs, but the labels go from 0 to 1"),
     "outputs of another shape": (dict(model=linear(3), loss="mse", metric="accuracy"), InvalidValueError, r"outputs \[40, 3\] and targets \[40\]"),
     "loss that averages": (dict(loss=nn.functional.cross_entropy), InvalidValueError, r"the loss returned shape \[\] for 40 rows"),
-    "loss that does not fit": (dict(loss=nn.functional.mse_loss, model=linear(3)), InvalidValueError, r"the loss"),
+    "loss that does not fit": (dict(loss=nn.functional.nll_loss, model=linear(1)), InvalidValueError, r"the loss cannot be computed from outputs \[40, 1\] and targets \[40\]"),
+    "metric that does not fit": (dict(loss="mse", metric="r2", model=linear(2), train=(X, np.c_[X[:, :2]]), test=(X, X[:, 0])), InvalidValueError, r"outputs \[40, 2\] and targets \[40\]"),
+    "accuracy of numbers": (dict(loss="mse", metric="accuracy", model=linear(1), train=(X, X[:, 0]), test=(X, X[:, 0])), InvalidValueError, r"metric 'accuracy' needs class labels"),
     "features do not fit": (dict(model=linear(2, 5)), InvalidValueError, r"the model cannot be applied to the train rows \(RuntimeError"),
     "unfitted": (dict(model=LogisticRegression()), InvalidValueError, r"cannot be applied to the train rows \(NotFittedError"),
     "not a model": (dict(model=NoModel()), InvalidTypeError, r"model is a NoModel, but a torch.nn.Module or an object with fit and predict"),

@@ -11,8 +11,8 @@ from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Retrain
 
 __all__ = ["choose", "unshap_unlearners"]
 
-#: Beyond this many, Newton's matrices cost more than retraining a linear head in batches.
-FEW_PARAMETERS = 256
+#: Beyond this many, a head takes tens of milliseconds a coalition, and its spectrum minutes.
+FEW_PARAMETERS = 1024
 
 
 @hookimpl

@@ -17,7 +17,7 @@ from torch.func import jacrev, vmap
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, map_rows, n_rows
 
-__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order", "solve_damped"]
+__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order"]
 
 _BLOCK = 4 * 2**20
 
@@ -133,11 +133,25 @@ class LinearHead:
 
     def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values, gradients and matrices."""
+        value, gradient, second = self.expand(theta, weights)
+        return value, gradient, self._matrices(weights, second)
+
+    def expand(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values ``[m]``, gradients ``[m, p]`` and the Hessians in ``a``, ``[m or 1, rows, c, c]``."""
         losses, first, second = self._pre_activation_derivatives(theta)
-        weighted = (weights[:, :, None] * first).transpose(1, 2)  # [m, c, rows]
-        products, w = weighted @ self.features, self.n_features
-        flat = torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
-        return (weights * losses).sum(dim=1), flat, self._matrices(weights, second)
+        return (weights * losses).sum(dim=1), self._pulled_back(weights[:, :, None] * first), second
+
+    def product(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
+        """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""
+        c, w = self.n_outputs, self.n_features
+        pushed = torch.cat([vectors[:, : c * w].reshape(-1, c, w), vectors[:, c * w :].reshape(len(vectors), c, -1)], 2)
+        moved = self.features @ pushed.transpose(1, 2)  # [m, rows, c]
+        return self._pulled_back(weights[:, :, None] * (second @ moved[:, :, :, None])[:, :, :, 0])
+
+    def _pulled_back(self, by_row: Tensor) -> Tensor:
+        """Return ``sum_i by_row[k, i] (x) [z_i, 1]`` in the order of the parameters, ``[m, p]``."""
+        products, w = by_row.transpose(1, 2) @ self.features, self.n_features
+        return torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
 
     def _pre_activation_derivatives(self, theta: Theta) -> tuple[Tensor, Tensor, Tensor]:
         """Return the losses ``[m, rows]`` and their gradients ``[m, rows, c]`` and Hessians ``[m, rows, c, c]`` in a.
@@ -189,37 +203,3 @@ class LinearHead:
                 full[:, columns, bias + a] = full[:, bias + a, columns] = block[:, :w, w]
                 full[:, bias + a, bias + b] = full[:, bias + b, bias + a] = block[:, w, w]
         return full
-
-
-def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Solve ``(C + r I) s = g`` by Cholesky, in float64, with the least damping ``r`` that makes ``C`` definite.
-
-    Parameters
-    ----------
-    matrices, vectors
-        ``[m, p, p]`` and ``[m, p]``.
-
-    Returns
-    -------
-    ``[m, p]``; not finite where no damping helps (the matrix is not finite).
-    """
-    c = matrices.double()
-    # The largest entry, not the mean: sums over one row and over many are not added up in the same order.
-    scale = c.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
-    damping = torch.finfo(matrices.dtype).eps * scale
-    c = c.clone() if c is matrices else c
-    c.diagonal(dim1=1, dim2=2).add_(damping[:, None])
-    factor, info = torch.linalg.cholesky_ex(c)
-    for exponent in range(-4, 5):
-        bad = info > 0
-        if not bad.any():
-            break
-        raised = 10.0**exponent * scale[bad]
-        c.diagonal(dim1=1, dim2=2)[bad] += (raised - damping[bad])[:, None]
-        damping[bad] = raised
-        factor[bad], info[bad] = torch.linalg.cholesky_ex(c[bad])
-    # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
-    half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)
-    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, 0]
-    solution[info > 0] = torch.nan
-    return solution.to(vectors.dtype)

@@ -45,6 +45,11 @@ class Metric:
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Share of rows whose largest output (for one output: its sign, as a logit) is the label."""
     if outputs.ndim == 2 or outputs.shape[-1] == 1:
+        if not ((targets == 0) | (targets == 1)).all():
+            raise InvalidValueError(
+                "metric 'accuracy' needs class labels, for one output 0 and 1, but the targets are other numbers: "
+                "use 'r2' or 'neg_mean_squared_error' for regression."
+            )
         hits = (outputs.reshape(len(outputs), -1) > 0) == (targets.reshape(-1) > 0.5)
     else:
         labels = targets.argmax(dim=-1) if targets.ndim > 1 else targets

@@ -30,7 +30,7 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
         if len(where):
             ax.barh(where, values[where], color=colour, label=name)
             ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
-    ax.set_yticks(np.arange(len(order)), [str(result.players[i]) for i in order])
+    ax.set_yticks(np.arange(len(order)), [_text(result.players[i]) for i in order])
     ax.set_ylabel("player")
     return _finish(result, ax, bool(marked.any()), "bars: 95% intervals")
 
@@ -50,8 +50,8 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
         label=[group[2] for group in groups],
     )
     order = np.argsort(result.values, kind="stable")
-    worst = ", ".join(str(result.players[i]) for i in order[:_NAMED])
-    best = ", ".join(str(result.players[i]) for i in order[::-1][:_NAMED])
+    worst = ", ".join(_text(result.players[i]) for i in order[:_NAMED])
+    best = ", ".join(_text(result.players[i]) for i in order[::-1][:_NAMED])
     ax.set_ylabel("number of players")
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * 1.3)
@@ -59,6 +59,11 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
     ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
     typical = float(np.median(result.std_errors))
     return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
+
+
+def _text(player: Any) -> str:
+    """Return a name as plain text: matplotlib reads what stands between dollars as mathematics."""
+    return str(player).replace("$", r"\$")
 
 
 def _axes(height: float) -> Axes:

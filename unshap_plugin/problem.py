@@ -116,6 +116,8 @@ class ValuationProblem:
             pair = isinstance(reference, tuple) and len(reference) == 2
             self.reference = self._pair(reference, "reference") if pair else (self._rows(reference, "reference"), None)
 
+        if n_rows(self.x) < 2 and access == "full":
+            raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
         self.players, self.player_of_row = _players(players, targets, n_rows(self.x))
         self._check_labels()
         self.n_classes = self._count_classes()
@@ -188,8 +190,6 @@ class ValuationProblem:
         return x, y
 
     def _check_labels(self) -> None:
-        if n_rows(self.x) < 2 and self.access == "full":
-            raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
         if self.loss is not cross_entropy or self.y.ndim != 1 or self.y.is_floating_point() or self.access != "full":
             return
         classes, tested = self.y.unique(), self.y_test.unique()
@@ -227,7 +227,15 @@ class ValuationProblem:
                 raise InvalidValueError(f"the model as given has outputs that are not finite on the {what} rows.")
             if self.engine is not None:
                 check_loss(self.loss, outputs[what], y)
-        utility = self.metric.score(outputs["test"][None], self.y_test)
+        try:
+            utility = self.metric.score(outputs["test"][None], self.y_test)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidValueError):
+                raise
+            raise InvalidValueError(
+                f"metric {self.metric.name!r} cannot be computed from outputs {list(outputs['test'].shape)} and targets "
+                f"{list(self.y_test.shape)} ({type(error).__name__}: {error}): use a metric that matches the outputs."
+            ) from error
         if len(utility) != 1 or utility.ndim > 2:
             raise InvalidValueError(
                 f"metric {self.metric.name!r} gave shape {list(utility.shape[1:])} for one model, but one number or a "

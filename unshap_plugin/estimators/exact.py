@@ -14,7 +14,7 @@ from unshap_plugin.estimators.base import Estimate, Estimator
 __all__ = ["Exact"]
 
 MAX_PLAYERS = 20
-_BLOCK = 4096
+_BLOCK = 256
 
 
 class Exact(Estimator):

@@ -13,7 +13,7 @@ from unshap_plugin.estimators.base import Estimate, Estimator
 __all__ = ["Permutation"]
 
 DEFAULT_BUDGET = 5_000
-_BLOCK = 1024
+_BLOCK = 256
 
 
 class Permutation(Estimator):

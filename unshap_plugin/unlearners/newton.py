@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import second_order, solve_damped
+from unshap_plugin.curvature import LinearHead, second_order
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, InvalidValueError
 from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.solvers import conjugate_gradients, solve_damped
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 
 __all__ = ["Newton"]
 
 MAX_PARAMETERS = 4096
+#: Linear heads with more parameters are solved by conjugate gradients, without their matrices.
+DIRECT = 128
 _HALVINGS = 6
 _SUFFICIENT = 0.1
 _SETTLED = 1e-3
@@ -80,9 +83,12 @@ class Newton(Unlearner):
             )
 
     def bytes_per_coalition(self, problem: ValuationProblem) -> int:
-        """Add the matrix, its factor and a copy."""
-        assert problem.engine is not None
-        return super().bytes_per_coalition(problem) + 3 * 8 * problem.engine.n_parameters**2
+        """Add the matrix, its factor and a copy; or, for a large head, the Hessians of its rows."""
+        engine = problem.engine
+        assert engine is not None
+        head = None if engine.n_parameters <= DIRECT else LinearHead.of(engine, problem.x, problem.y)
+        extra = 3 * engine.n_parameters**2 if head is None else 4 * len(problem.y) * head.n_outputs**2
+        return super().bytes_per_coalition(problem) + 8 * extra
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
@@ -96,6 +102,7 @@ class Newton(Unlearner):
             if len(moving) == 0:
                 break
             theta[moving], settled = start.step(theta[moving], weights[moving])
+        theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         return StackedModels(engine, engine.unflatten(theta))
 
     def _centred(self, problem: ValuationProblem, engine: Engine, seed: int) -> _Objective:
@@ -106,9 +113,11 @@ class Newton(Unlearner):
             objective.pull = torch.full_like(objective.given, self.pull)
         # Without any pull, coalitions without rows (or directions that no row determines) would stay where they are,
         # as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
-        matrix = objective.expand(objective.given[None], objective.all)[2]
+        _, gradient, matrix = objective.losses(engine.stack(1), objective.all)
         objective.pull = objective.pull.clamp(min=0.01 * float(matrix.diagonal(dim1=1, dim2=2).mean()) / objective.n)
-        objective.tilt = objective.expand(objective.given[None], objective.all)[1][0]
+        objective.tilt = objective.penalised(gradient, objective.given)[0]
+        if isinstance(objective.losses, LinearHead) and engine.n_parameters > DIRECT:
+            objective.spectrum = _Spectrum(matrix[0], objective.l2 + objective.pull)
         return objective
 
 
@@ -134,18 +143,41 @@ class _Objective:
                 self.init = torch.cat([state[name].flatten() for name in engine.theta0]).to(self.given)
         self.pull = torch.zeros_like(self.given)
         self.tilt = torch.zeros_like(self.given)
+        self.spectrum: _Spectrum | None = None
+
+    def residual(self, theta: Tensor) -> Tensor:
+        """Return the gradient of the full data at one point, ``[p]``, without pull and tilt."""
+        stack = self.engine.unflatten(theta[None])
+        gradient = self.engine.flatten(self.engine.gradients(stack, self.all, self.x, self.y))[0]
+        return gradient + self.l2 * theta
 
     def value(self, theta: Tensor, weights: Tensor) -> Tensor:
         """Return the objective of every coalition, ``[m]``."""
         losses = self.engine.losses(self.engine.unflatten(theta), weights, self.x, self.y)
         return losses + self._rest(theta, weights)
 
+    def penalised(self, gradient: Tensor, theta: Tensor) -> Tensor:
+        """Add the gradients of the penalties to gradients of the losses, ``[m, p]``."""
+        return gradient + self.l2 * theta + self.pull * (theta - self.init)
+
     def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the objective, its gradients ``[m, p]`` and its curvature matrices ``[m, p, p]``."""
-        value, gradient, matrix = self.losses(self.engine.unflatten(theta), weights)
-        gradient = gradient + self.l2 * theta + self.pull * (theta - self.init) - _share(weights) * self.tilt
-        matrix.diagonal(dim1=1, dim2=2).add_(self.l2 + self.pull)
-        return value + self._rest(theta, weights), gradient, matrix
+        """Return the objective ``[m]``, its gradients ``[m, p]`` and Newton's directions ``[m, p]``."""
+        share, diagonal = _share(weights), self.l2 + self.pull
+        stack = self.engine.unflatten(theta)
+        if self.spectrum is None:
+            value, gradient, matrix = self.losses(stack, weights)
+            gradient = self.penalised(gradient, theta) - share * self.tilt
+            matrix.diagonal(dim1=1, dim2=2).add_(diagonal)
+            solution = solve_damped(matrix, gradient)
+        else:
+            head, spectrum = self.losses, self.spectrum
+            assert isinstance(head, LinearHead)
+            value, gradient, second = head.expand(stack, weights)
+            gradient = self.penalised(gradient, theta) - share * self.tilt
+            solution = conjugate_gradients(
+                lambda v: head.product(weights, second, v) + diagonal * v, lambda v: spectrum.solve(share, v), gradient
+            )
+        return value + self._rest(theta, weights), gradient, -solution
 
     def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
@@ -154,8 +186,7 @@ class _Objective:
         a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
         is nothing at all.
         """
-        before, gradient, matrix = self.expand(theta, weights)
-        direction = -solve_damped(matrix, gradient)
+        before, gradient, direction = self.expand(theta, weights)
         slope = (gradient * direction).sum(dim=1)
         result = theta + direction
         left = torch.arange(len(result), device=theta.device)
@@ -174,6 +205,26 @@ class _Objective:
         return penalty - _share(weights)[:, 0] * (theta * self.tilt).sum(dim=1)
 
 
+class _Spectrum:
+    """Solves ``(share H + D) s = g`` for the matrix ``H`` of all rows and a positive diagonal ``D``, for any share.
+
+    A coalition retains about that share of the curvature, so that few conjugate gradients are left to do.
+    """
+
+    def __init__(self, matrix: Tensor, diagonal: Tensor) -> None:
+        self.root = diagonal.rsqrt()
+        values, vectors = torch.linalg.eigh(self.root[:, None] * matrix * self.root)
+        # Half the digits are plenty for a preconditioner, at half the time.
+        self.values, self.vectors = values.clamp(min=0).float(), vectors.float()
+
+    def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
+        """Return the solutions ``[m, p]`` for shares ``[m, 1]``."""
+        # Never a single row: a product with one row is not summed in the order of a product with many.
+        rows = vectors if len(vectors) > 1 else vectors.expand(2, -1)
+        inner = (rows * self.root).float() @ self.vectors / (share.float() * self.values + 1)
+        return (inner @ self.vectors.T).to(vectors.dtype)[: len(vectors)] * self.root
+
+
 def _share(weights: Tensor) -> Tensor:
     return weights.mean(dim=1, keepdim=True)
 
@@ -186,13 +237,13 @@ def _round_off(values: Tensor) -> Tensor:
 def _estimated_pull(objective: _Objective) -> Tensor:
     """Return ``Lambda [p]`` for an objective without pull and tilt."""
     given, moved = objective.given, objective.given - objective.init
-    residual = objective.expand(given[None], objective.all)[1][0]
+    residual = objective.residual(given)
     pull = torch.zeros_like(given)
     for which in objective.tensors:
         norm = moved[which].square().sum()
         if norm > 0:
             pull[which] = (-(residual[which] @ moved[which]) / norm).clamp(min=0)
-    at_start = objective.expand(objective.init[None], objective.all)[1].norm()
+    at_start = objective.residual(objective.init).norm()
     left = (residual + pull * moved).norm()
     if left <= 0.02 * max(float(residual.norm()), 1e-3 * float(at_start)):
         return pull

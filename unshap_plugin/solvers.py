@@ -1,0 +1,101 @@
+"""Many linear systems at once, one per coalition, none of which depends on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["conjugate_gradients", "solve_damped"]
+
+
+def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Solve ``(C + r I) s = g`` by Cholesky, in float64, with the least damping ``r`` that makes ``C`` definite.
+
+    Parameters
+    ----------
+    matrices, vectors
+        ``[m, p, p]`` and ``[m, p]``.
+
+    Returns
+    -------
+    ``[m, p]``; not finite where no damping helps (the matrix is not finite).
+    """
+    c = matrices.double()
+    # The largest entry, not the mean: sums over one row and over many are not added up in the same order.
+    scale = c.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
+    damping = torch.finfo(matrices.dtype).eps * scale
+    c = c.clone() if c is matrices else c
+    c.diagonal(dim1=1, dim2=2).add_(damping[:, None])
+    factor, info = torch.linalg.cholesky_ex(c)
+    for exponent in range(-4, 5):
+        bad = info > 0
+        if not bad.any():
+            break
+        raised = 10.0**exponent * scale[bad]
+        c.diagonal(dim1=1, dim2=2)[bad] += (raised - damping[bad])[:, None]
+        damping[bad] = raised
+        factor[bad], info[bad] = torch.linalg.cholesky_ex(c[bad])
+    # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
+    half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)
+    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, 0]
+    solution[info > 0] = torch.nan
+    return solution.to(vectors.dtype)
+
+
+def conjugate_gradients(
+    product: Callable[[Tensor], Tensor],
+    precondition: Callable[[Tensor], Tensor],
+    vectors: Tensor,
+    *,
+    tolerance: float = 1e-2,
+    iterations: int = 100,
+) -> Tensor:
+    """Solve ``C s = g`` by preconditioned conjugate gradients (Hestenes & Stiefel 1952).
+
+    A system is left alone once its residual has fallen to ``tolerance`` times what it was (in the norm of the
+    preconditioner), or where ``C`` curves downwards along the way: what has been reached by then is a direction of
+    descent (Steihaug 1983).
+
+    Parameters
+    ----------
+    product, precondition
+        From ``[m, p]`` to ``[m, p]``: multiply with the matrices, and approximately with their inverses.
+    vectors
+        ``[m, p]``.
+
+    Returns
+    -------
+    ``[m, p]``.
+    """
+    residual = vectors
+    scaled = precondition(residual)
+    solution, search = torch.zeros_like(vectors), scaled
+    fallback = scaled
+    size = _dot(residual, scaled)
+    enough = tolerance**2 * size
+    active = size > 0
+    moved = torch.zeros_like(active)
+    for _ in range(iterations):
+        if not active.any():
+            break
+        image = product(search)
+        curvature = _dot(search, image)
+        active = active & (curvature > 0)
+        step = torch.where(active, size / torch.where(active, curvature, 1.0), 0.0)[:, None]
+        moved = moved | active
+        solution = torch.where(active[:, None], solution + step * search, solution)
+        residual = torch.where(active[:, None], residual - step * image, residual)
+        scaled = precondition(residual)
+        new = _dot(residual, scaled)
+        active = active & (new > enough)
+        ratio = torch.where(active, new / torch.where(active, size, 1.0), 0.0)[:, None]
+        search = torch.where(active[:, None], scaled + ratio * search, search)
+        size = new
+    return torch.where(moved[:, None], solution, fallback)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the dot products ``[m]``. As matrix products, whose order of summation does not depend on ``m``."""
+    return (a[:, None, :] @ b[:, :, None])[:, 0, 0]
