@@ -53,7 +53,9 @@ def test_a_coalition_is_evaluated_once(problem, name):
 
 def test_the_seed_matters_where_there_is_randomness(problem):
     matrix = coalitions(8, problem.n_players)
-    assert not np.array_equal(UnlearningGame(problem, "retrain", seed=0)(matrix), UnlearningGame(problem, "retrain", seed=1)(matrix))
+    assert not np.array_equal(
+        UnlearningGame(problem, "retrain", seed=0)(matrix), UnlearningGame(problem, "retrain", seed=1)(matrix)
+    )
 
 
 # 2. Unlearning nothing changes nothing, and removing a little changes a little.

@@ -41,9 +41,7 @@ def by_permutations(v, n):
     return [value / factorial(n) for value in values]
 
 
-tables = st.integers(1, 5).flatmap(
-    lambda n: st.lists(st.integers(-1000, 1000), min_size=2**n, max_size=2**n)
-)
+tables = st.integers(1, 5).flatmap(lambda n: st.lists(st.integers(-1000, 1000), min_size=2**n, max_size=2**n))
 
 
 @given(tables)
@@ -177,9 +175,17 @@ def test_intervals_are_those_of_students_t(five_providers):
 
 
 BAD = [
-    (dict(budget=17), BudgetError, r"budget=17 is too small: one permutation of 5 players takes 6 .* two antithetic pairs, 18"),
+    (
+        dict(budget=17),
+        BudgetError,
+        r"budget=17 is too small: one permutation of 5 players takes 6 .* two antithetic pairs, 18",
+    ),
     (dict(estimator="exact", budget=31), BudgetError, r"budget=31 is too small: .*needs all 32 evaluations"),
-    (dict(estimator="permutatoin"), UnknownNameError, r"unknown estimator 'permutatoin' \(did you mean 'permutation'\?\)"),
+    (
+        dict(estimator="permutatoin"),
+        UnknownNameError,
+        r"unknown estimator 'permutatoin' \(did you mean 'permutation'\?\)",
+    ),
     (dict(estimator=3), InvalidTypeError, r"estimator is a int"),
     (dict(budget=100.5), InvalidTypeError, r"budget is 100.5"),
     (dict(seed=-1), InvalidValueError, r"seed is -1"),
@@ -194,6 +200,8 @@ def test_bad_input(five_providers, kwargs, error, message):
 
 def test_exact_refuses_more_than_twenty_players_before_any_work(problem):
     game = UnlearningGame(problem, "newton")
-    with pytest.raises(BudgetError, match=r"there are 40 players and at most 20 are possible: use estimator='permutation'"):
+    with pytest.raises(
+        BudgetError, match=r"there are 40 players and at most 20 are possible: use estimator='permutation'"
+    ):
         shapley_values(game, "exact")
     assert game.evaluations == 0

@@ -20,7 +20,9 @@ from unshap_plugin.unlearners import Newton, newton
 
 
 def sigmoid_cross_entropy(outputs, targets):
-    return nn.functional.binary_cross_entropy(outputs, nn.functional.one_hot(targets, 3).double(), reduction="none").mean(1)
+    return nn.functional.binary_cross_entropy(
+        outputs, nn.functional.one_hot(targets, 3).double(), reduction="none"
+    ).mean(1)
 
 
 def hessian(engine, theta, weights, x, y):
@@ -214,5 +216,7 @@ def test_settings_out_of_range(settings, message):
 def test_too_many_parameters_are_refused_before_any_work():
     (x, y), test = breast_cancer()
     wide = nn.Sequential(nn.Linear(6, 800), nn.ReLU(), nn.Linear(800, 2)).double()
-    with pytest.raises(AccessError, match=r"at most 4096, but Sequential has 7202; unlearners that would work: finetune"):
+    with pytest.raises(
+        AccessError, match=r"at most 4096, but Sequential has 7202; unlearners that would work: finetune"
+    ):
         UnlearningGame(ValuationProblem(wide, (x, y), test), "newton")

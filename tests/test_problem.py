@@ -59,8 +59,11 @@ def test_values_of_targets_are_those_of_the_game_with_the_rest_kept():
     whole = UnlearningGame(make(players=GROUPS, metric="log_likelihood"), "newton")
     part = UnlearningGame(make(players=GROUPS, targets=["a", "c"], metric="log_likelihood"), "newton")
     result = shapley_values(part, "exact")
-    v = {pair: whole(np.array([[pair[0], True, pair[1], True]]))[0] for pair in [(0, 0), (0, 1), (1, 0), (1, 1)]
-         for pair in [(bool(pair[0]), bool(pair[1]))]}
+    v = {
+        pair: whole(np.array([[pair[0], True, pair[1], True]]))[0]
+        for pair in [(0, 0), (0, 1), (1, 0), (1, 1)]
+        for pair in [(bool(pair[0]), bool(pair[1]))]
+    }
     a = (v[True, False] - v[False, False] + v[True, True] - v[False, True]) / 2
     c = (v[False, True] - v[False, False] + v[True, True] - v[True, False]) / 2
     np.testing.assert_allclose(result.values, [a, c], rtol=0, atol=1e-12)
@@ -99,17 +102,26 @@ def test_x_may_be_a_dict_or_a_tuple_of_tensors(form):
     torch.manual_seed(0)
     ids, mask = torch.randint(0, 20, (30, 5)), torch.ones(30, 5, dtype=torch.int64)
     pieces = {"input_ids": ids, "attention_mask": mask}
-    take = lambda rows: {k: v[rows] for k, v in pieces.items()} if form is dict else tuple(v[rows] for v in pieces.values())  # noqa: E731
+
+    def take(rows):
+        return {k: v[rows] for k, v in pieces.items()} if form is dict else tuple(v[rows] for v in pieces.values())
+
     labels = (ids[:, 0] > 9).long()
     problem = ValuationProblem(
-        Embedder(), (take(slice(20)), labels[:20]), (take(slice(20, 30)), labels[20:]), metric="log_likelihood",
+        Embedder(),
+        (take(slice(20)), labels[:20]),
+        (take(slice(20, 30)), labels[20:]),
+        metric="log_likelihood",
         fit=Recipe(epochs=2, batch_size=8),
     )
     matrix = coalitions(5, 20)
     for name in ("finetune", "gradient_ascent", "retrain"):
         values = UnlearningGame(problem, name)(matrix)
         slow = ValuationProblem(
-            problem.model, (problem.x, problem.y), (problem.x_test, problem.y_test), metric="log_likelihood",
+            problem.model,
+            (problem.x, problem.y),
+            (problem.x_test, problem.y_test),
+            metric="log_likelihood",
             fit=problem.recipe,
         )
         slow.engine.batched = False
@@ -147,40 +159,128 @@ class NoModel:
 
 FLOAT_LABELS = (X, Y.astype(float))
 BAD = {
-    "nan in train": (dict(train=(nan_at(3), Y)), InvalidValueError, r"train x has NaN or infinity in 1 of 40 rows, first in row 3"),
-    "infinity in test": (dict(test=(np.where(nan_at(2) != nan_at(2), np.inf, X), Y)), InvalidValueError, r"test x has NaN or infinity in 1 of 40 rows, first in row 2"),
-    "nan in y": (dict(train=(X, np.where(np.arange(40) == 5, np.nan, 0.0)), loss="mse", metric="r2", model=linear(1)), InvalidValueError, r"train y has NaN"),
+    "nan in train": (
+        dict(train=(nan_at(3), Y)),
+        InvalidValueError,
+        r"train x has NaN or infinity in 1 of 40 rows, first in row 3",
+    ),
+    "infinity in test": (
+        dict(test=(np.where(nan_at(2) != nan_at(2), np.inf, X), Y)),
+        InvalidValueError,
+        r"test x has NaN or infinity in 1 of 40 rows, first in row 2",
+    ),
+    "nan in y": (
+        dict(train=(X, np.where(np.arange(40) == 5, np.nan, 0.0)), loss="mse", metric="r2", model=linear(1)),
+        InvalidValueError,
+        r"train y has NaN",
+    ),
     "empty train": (dict(train=(X[:0], Y[:0])), InvalidValueError, r"train x is empty: at least one row"),
     "empty test": (dict(test=(X[:0], Y[:0])), InvalidValueError, r"test x is empty"),
     "one row": (dict(train=(X[:1], Y[:1])), InvalidValueError, r"train has one row"),
     "one class": (dict(train=(X, np.zeros(40, int))), InvalidValueError, r"train has the single class 0"),
-    "class only in test": (dict(model=linear(3), test=(X, np.where(np.arange(40) == 0, 2, Y))), InvalidValueError, r"test has class 2, which train lacks \(train has \[0, 1\]\)"),
+    "class only in test": (
+        dict(model=linear(3), test=(X, np.where(np.arange(40) == 0, 2, Y))),
+        InvalidValueError,
+        r"test has class 2, which train lacks \(train has \[0, 1\]\)",
+    ),
     "label count": (dict(train=(X, Y[:39])), InvalidValueError, r"train has 40 rows of x but 39 labels"),
-    "labels of text": (dict(train=(X, np.array(["yes", "no"] * 20))), InvalidTypeError, r"train y has dtype <U3, but numbers are needed"),
+    "labels of text": (
+        dict(train=(X, np.array(["yes", "no"] * 20))),
+        InvalidTypeError,
+        r"train y has dtype <U3, but numbers are needed",
+    ),
     "features of text": (dict(train=(X.astype(str), Y)), InvalidTypeError, r"train x has dtype"),
     "float labels": (dict(train=FLOAT_LABELS), InvalidValueError, r"cross_entropy needs integer class labels"),
-    "column of labels": (dict(train=(X, Y[:, None])), InvalidValueError, r"cross_entropy needs targets \[rows\] or of the shape of the outputs"),
-    "too few outputs": (dict(model=linear(1)), InvalidValueError, r"the model has 1 outputs, but the labels go from 0 to 1"),
-    "outputs of another shape": (dict(model=linear(3), loss="mse", metric="accuracy"), InvalidValueError, r"outputs \[40, 3\] and targets \[40\]"),
-    "loss that averages": (dict(loss=nn.functional.cross_entropy), InvalidValueError, r"the loss returned shape \[\] for 40 rows"),
-    "loss that does not fit": (dict(loss=nn.functional.nll_loss, model=linear(1)), InvalidValueError, r"the loss cannot be computed from outputs \[40, 1\] and targets \[40\]"),
-    "metric that does not fit": (dict(loss="mse", metric="r2", model=linear(2), train=(X, np.c_[X[:, :2]]), test=(X, X[:, 0])), InvalidValueError, r"outputs \[40, 2\] and targets \[40\]"),
-    "accuracy of numbers": (dict(loss="mse", metric="accuracy", model=linear(1), train=(X, X[:, 0]), test=(X, X[:, 0])), InvalidValueError, r"metric 'accuracy' needs class labels"),
-    "features do not fit": (dict(model=linear(2, 5)), InvalidValueError, r"the model cannot be applied to the train rows \(RuntimeError"),
-    "unfitted": (dict(model=LogisticRegression()), InvalidValueError, r"cannot be applied to the train rows \(NotFittedError"),
-    "not a model": (dict(model=NoModel()), InvalidTypeError, r"model is a NoModel, but a torch.nn.Module or an object with fit and predict"),
+    "column of labels": (
+        dict(train=(X, Y[:, None])),
+        InvalidValueError,
+        r"cross_entropy needs targets \[rows\] or of the shape of the outputs",
+    ),
+    "too few outputs": (
+        dict(model=linear(1)),
+        InvalidValueError,
+        r"the model has 1 outputs, but the labels go from 0 to 1",
+    ),
+    "outputs of another shape": (
+        dict(model=linear(3), loss="mse", metric="accuracy"),
+        InvalidValueError,
+        r"outputs \[40, 3\] and targets \[40\]",
+    ),
+    "loss that averages": (
+        dict(loss=nn.functional.cross_entropy),
+        InvalidValueError,
+        r"the loss returned shape \[\] for 40 rows",
+    ),
+    "loss that does not fit": (
+        dict(loss=nn.functional.nll_loss, model=linear(1)),
+        InvalidValueError,
+        r"the loss cannot be computed from outputs \[40, 1\] and targets \[40\]",
+    ),
+    "metric that does not fit": (
+        dict(loss="mse", metric="r2", model=linear(2), train=(X, np.c_[X[:, :2]]), test=(X, X[:, 0])),
+        InvalidValueError,
+        r"outputs \[40, 2\] and targets \[40\]",
+    ),
+    "accuracy of numbers": (
+        dict(loss="mse", metric="accuracy", model=linear(1), train=(X, X[:, 0]), test=(X, X[:, 0])),
+        InvalidValueError,
+        r"metric 'accuracy' needs class labels",
+    ),
+    "features do not fit": (
+        dict(model=linear(2, 5)),
+        InvalidValueError,
+        r"the model cannot be applied to the train rows \(RuntimeError",
+    ),
+    "unfitted": (
+        dict(model=LogisticRegression()),
+        InvalidValueError,
+        r"cannot be applied to the train rows \(NotFittedError",
+    ),
+    "not a model": (
+        dict(model=NoModel()),
+        InvalidTypeError,
+        r"model is a NoModel, but a torch.nn.Module or an object with fit and predict",
+    ),
     "train is no pair": (dict(train=X), InvalidTypeError, r"train is a ndarray, but a pair \(x, y\) is needed"),
-    "unknown loss": (dict(loss="cross_entrpy"), UnknownNameError, r"unknown loss 'cross_entrpy' \(did you mean 'cross_entropy'\?\)"),
-    "unknown metric": (dict(metric="acuracy"), UnknownNameError, r"unknown metric 'acuracy' \(did you mean 'accuracy'\?\)"),
+    "unknown loss": (
+        dict(loss="cross_entrpy"),
+        UnknownNameError,
+        r"unknown loss 'cross_entrpy' \(did you mean 'cross_entropy'\?\)",
+    ),
+    "unknown metric": (
+        dict(metric="acuracy"),
+        UnknownNameError,
+        r"unknown metric 'acuracy' \(did you mean 'accuracy'\?\)",
+    ),
     "metric of a wrong type": (dict(metric=3), InvalidTypeError, r"metric is a int"),
     "no metric": (dict(metric={}), InvalidValueError, r"metric is an empty dict"),
-    "metric that is nan": (dict(metric=lambda out, y: float("nan")), InvalidValueError, r"is nan for the model as given"),
-    "unknown access": (dict(access="partly"), UnknownNameError, r"unknown access 'partly' \(did you mean 'partial'\?\)"),
-    "players too short": (dict(players=GROUPS[:-1]), InvalidValueError, r"players has shape \[39\], but one label for each of the 40"),
+    "metric that is nan": (
+        dict(metric=lambda out, y: float("nan")),
+        InvalidValueError,
+        r"is nan for the model as given",
+    ),
+    "unknown access": (
+        dict(access="partly"),
+        UnknownNameError,
+        r"unknown access 'partly' \(did you mean 'partial'\?\)",
+    ),
+    "players too short": (
+        dict(players=GROUPS[:-1]),
+        InvalidValueError,
+        r"players has shape \[39\], but one label for each of the 40",
+    ),
     "one group": (dict(players=["a"] * 40), InvalidValueError, r"players has the single group 'a'"),
     "missing player": (dict(players=[None, *GROUPS[1:]]), InvalidValueError, r"players has no label in 1 rows"),
-    "nan player": (dict(players=np.where(np.arange(40) < 2, np.nan, 1.0)), InvalidValueError, r"players has NaN in 2 rows"),
-    "unknown target": (dict(players=np.repeat(["acme", "bolt"], 20), targets=["acne"]), InvalidValueError, r"target 'acne' is not among the players \(did you mean 'acme'\?\)"),
+    "nan player": (
+        dict(players=np.where(np.arange(40) < 2, np.nan, 1.0)),
+        InvalidValueError,
+        r"players has NaN in 2 rows",
+    ),
+    "unknown target": (
+        dict(players=np.repeat(["acme", "bolt"], 20), targets=["acne"]),
+        InvalidValueError,
+        r"target 'acne' is not among the players \(did you mean 'acme'\?\)",
+    ),
     "no target": (dict(players=GROUPS, targets=[]), InvalidValueError, r"targets is empty"),
     "uneven pieces": (dict(train=({"a": X, "b": X[:5]}, Y)), InvalidValueError, r"one common number of rows"),
 }
@@ -196,8 +296,16 @@ def test_bad_input(kwargs, error, message):
 
 
 GAMES = {
-    "unknown unlearner": (dict(unlearner="newtn"), UnknownNameError, r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)"),
-    "unknown setting": (dict(unlearner="newton", settings={"step": 3}), InvalidValueError, r"unlearner 'newton' has no setting 'step' \(did you mean 'steps'\?\); it has: steps, pull"),
+    "unknown unlearner": (
+        dict(unlearner="newtn"),
+        UnknownNameError,
+        r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)",
+    ),
+    "unknown setting": (
+        dict(unlearner="newton", settings={"step": 3}),
+        InvalidValueError,
+        r"unlearner 'newton' has no setting 'step' \(did you mean 'steps'\?\); it has: steps, pull",
+    ),
     "class instead of instance": (dict(unlearner=3), InvalidTypeError, r"unlearner is a int"),
     "seed": (dict(seed=-1), InvalidValueError, r"seed is -1"),
     "policy": (dict(on_error="ignore"), UnknownNameError, r"unknown on_error policy 'ignore'"),

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-
 import unshap_conformance
+
 import unshap_plugin
 from unshap_plugin.hookspecs import UnlearnerSpec
 from unshap_plugin.plugins import registered_unlearners

@@ -64,10 +64,14 @@ def test_the_oracle_reproduces_the_given_model():
 @pytest.mark.parametrize(("layer", "name"), [(nn.BatchNorm1d(4), "BatchNorm1d"), (nn.Dropout(0.5), "Dropout")])
 def test_layers_that_train_differently_are_trained_one_by_one_with_a_warning(layer, name):
     train, test = breast_cancer()
-    problem = ValuationProblem(network(layer), train, test, fit=Recipe(epochs=2, batch_size=20), metric="log_likelihood")
+    problem = ValuationProblem(
+        network(layer), train, test, fit=Recipe(epochs=2, batch_size=20), metric="log_likelihood"
+    )
     matrix = coalitions(6, 40)
     matrix = matrix[matrix.sum(axis=1) > 1]
-    with pytest.warns(UserWarning, match=f"Sequential cannot be retrained .* because of {name} in training mode") as seen:
+    with pytest.warns(
+        UserWarning, match=f"Sequential cannot be retrained .* because of {name} in training mode"
+    ) as seen:
         values = UnlearningGame(problem, "retrain")(matrix)
     assert len(seen) == 1
     assert np.array_equal(values[::-1], UnlearningGame(problem, "retrain")(matrix[::-1]))
@@ -105,7 +109,9 @@ def test_scikit_learn_classifiers_are_refitted(model):
     if not isinstance(model, RandomForestClassifier | LinearSVC):  # those draw random numbers
         expected = [type(model)(**model.get_params()).fit(x[r], y[r]).score(x_test, y_test) for r in matrix]
         np.testing.assert_allclose(values, expected)
-    assert game(np.zeros((1, 40), dtype=bool))[0] == (y_test == 0).mean(), "no rows: all classes alike, the first is said"
+    assert game(np.zeros((1, 40), dtype=bool))[0] == (y_test == 0).mean(), (
+        "no rows: all classes alike, the first is said"
+    )
     one_class = (y == 1)[None]
     assert game(one_class)[0] == (y_test == 1).mean(), "one class: that class is said"
 
@@ -126,7 +132,9 @@ def test_a_fit_that_fails_is_named_and_can_be_excluded():
     problem = ValuationProblem(KNeighborsClassifier(5).fit(x, y), (x, y), test)
     few = np.zeros((1, 40), dtype=bool)
     few[0, [np.flatnonzero(y == 0)[0], np.flatnonzero(y == 1)[0]]] = True
-    with pytest.raises(DivergenceError, match=r"'retrain' \(no settings\) failed with ValueError: .* keeps 2 of 40 players") as caught:
+    with pytest.raises(
+        DivergenceError, match=r"'retrain' \(no settings\) failed with ValueError: .* keeps 2 of 40 players"
+    ) as caught:
         UnlearningGame(problem)(few)
     assert isinstance(caught.value.__cause__, ValueError)
     game = UnlearningGame(problem, on_error="exclude")

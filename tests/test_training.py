@@ -32,10 +32,10 @@ def test_ridge_is_that_of_scikit_learn():
 @pytest.mark.parametrize("name", ["mlp", None])
 def test_training_is_seeded_and_leaves_the_global_generators_alone(name):
     table = example("iris")
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
     first, second, other = (train_model(name, table, seed) for seed in (0, 0, 1))
     assert torch.equal(before[0], torch.random.get_rng_state())
-    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])
     for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(a, b)
     if name == "mlp":

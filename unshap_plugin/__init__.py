@@ -1,4 +1,4 @@
-"""Data valuation by unlearning: what was each piece of a trained model's data worth?"""
+"""Data valuation by unlearning: the Shapley values of the data of a trained model, without retraining it."""
 
 from unshap_plugin.errors import UnshapError
 from unshap_plugin.game import UnlearningGame

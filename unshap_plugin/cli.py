@@ -153,7 +153,7 @@ def _value(options: argparse.Namespace) -> int:
     marked = set(table.players[flipped].tolist())
     _write(result, options.out, marked)
     lines = [*(f"note: {note}" for note in table.notes), "", *_table_lines(result), ""]
-    lines += _summary(result, problem, options)
+    lines += _summary(result, game)
     if options.flip is not None:
         lines.append(_found(result, marked))
     lines.append(f"wrote        {', '.join(str(options.out / name) for name in OUTPUTS)}")
@@ -294,10 +294,10 @@ def _table_lines(result: ValuationResult) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _summary(result: ValuationResult, problem: ValuationProblem, options: argparse.Namespace) -> list[str]:
-    why = f" (auto: {_reason(result, problem)})" if options.unlearner == "auto" else ""
+def _summary(result: ValuationResult, game: UnlearningGame) -> list[str]:
+    why = "" if game.reason is None else f" (auto: {game.reason})"
     return [
-        f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {len(problem.y_test)} test rows)",
+        f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {len(game.problem.y_test)} test rows)",
         f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)",
         f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is "
         f"{float(result.utility_all - result.utility_none):.6g})",
@@ -305,15 +305,6 @@ def _summary(result: ValuationResult, problem: ValuationProblem, options: argpar
         f"seconds      {result.seconds:.2f}",
         f"unlearner    {result.unlearner}{why}",
     ]
-
-
-def _reason(result: ValuationResult, problem: ValuationProblem) -> str:
-    if problem.engine is None or not problem.engine.theta0:
-        return f"{type(problem.model).__name__} has no parameters to be changed by gradients"
-    size = f"{problem.engine.n_parameters:,} parameters"
-    if result.unlearner == "newton":
-        return f"a linear model of {size} is small enough for Newton steps"
-    return f"a model of {size} is too large, or not linear enough, for Newton steps"
 
 
 def _found(result: ValuationResult, marked: Collection[Any]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from unshap_plugin.engine import Engine, Theta
-from unshap_plugin.rows import Rows, map_rows, n_rows
+from unshap_plugin.rows import Rows, each_row, map_rows, n_rows
 
 __all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order"]
 
@@ -66,10 +66,9 @@ class GeneralCurvature:
         def loss_of_row(outputs: Tensor, label: Tensor) -> Tensor:
             return engine.loss(outputs[None], label[None])[0]
 
-        rows = range(n_rows(self.x))
         jacobian = engine.either(
             lambda: vmap(jacrev(outputs_of_row), in_dims=(None, 0))(flat, self.x),
-            lambda: torch.stack([_jacobian(outputs_of_row, flat, map_rows(lambda t: t[i], self.x)) for i in rows]),
+            lambda: torch.stack([_jacobian(outputs_of_row, flat, row) for row in each_row(self.x)]),
         )
         outputs = engine.call(engine.unflatten(flat), self.x)
         k = outputs[0].numel()
@@ -140,6 +139,11 @@ class LinearHead:
         """Return values ``[m]``, gradients ``[m, p]`` and the Hessians in ``a``, ``[m or 1, rows, c, c]``."""
         losses, first, second = self._pre_activation_derivatives(theta)
         return (weights * losses).sum(dim=1), self._pulled_back(weights[:, :, None] * first), second
+
+    def convex(self, theta: Theta) -> bool:
+        """Tell whether the loss of every row curves upwards at these parameters (of one model, ``[1, *shape]``)."""
+        curvatures = torch.linalg.eigvalsh(self._pre_activation_derivatives(theta)[2].double())
+        return bool(curvatures.min() >= -1e-4 * curvatures.max())
 
     def product(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
         """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""

@@ -37,8 +37,8 @@ class UnlearningGame:
     problem
         What is to be valued.
     unlearner
-        A registered name, an instance, or ``"auto"``: Newton for few parameters, fine-tuning for many, gradient ascent
-        in partial access, retraining for models without parameters.
+        A registered name, an instance, or ``"auto"``: Newton for linear models, fine-tuning for other modules, gradient
+        ascent in partial access, retraining for models without parameters; ``reason`` then says why.
     seed
         Of everything random in the unlearner, together with the coalition.
     settings
@@ -71,8 +71,10 @@ class UnlearningGame:
             raise InvalidValueError(f"seed is {seed!r}, but an integer of at least 0 is needed.")
         if chunk is not None and chunk < 1:
             raise InvalidValueError(f"chunk is {chunk}, but at least 1 coalition per pass is needed.")
+        self.reason: str | None = None  # why "auto" chose what it chose
         if unlearner == "auto":
-            unlearner = choose(problem)
+            unlearner, self.reason = choose(problem)
+            _log.info("unlearner %s: %s", unlearner, self.reason)
         self.problem = problem
         self.unlearner = resolve_unlearner(unlearner, settings)
         self.seed = int(seed)
@@ -146,11 +148,13 @@ class UnlearningGame:
         matrix = np.asarray(coalitions)
         if matrix.dtype != np.bool_:
             raise InvalidTypeError(
-                f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept): use .astype(bool)."
+                f"coalitions have dtype {matrix.dtype}, "
+                f"but a boolean matrix is needed (True = kept): use .astype(bool)."
             )
         if matrix.ndim != 2 or matrix.shape[1] != self.n_players:
             raise InvalidValueError(
-                f"coalitions have shape {list(matrix.shape)}, but [m, {self.n_players}] is needed: one column per player."
+                f"coalitions have shape {list(matrix.shape)}, but [m, {self.n_players}] is needed: "
+                f"one column per player."
             )
         return matrix
 

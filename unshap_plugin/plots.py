@@ -76,7 +76,9 @@ def _axes(height: float) -> Axes:
 def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xlabel(f"Shapley value ({result.metric})")
-    ax.set_title(f"{len(result.players)} players, {result.unlearner}, {result.evaluations} evaluations; {note}", fontsize=9)
+    ax.set_title(
+        f"{len(result.players)} players, {result.unlearner}, {result.evaluations} evaluations; {note}", fontsize=9
+    )
     if legend:
         ax.legend(loc="center right" if ax.get_ylabel() == "number of players" else "lower right", fontsize=8)
     return ax

@@ -72,7 +72,9 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem) -> None:
         unlearner.check(problem)
     except AccessError as refusal:
         fitting = [name for name, spec in registered_unlearners().items() if _works(spec, problem)]
-        advice = f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
+        advice = (
+            f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
+        )
         raise AccessError(f"{refusal}; {advice}.") from None
 
 

@@ -200,8 +200,8 @@ class ValuationProblem:
         missing = sorted(set(tested.tolist()) - set(classes.tolist()))
         if missing:
             raise InvalidValueError(
-                f"test has class {missing[0]}, which train lacks (train has {classes.tolist()}): no training row can be "
-                f"worth anything for it; drop those test rows or add training rows of that class."
+                f"test has class {missing[0]}, which train lacks (train has {classes.tolist()}): no training row can "
+                f"be worth anything for it; drop those test rows or add training rows of that class."
             )
 
     def _count_classes(self) -> int:
@@ -233,8 +233,9 @@ class ValuationProblem:
             if isinstance(error, InvalidValueError):
                 raise
             raise InvalidValueError(
-                f"metric {self.metric.name!r} cannot be computed from outputs {list(outputs['test'].shape)} and targets "
-                f"{list(self.y_test.shape)} ({type(error).__name__}: {error}): use a metric that matches the outputs."
+                f"metric {self.metric.name!r} cannot be computed from outputs {list(outputs['test'].shape)} and "
+                f"targets {list(self.y_test.shape)} ({type(error).__name__}: {error}): "
+                f"use a metric that matches the outputs."
             ) from error
         if len(utility) != 1 or utility.ndim > 2:
             raise InvalidValueError(
@@ -243,7 +244,8 @@ class ValuationProblem:
             )
         if not torch.isfinite(utility).all():
             raise InvalidValueError(
-                f"metric {self.metric.name!r} is {utility.squeeze().tolist()} for the model as given: a finite number is needed."
+                f"metric {self.metric.name!r} is {utility[0].tolist()} for the model as given: "
+                f"a finite number is needed."
             )
         self.given_utility: NDArray[np.float64] = utility[0].double().cpu().numpy()
 

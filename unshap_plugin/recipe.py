@@ -97,7 +97,8 @@ class Recipe:
             wrong = [k for k, v in state.items() if k not in self.init or self.init[k].shape != v.shape]
             if wrong:
                 raise InvalidValueError(
-                    f"init lacks {wrong[0]!r}, or has it in another shape than the model's {list(state[wrong[0]].shape)}: "
+                    f"init lacks {wrong[0]!r}, or has it in another shape than the model's "
+                    f"{list(state[wrong[0]].shape)}: "
                     f"pass the state dict that the model had before training."
                 )
             return {name: self.init[name].to(value) for name, value in state.items()}
@@ -110,8 +111,9 @@ class Recipe:
                         f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
                         f"(no reset_parameters): pass fit=Recipe(init=...) with the state dict before training."
                     )
-                if callable(getattr(layer, "reset_parameters", None)):
-                    layer.reset_parameters()
+                reset: Any = getattr(layer, "reset_parameters", None)
+                if callable(reset):
+                    reset()
         return {name: value.detach().clone() for name, value in fresh.state_dict().items()}
 
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
@@ -123,7 +125,9 @@ class Recipe:
         rng = np.random.default_rng(np.random.SeedSequence([seed, rows]))
         return np.stack([rng.permutation(rows) for _ in range(self.epochs)])
 
-    def train(self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0) -> nn.Module:
+    def train(
+        self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0
+    ) -> nn.Module:
         """Return a trained copy of ``module``, started from its own parameters.
 
         Parameters
@@ -176,7 +180,8 @@ class Recipe:
             value.backward()
             return value
 
-        optimizer.step(closure)
+        step: Callable[..., Any] = optimizer.step  # its types changed between versions of torch
+        step(closure)
 
 
 def resolve_recipe(fit: Recipe | Mapping[str, Any] | None) -> Recipe | None:

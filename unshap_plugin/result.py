@@ -126,7 +126,9 @@ class ValuationResult:
         except json.JSONDecodeError as error:
             raise InvalidValueError(f"the text is not JSON ({error}): expected what to_json returned.") from error
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
-            raise InvalidValueError(f"the text is not a result in the format {_FORMAT!r}: expected what to_json returned.")
+            raise InvalidValueError(
+                f"the text is not a result in the format {_FORMAT!r}: expected what to_json returned."
+            )
         fields = {field.name for field in dataclasses.fields(cls)}
         if set(data) != fields:
             odd = sorted(set(data) ^ fields)
@@ -177,4 +179,3 @@ def _plain(value: Any) -> Any:
     if value == np.inf:
         return "inf"
     return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["Rows", "as_rows", "check_finite", "concatenate", "leaves", "map_rows", "n_rows", "take", "to_like"]
+__all__ = ["Rows", "as_rows", "check_finite", "each_row", "leaves", "map_rows", "n_rows", "take", "to_like"]
 
 Rows: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
@@ -42,13 +42,10 @@ def take(rows: Rows, index: Tensor) -> Rows:
     return map_rows(lambda tensor: tensor[index.to(tensor.device)], rows)
 
 
-def concatenate(first: Rows, second: Rows) -> Rows:
-    """Put the rows of ``second`` below those of ``first`` (both of one structure)."""
-    if isinstance(first, Tensor) and isinstance(second, Tensor):
-        return torch.cat([first, second])
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {key: torch.cat([first[key], second[key]]) for key in first}
-    return tuple(torch.cat(pair) for pair in zip(leaves(first), leaves(second), strict=True))
+def each_row(rows: Rows) -> Iterator[Rows]:
+    """Yield the rows one by one, without their first dimension."""
+    for index in range(n_rows(rows)):
+        yield take(rows, torch.tensor(index))
 
 
 def to_like(rows: Rows, parameter: Tensor) -> Rows:
@@ -111,5 +108,7 @@ def _as_tensor(value: Any, what: str) -> Tensor:
             )
         tensor = torch.as_tensor(np.array(array))  # a copy: torch refuses read-only and negatively strided arrays
     if tensor.ndim == 0:
-        raise InvalidValueError(f"{what} is a single number, but rows are needed: pass an array with one entry per row.")
+        raise InvalidValueError(
+            f"{what} is a single number, but rows are needed: pass an array with one entry per row."
+        )
     return tensor

@@ -52,14 +52,20 @@ def mediator_metric(metric: Callable[[Tensor, Tensor], float]) -> Metric:
         y = targets.cpu()
         return torch.tensor([float(metric(y, y_hat)) for y_hat in outputs.cpu()], dtype=torch.float64)
 
-    return Metric(str(getattr(metric, "__name__", metric)), score)
+    # OpenDataVal's own metrics are the members of an enumeration, whose values are named functions.
+    name = getattr(metric, "value", getattr(metric, "__name__", metric))
+    return Metric(str(name), score)
 
 
 def recipe_of(model: Model, kwargs: Mapping[str, Any], init: Mapping[str, Tensor] | None) -> Recipe:
     """Return what OpenDataVal's ``fit`` does with these training keywords: Adam, in minibatches."""
     given = {**_defaults(model), **kwargs}
     return Recipe(
-        optimizer="adam", lr=float(given["lr"]), epochs=int(given["epochs"]), batch_size=int(given["batch_size"]), init=init
+        optimizer="adam",
+        lr=float(given["lr"]),
+        epochs=int(given["epochs"]),
+        batch_size=int(given["batch_size"]),
+        init=init,
     )
 
 
@@ -112,7 +118,12 @@ class Refit:
 
 
 def _classifies(model: Model, y: Tensor) -> bool:
-    from opendataval.model.api import ClassifierSkLearnWrapper, RegressionSkLearnWrapper, TorchClassMixin, TorchRegressMixin
+    from opendataval.model.api import (
+        ClassifierSkLearnWrapper,
+        RegressionSkLearnWrapper,
+        TorchClassMixin,
+        TorchRegressMixin,
+    )
 
     if isinstance(model, TorchRegressMixin | RegressionSkLearnWrapper):
         return False

@@ -33,8 +33,8 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
     Parameters
     ----------
     unlearner
-        Name of a registered unlearner, or an instance. ``"auto"`` takes Newton for models with few parameters,
-        fine-tuning for larger ones, retraining for models without (scikit-learn wrappers).
+        Name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear models, fine-tuning for
+        networks, retraining for models without parameters (scikit-learn wrappers).
     estimator
         ``"permutation"`` or ``"exact"``.
     budget
@@ -128,15 +128,15 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         x, x_valid = as_tensor(self.x_train, "x_train"), as_tensor(self.x_valid, "x_valid")
         # A copy: numpy labels of other fetchers may be anything array-like, and OpenDataVal wants float tensors.
         y, y_valid = torch.as_tensor(self.y_train), torch.as_tensor(self.y_valid)
-        model = self.pred_model.clone()
+        model: Any = self.pred_model.clone()
         with seeded(self.seed):
             if isinstance(model, nn.Module):
-                model.eval()
+                forward: Any = model.eval()
                 with torch.no_grad():
-                    model(x[:1].to(next(model.parameters()).device))  # lazy layers take their shape from data
+                    forward(x[:1].to(next(model.parameters()).device))  # lazy layers take their shape from data
                 init = {name: value.detach().clone() for name, value in model.state_dict().items()}
                 if not self.pretrained:
-                    model.fit(x, y, **kwargs)
+                    forward.fit(x, y, **kwargs)
                 recipe = recipe_of(model, kwargs, None if self.pretrained else init)
             else:
                 blank, recipe = model, None

@@ -152,7 +152,7 @@ class Unlearner(ABC):
             For a coalition that keeps everything, the model as given, bit for bit.
         """
         models = self._unlearn(problem, coalitions, seed)
-        models.restore(coalitions.all(axis=1))
+        models.restore(np.asarray(coalitions.all(axis=1)))
         return models
 
     @abstractmethod

@@ -48,7 +48,7 @@ class GradientAscent(Unlearner):
         """Check the settings."""
         check_steps(self.steps, self.lr)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
         assert engine is not None
         cap, span = problem.remember("gradient_ascent bound", lambda: _bounds(problem))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -134,7 +135,7 @@ class _Objective:
         self.l2 = torch.zeros_like(self.given)
         self.init = torch.zeros_like(self.given)
         ends = np.cumsum([0, *(p.numel() for p in engine.theta0.values())]).tolist()
-        self.tensors = [slice(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+        self.tensors = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
         if recipe is not None:
             strengths = [torch.full_like(p.flatten(), recipe.strength(name)) for name, p in engine.theta0.items()]
             self.l2 = torch.cat(strengths)
@@ -256,4 +257,3 @@ def _estimated_pull(objective: _Objective) -> Tensor:
             theta, _ = objective.step(theta, objective.all)
         strength = strength * ((theta[0] - objective.init).norm() / moved.norm()).clamp(0.5, 2.0) ** 2
     return torch.full_like(given, float(strength))
-

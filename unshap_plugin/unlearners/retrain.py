@@ -125,10 +125,11 @@ def _train_stacked(
             gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], own_rows=True)
         for name, p in theta.items():
             penalty = recipe.strength(name) / counts.clamp(min=1).to(p.dtype)
-            p.grad = gradients[name] + penalty.reshape(-1, *[1] * (p.ndim - 1)) * p if penalty.any() else gradients[name]
+            p.grad = (
+                gradients[name] + penalty.reshape(-1, *[1] * (p.ndim - 1)) * p if penalty.any() else gradients[name]
+            )
         optimizer.step()
         done = steps == step + 1
         for name, p in theta.items():
             final[name][done] = p[done]
     return final
-
