@@ -40,11 +40,10 @@ def fetcher(load, rows, *, noise=0.2, seed=0):
     order = np.random.default_rng(seed).permutation(len(y))
     x = StandardScaler().fit_transform(x[order]).astype(np.float32)
     y = np.eye(y.max() + 1, dtype=np.float32)[y[order]]
-    cuts = rows, rows + 100, rows + 250
+    parts = slice(rows), slice(rows, rows + 100), slice(rows + 100, rows + 250)
     made = DataFetcher.from_data_splits(
-        x[: cuts[0]], y[: cuts[0]], x[cuts[0] : cuts[1]], y[cuts[0] : cuts[1]], x[cuts[1] : cuts[2]], y[cuts[1] : cuts[2]],
-        one_hot=True, random_state=seed,
-    )  # fmt: skip
+        *(part for cut in parts for part in (x[cut], y[cut])), one_hot=True, random_state=seed
+    )
     valid = made.y_valid.copy()
     made = made.noisify(mix_labels, noise_rate=noise)
     made.y_valid = valid  # mix_labels flips those too
@@ -328,7 +327,7 @@ def test_values_before_training_and_text_are_refused():
     data, model = small()
     with pytest.raises(InvalidTypeError, match="got 1 positional training arguments"):
         UnlearningShapley().train(data, model, Metrics.ACCURACY, 3)
-    x, y, xv, yv, *_ = data.datapoints
+    _, y, xv, yv, *_ = data.datapoints
     evaluator = UnlearningShapley().input_model_metric(model, Metrics.ACCURACY)
     evaluator.input_data(torch.utils.data.Subset(["a", "b"], [0, 1]), y[:2], xv, yv)
     with pytest.raises(InvalidTypeError, match=r"x_train is a Subset of str, but numbers of one shape are needed"):

@@ -32,7 +32,9 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
             ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
     ax.set_yticks(np.arange(len(order)), [_text(result.players[i]) for i in order])
     ax.set_ylabel("player")
-    return _finish(result, ax, bool(marked.any()), "bars: 95% intervals")
+    return _finish(
+        result, ax, bool(marked.any()), "whiskers: 95% intervals" if result.std_errors.any() else "no sampling error"
+    )
 
 
 def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:

@@ -26,7 +26,7 @@ MAX_PARAMETERS = 4096
 DIRECT = 128
 _HALVINGS = 6
 _SUFFICIENT = 0.1
-_SETTLED = 1e-3
+_SETTLED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Newton(Unlearner):
     name: ClassVar[str] = "newton"
     needs: ClassVar[Access] = Access.RETAIN
 
-    steps: int = 3
+    steps: int = 5
     pull: float | None = None
 
     def __post_init__(self) -> None:
