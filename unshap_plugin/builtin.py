@@ -47,8 +47,8 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
 def choose(problem: ValuationProblem) -> tuple[str, str]:
     """Return the name of the built-in method for this problem, and why it is that one.
 
-    Newton for a linear head with a convex loss, where it measured best by far; fine-tuning for other modules; gradient
-    ascent where no retained rows are at hand; retraining for models without parameters.
+    Newton for a linear head, where it measured best by far; fine-tuning for other modules; gradient ascent where no
+    retained rows are at hand; retraining for models without parameters.
     """
     engine, kind = problem.engine, type(problem.model).__name__
     if engine is None or not engine.theta0:
@@ -58,7 +58,6 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     size = f"{engine.n_parameters:,} parameters"
     if engine.n_parameters > FEW_PARAMETERS:
         return "finetune", f"a model of {size} is too large for Newton steps"
-    head = LinearHead.of(engine, problem.x, problem.y)
-    if head is None or not head.convex(engine.stack(1)):
-        return "finetune", f"{kind} is not a linear model with a convex loss, which Newton steps are best for"
-    return "newton", f"a linear model of {size} with a convex loss is what Newton steps are best for"
+    if LinearHead.of(engine, problem.x, problem.y) is None:
+        return "finetune", f"{kind} is not a linear model, which Newton steps are best for"
+    return "newton", f"a linear model of {size} is what Newton steps are best for"

@@ -140,11 +140,6 @@ class LinearHead:
         losses, first, second = self._pre_activation_derivatives(theta)
         return (weights * losses).sum(dim=1), self._pulled_back(weights[:, :, None] * first), second
 
-    def convex(self, theta: Theta) -> bool:
-        """Tell whether the loss of every row curves upwards at these parameters (of one model, ``[1, *shape]``)."""
-        curvatures = torch.linalg.eigvalsh(self._pre_activation_derivatives(theta)[2].double())
-        return bool(curvatures.min() >= -1e-4 * curvatures.max())
-
     def product(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
         """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""
         c, w = self.n_outputs, self.n_features

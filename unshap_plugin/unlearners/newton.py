@@ -26,7 +26,7 @@ MAX_PARAMETERS = 4096
 DIRECT = 128
 _HALVINGS = 6
 _SUFFICIENT = 0.1
-_SETTLED = 1e-4
+_SETTLED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Newton(Unlearner):
     the optimum: a penalty that the recipe does not mention, or early stopping, which acts like a pull to the initial
     parameters (Ali, Kolter & Tibshirani 2019). It is estimated from the full data: where some strength per parameter
     tensor makes the given parameters stationary, it is that (for an L2-regularised optimum it is the regulariser);
-    else it is the one strength whose optimum lies as far from the initial parameters as the given ones do.
+    else it is the one strength whose optimum lies as far from the initial parameters as the given ones do. Where the
+    loss is not convex it is raised until the given parameters are a minimum for all rows.
 
     The matrix is Gauss-Newton's (for a linear head the Hessian), solved by batched Cholesky and damped where it is not
     definite; a step that does not lower the objective enough (Armijo's rule) is halved.
@@ -116,6 +117,11 @@ class Newton(Unlearner):
         # as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
         _, gradient, matrix = objective.losses(engine.stack(1), objective.all)
         objective.pull = objective.pull.clamp(min=0.01 * float(matrix.diagonal(dim1=1, dim2=2).mean()) / objective.n)
+        # Where the loss curves downwards, steps would run away from a stationary point. The given parameters must be a
+        # minimum for all rows, or forgetting a single row would move them as far as forgetting many.
+        hessian = matrix[0] if isinstance(objective.losses, LinearHead) else objective.hessian()
+        lowest = torch.linalg.eigvalsh(hessian + torch.diag(objective.l2 + objective.pull))[0]
+        objective.pull = objective.pull + (-2 * lowest).clamp(min=0)
         objective.tilt = objective.penalised(gradient, objective.given)[0]
         if isinstance(objective.losses, LinearHead) and engine.n_parameters > DIRECT:
             objective.spectrum = _Spectrum(matrix[0], objective.l2 + objective.pull)
@@ -151,6 +157,16 @@ class _Objective:
         stack = self.engine.unflatten(theta[None])
         gradient = self.engine.flatten(self.engine.gradients(stack, self.all, self.x, self.y))[0]
         return gradient + self.l2 * theta
+
+    def hessian(self) -> Tensor:
+        """Return the Hessian of the loss of all rows at the given parameters, ``[p, p]``."""
+
+        def total(flat: Tensor) -> Tensor:
+            theta = {name: part[0] for name, part in self.engine.unflatten(flat[None]).items()}
+            return self.engine.loss(self.engine.call(theta, self.x), self.y).sum()
+
+        matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        return matrix
 
     def value(self, theta: Tensor, weights: Tensor) -> Tensor:
         """Return the objective of every coalition, ``[m]``."""
