@@ -206,7 +206,10 @@ def test_an_early_stopped_model_agrees_with_retraining_about_as_well_as_two_seed
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"steps": 0}, "steps is 0, but at least 1"), ({"pull": -1.0}, "pull is -1.0, but a finite number of at least 0")],
+    [
+        ({"steps": 0}, "steps is 0, but a whole number of at least 1"),
+        ({"pull": -1.0}, "pull is -1.0, but a finite number of at least 0"),
+    ],
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(InvalidValueError, match=message):

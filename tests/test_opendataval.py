@@ -255,14 +255,14 @@ def regression(rows=40):
 @pytest.mark.parametrize(
     ("model", "unlearner"),
     [
-        (lambda: RegressionMLP(10, 1), "finetune"),
+        (lambda: RegressionMLP(10, 1), "replay"),
         (lambda: RegressionSkLearnWrapper(Ridge), "retrain"),
     ],
     ids=["RegressionMLP", "Ridge"],
 )
 def test_regression(model, unlearner):
     torch.manual_seed(0)
-    kwargs = RECIPE if unlearner == "finetune" else {}
+    kwargs = RECIPE if unlearner == "replay" else {}
     data = regression()
     evaluator = UnlearningShapley(budget=170, random_state=0).train(data, model(), Metrics.NEG_MSE, **kwargs)
     result = evaluator.result

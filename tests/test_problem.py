@@ -274,7 +274,7 @@ BAD = {
     "nan player": (
         dict(players=np.where(np.arange(40) < 2, np.nan, 1.0)),
         InvalidValueError,
-        r"players has NaN in 2 rows",
+        r"players has no label in 2 rows",
     ),
     "unknown target": (
         dict(players=np.repeat(["acme", "bolt"], 20), targets=["acne"]),

@@ -52,7 +52,7 @@ def test_the_core_imports_no_framework():
 
 def test_the_built_in_unlearners_come_through_the_hook():
     specs = registered_unlearners()
-    assert list(specs) == ["retrain", "newton", "finetune", "gradient_ascent"]
+    assert list(specs) == ["retrain", "newton", "replay", "finetune", "gradient_ascent"]
     for name, spec in specs.items():
         assert isinstance(spec, UnlearnerSpec)
         assert spec.make().name == name

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from unshap_plugin.curvature import LinearHead
+from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Retrain
+from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Replay, Retrain
+from unshap_plugin.unlearners.retrain import trains_differently
 
 __all__ = ["choose", "unshap_unlearners"]
 
@@ -31,6 +33,12 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
         "Guo, Goldstein, Hannun & van der Maaten 2020, arXiv 1911.03030",
     )
     yield UnlearnerSpec(
+        "replay",
+        Replay,
+        "Follows Adam on the retained rows in a few large steps, for networks whose training is known.",
+        "this project",
+    )
+    yield UnlearnerSpec(
         "finetune",
         FineTune,
         "Descends the retained loss from the given model.",
@@ -47,8 +55,9 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
 def choose(problem: ValuationProblem) -> tuple[str, str]:
     """Return the name of the built-in method for this problem, and why it is that one.
 
-    Newton for a linear head, where it measured best by far; fine-tuning for other modules; gradient ascent where no
-    retained rows are at hand; retraining for models without parameters.
+    Newton for a linear head, where it measured best by far; for other modules the replay of their training, or
+    fine-tuning where that is not known; gradient ascent where no retained rows are at hand; retraining for models
+    without parameters.
     """
     engine, kind = problem.engine, type(problem.model).__name__
     if engine is None or not engine.theta0:
@@ -57,7 +66,17 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
         return "gradient_ascent", "no retained rows are at hand"
     size = f"{engine.n_parameters:,} parameters"
     if engine.n_parameters > FEW_PARAMETERS:
-        return "finetune", f"a model of {size} is too large for Newton steps"
+        return _for_networks(problem, f"a model of {size} is too large for Newton steps")
     if LinearHead.of(engine, problem.x, problem.y) is None:
-        return "finetune", f"{kind} is not a linear model, which Newton steps are best for"
+        return _for_networks(problem, f"{kind} is not a linear model, which Newton steps are best for")
     return "newton", f"a linear model of {size} is what Newton steps are best for"
+
+
+def _for_networks(problem: ValuationProblem, why: str) -> tuple[str, str]:
+    assert problem.engine is not None
+    try:
+        Replay().check(problem)
+    except AccessError:
+        return "finetune", why
+    # Layers that train differently from how they predict would be replayed as they predict.
+    return ("finetune" if trains_differently(problem.engine, problem.x) else "replay"), why

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+
+import numpy as np
 
 __all__ = [
     "AccessError",
@@ -13,6 +16,8 @@ __all__ = [
     "InvalidValueError",
     "UnknownNameError",
     "UnshapError",
+    "check_integer",
+    "check_number",
     "nearest",
 ]
 
@@ -60,3 +65,21 @@ def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise unless ``value`` is a whole number from ``least`` to ``most``."""
+    limits = f"at least {least}" if most is None else f"from {least} to {most}"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InvalidTypeError(f"{name} is {value!r}, but a whole number of {limits} is needed.")
+    if value < least or (most is not None and value > most):
+        raise InvalidValueError(f"{name} is {value!r}, but a whole number of {limits} is needed.")
+
+
+def check_number(name: str, value: object, *, zero: bool) -> None:
+    """Raise unless ``value`` is a finite number above 0 (or, with ``zero``, at least 0)."""
+    expected = f"a finite number {'of at least' if zero else 'above'} 0 is needed"
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InvalidTypeError(f"{name} is {value!r}, but {expected}.")
+    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise InvalidValueError(f"{name} is {value!r}, but {expected}.")

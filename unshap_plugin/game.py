@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.builtin import choose
 from unshap_plugin.engine import out_of_memory
-from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError
+from unshap_plugin.errors import (
+    DivergenceError,
+    InvalidTypeError,
+    InvalidValueError,
+    UnknownNameError,
+    UnshapError,
+    check_integer,
+)
 from unshap_plugin.plugins import check_access, resolve_unlearner
 from unshap_plugin.problem import ValuationProblem
 from unshap_plugin.unlearners import Unlearner
@@ -67,12 +74,15 @@ class UnlearningGame:
     ) -> None:
         if on_error not in ("raise", "exclude"):
             raise UnknownNameError("on_error policy", on_error, ["raise", "exclude"])
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise InvalidValueError(f"seed is {seed!r}, but an integer of at least 0 is needed.")
-        if chunk is not None and chunk < 1:
-            raise InvalidValueError(f"chunk is {chunk}, but at least 1 coalition per pass is needed.")
+        if not isinstance(problem, ValuationProblem):
+            raise InvalidTypeError(f"problem is a {type(problem).__name__}, but a ValuationProblem is needed.")
+        check_integer("seed", seed, 0, 2**63 - 1)
+        if chunk is not None:
+            check_integer("chunk", chunk, 1)
+        if settings is not None and not isinstance(settings, Mapping):
+            raise InvalidTypeError(f"settings is a {type(settings).__name__}, but a dict of settings is needed.")
         self.reason: str | None = None  # why "auto" chose what it chose
-        if unlearner == "auto":
+        if isinstance(unlearner, str) and unlearner == "auto":
             unlearner, self.reason = choose(problem)
             _log.info("unlearner %s: %s", unlearner, self.reason)
         self.problem = problem
@@ -145,7 +155,12 @@ class UnlearningGame:
         return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
 
     def _matrix(self, coalitions: ArrayLike) -> NDArray[np.bool_]:
-        matrix = np.asarray(coalitions)
+        try:
+            matrix = np.asarray(coalitions)
+        except ValueError as error:
+            raise InvalidValueError(
+                f"coalitions are not a matrix ({error}): [m, {self.n_players}] is needed."
+            ) from error
         if matrix.dtype != np.bool_:
             raise InvalidTypeError(
                 f"coalitions have dtype {matrix.dtype}, "
@@ -163,6 +178,11 @@ class UnlearningGame:
         try:
             models = self.unlearner.unlearn(problem, coalitions, self.seed)
             outputs = models.outputs(problem.x_test)
+            finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
+            values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
+            if finite.any():
+                good = torch.as_tensor(finite, device=outputs.device)
+                values[finite] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
         except UnshapError:
             raise
         except Exception as error:
@@ -171,12 +191,6 @@ class UnlearningGame:
             if len(coalitions) > 1:  # find out which one it is
                 return np.concatenate([self._evaluate(row[None]) for row in coalitions])
             return self._failed(coalitions[0], f"failed with {type(error).__name__}: {error}", error)[None]
-        finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
-        values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
-        if finite.any():
-            good = torch.as_tensor(finite, device=outputs.device)
-            scores = problem.metric.score(outputs[good], problem.y_test)
-            values[finite] = scores.double().cpu().numpy()
         full = coalitions.all(axis=1)
         values[full] = problem.given_utility
         for index, row in enumerate(coalitions):

@@ -99,12 +99,19 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
             f"this loss compares each output with a target of its own, but got {shapes}: the model must return "
             f"[rows, k] for targets [rows, k] (or [rows] where k is 1)."
         )
+    if loss is binary_cross_entropy_with_logits and not ((targets >= 0) & (targets <= 1)).all():
+        raise InvalidValueError(
+            f"binary_cross_entropy_with_logits needs targets from 0 to 1, but they go from {float(targets.min()):g} to "
+            f"{float(targets.max()):g}: encode the classes as 0 and 1."
+        )
     try:
         losses = loss(outputs, targets)
-    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+    except Exception as error:
         raise InvalidValueError(
             f"the loss cannot be computed from {shapes} ({error}): use a loss that matches the model's outputs."
         ) from error
+    if not isinstance(losses, Tensor):
+        raise InvalidTypeError(f"the loss returned a {type(losses).__name__}, but a tensor [rows] is needed.")
     if tuple(losses.shape) != (rows,):
         raise InvalidValueError(
             f"the loss returned shape {list(losses.shape)} for {rows} rows, but one number per row is needed "

@@ -45,13 +45,10 @@ class Metric:
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Share of rows whose largest output (for one output: its sign, as a logit) is the label."""
     if outputs.ndim == 2 or outputs.shape[-1] == 1:
-        if not ((targets == 0) | (targets == 1)).all():
-            raise InvalidValueError(
-                "metric 'accuracy' needs class labels, for one output 0 and 1, but the targets are other numbers: "
-                "use 'r2' or 'neg_mean_squared_error' for regression."
-            )
+        _check_binary("accuracy", outputs, targets)
         hits = (outputs.reshape(len(outputs), -1) > 0) == (targets.reshape(-1) > 0.5)
     else:
+        _check_classes("accuracy", outputs, targets)
         labels = targets.argmax(dim=-1) if targets.ndim > 1 else targets
         hits = outputs.argmax(dim=-1) == labels
     return hits.double().mean(dim=1)
@@ -60,9 +57,11 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 def log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean log-likelihood of the labels under logits ``[m, rows, classes]`` (one output: a logistic model)."""
     if outputs.ndim == 2 or outputs.shape[-1] == 1:
+        _check_binary("log_likelihood", outputs, targets)
         logits = outputs.reshape(len(outputs), -1).double()
         labels = targets.reshape(-1).double().expand_as(logits)
         return -F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
+    _check_classes("log_likelihood", outputs, targets)
     log_p = outputs.double().log_softmax(dim=-1)
     if targets.ndim > 1:
         return (log_p * targets).sum(dim=-1).mean(dim=1)
@@ -134,6 +133,27 @@ def resolve_metric(metric: MetricLike, loss: Loss) -> Metric:
     )
 
 
+def _check_binary(name: str, outputs: Tensor, targets: Tensor) -> None:
+    if targets.numel() != outputs[0].numel() or not ((targets == 0) | (targets == 1)).all():
+        raise InvalidValueError(
+            f"metric {name!r} needs class labels, for one output 0 and 1, but the targets {list(targets.shape)} are "
+            f"other numbers: use 'r2' or 'neg_mean_squared_error' for regression."
+        )
+
+
+def _check_classes(name: str, outputs: Tensor, targets: Tensor) -> None:
+    if targets.ndim > 1:
+        shares = targets.shape == outputs.shape[1:] and bool((targets >= 0).all())
+        fits = shares and bool(((targets.sum(dim=-1) - 1).abs() < 1e-3).all())
+    else:
+        fits = not targets.is_floating_point() and 0 <= int(targets.min()) <= int(targets.max()) < outputs.shape[-1]
+    if not fits:
+        raise InvalidValueError(
+            f"metric {name!r} needs class labels 0..{outputs.shape[-1] - 1} or shares that sum to 1, but the targets "
+            f"{list(targets.shape)} are something else: use a metric that matches them."
+        )
+
+
 def _several(metrics: dict[str, Metric]) -> Metric:
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
         columns = []
@@ -152,7 +172,10 @@ def _several(metrics: dict[str, Metric]) -> Metric:
 
 def _one_by_one(metric: Callable[[Tensor, Tensor], Any]) -> Score:
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        return torch.stack([torch.as_tensor(metric(row, targets), dtype=torch.float64).cpu() for row in outputs])
+        scores = [torch.as_tensor(metric(row, targets), dtype=torch.float64).cpu() for row in outputs]
+        if len({one.shape for one in scores}) != 1:
+            raise InvalidValueError("the metric gave different shapes for different models, but one shape is needed.")
+        return torch.stack(scores)
 
     return score
 

@@ -29,7 +29,8 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
         where = np.flatnonzero(which)
         if len(where):
             ax.barh(where, values[where], color=colour, label=name)
-            ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
+            if result.std_errors.any():
+                ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
     ax.set_yticks(np.arange(len(order)), [_text(result.players[i]) for i in order])
     ax.set_ylabel("player")
     return _finish(
@@ -52,8 +53,8 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
         label=[group[2] for group in groups],
     )
     order = np.argsort(result.values, kind="stable")
-    worst = ", ".join(_text(result.players[i]) for i in order[:_NAMED])
-    best = ", ".join(_text(result.players[i]) for i in order[::-1][:_NAMED])
+    worst = ", ".join(_text(result.players[i], 10) for i in order[:_NAMED])
+    best = ", ".join(_text(result.players[i], 10) for i in order[::-1][:_NAMED])
     ax.set_ylabel("number of players")
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * 1.3)
@@ -63,9 +64,10 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
     return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
 
 
-def _text(player: Any) -> str:
-    """Return a name as plain text: matplotlib reads what stands between dollars as mathematics."""
-    return str(player).replace("$", r"\$")
+def _text(player: Any, longest: int = 24) -> str:
+    """Return a name as plain text of bounded length: matplotlib reads what stands between dollars as mathematics."""
+    name = str(player)
+    return (name if len(name) <= longest else name[: longest - 3] + "...").replace("$", r"\$")
 
 
 def _axes(height: float) -> Axes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
@@ -101,6 +102,8 @@ class ValuationProblem:
         self.engine: Engine | None = None
         self._memory: dict[Hashable, Any] = {}
         if isinstance(model, nn.Module):
+            if self.recipe is not None:
+                self.recipe.check(model)
             module = copy.deepcopy(model).eval()
             self.engine = Engine(module, self.loss)
             self.model = module
@@ -118,7 +121,7 @@ class ValuationProblem:
 
         if n_rows(self.x) < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
-        self.players, self.player_of_row = _players(players, targets, n_rows(self.x))
+        self.players, self.player_of_row = _players(players, targets, n_rows(self.x), alone=access == "partial")
         self._check_labels()
         self.n_classes = self._count_classes()
         self._check_model()
@@ -149,7 +152,13 @@ class ValuationProblem:
         if isinstance(model, nn.Module):
             assert self.engine is not None
             with torch.no_grad():
-                return self.engine.call(dict(model.named_parameters()), x)
+                outputs = self.engine.call(dict(model.named_parameters()), x)
+            if not isinstance(outputs, Tensor) or outputs.ndim == 0:
+                raise InvalidTypeError(
+                    f"the model returned a {type(outputs).__name__}, but a tensor [rows, ...] is needed: wrap the "
+                    f"model in a module that returns its outputs alone."
+                )
+            return outputs
         return predicted(model, as_array(x), self.n_classes)
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -190,7 +199,16 @@ class ValuationProblem:
         return x, y
 
     def _check_labels(self) -> None:
-        if self.loss is not cross_entropy or self.y.ndim != 1 or self.y.is_floating_point() or self.access != "full":
+        sorts = classifies(self.model) or (self.engine is not None and self.loss is cross_entropy)
+        binary = self.engine is not None and self.loss is LOSSES["binary_cross_entropy_with_logits"]
+        if classifies(self.model):
+            self._check_classifier()
+        if binary and self.access == "full" and len(self.y.unique()) < 2:
+            raise InvalidValueError(
+                f"train has the single class {float(self.y[0].flatten()[0]):g}: at least two classes are needed to "
+                f"learn anything."
+            )
+        if not sorts or self.y.ndim != 1 or self.y.is_floating_point() or self.access != "full":
             return
         classes, tested = self.y.unique(), self.y_test.unique()
         if len(classes) < 2:
@@ -204,12 +222,22 @@ class ValuationProblem:
                 f"be worth anything for it; drop those test rows or add training rows of that class."
             )
 
-    def _count_classes(self) -> int:
-        if self.y.is_floating_point():
-            if classifies(self.model):
+    def _check_classifier(self) -> None:
+        for what, y in (("train", self.y), ("test", self.y_test)):
+            if y.is_floating_point() or y.ndim != 1:
                 raise InvalidTypeError(
-                    f"train y has dtype {self.y.dtype}, but a classifier needs integer class labels: convert them."
+                    f"{what} y has dtype {y.dtype} and shape {list(y.shape)}, but a classifier needs one integer class "
+                    f"label per row: convert them."
                 )
+        classes = getattr(self.model, "classes_", None)
+        if classes is not None and not np.array_equal(classes, np.arange(len(classes))):
+            raise InvalidValueError(
+                f"the classifier was fitted on the classes {list(classes)[:10]}, but 0..{len(classes) - 1} are needed: "
+                f"encode the labels before fitting."
+            )
+
+    def _count_classes(self) -> int:
+        if self.y.is_floating_point() or not classifies(self.model):
             return 0
         return int(max(self.y.max(), self.y_test.max())) + 1
 
@@ -218,6 +246,8 @@ class ValuationProblem:
         for what, x, y in (("train", self.x, self.y), ("test", self.x_test, self.y_test)):
             try:
                 outputs[what] = self.outputs(self.model, x)
+            except InvalidTypeError:
+                raise
             except Exception as error:
                 raise InvalidValueError(
                     f"the model cannot be applied to the {what} rows ({type(error).__name__}: {error}): pass a trained "
@@ -229,9 +259,9 @@ class ValuationProblem:
                 check_loss(self.loss, outputs[what], y)
         try:
             utility = self.metric.score(outputs["test"][None], self.y_test)
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            if isinstance(error, InvalidValueError):
-                raise
+        except InvalidValueError:
+            raise
+        except Exception as error:
             raise InvalidValueError(
                 f"metric {self.metric.name!r} cannot be computed from outputs {list(outputs['test'].shape)} and "
                 f"targets {list(self.y_test.shape)} ({type(error).__name__}: {error}): "
@@ -259,31 +289,27 @@ def as_array(x: Rows) -> NDArray[Any]:
 
 
 def _players(
-    labels: ArrayLike | None, targets: Sequence[Any] | NDArray[Any] | None, rows: int
+    labels: ArrayLike | None, targets: Sequence[Any] | NDArray[Any] | None, rows: int, *, alone: bool
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return the players, and the player of every row (-1: background)."""
-    per_row = np.arange(rows) if labels is None else np.asarray(labels)
+    """Return the players, and the player of every row (-1: background); ``alone``: there may be a single one."""
+    per_row = np.arange(rows) if labels is None else _labels(labels)
     if per_row.shape != (rows,):
         raise InvalidValueError(
             f"players has shape {list(per_row.shape)}, but one label for each of the {rows} training rows is needed."
         )
-    if per_row.dtype.kind == "f" and np.isnan(per_row).any():
-        raise InvalidValueError(f"players has NaN in {int(np.isnan(per_row).sum())} rows: every row needs a label.")
-    if per_row.dtype.kind == "O":
-        missing = sum(label is None or label != label for label in per_row)
-        if missing:
-            raise InvalidValueError(f"players has no label in {missing} rows: every row needs one.")
-        per_row = per_row.astype(str) if any(isinstance(label, str) for label in per_row) else per_row
     groups = np.unique(per_row)
     if targets is None:
-        if len(groups) < 2:
+        if len(groups) < 2 and not alone:
             raise InvalidValueError(
                 f"players has the single group {groups.tolist()[0]!r}, to which all the value belongs: at least two "
                 f"groups are needed, or targets that leave a background."
             )
         chosen = groups.tolist()
     else:
-        chosen = list(dict.fromkeys(np.asarray(targets).tolist()))
+        wanted = np.asarray(targets)
+        if wanted.ndim != 1:
+            raise InvalidTypeError(f"targets is {targets!r}, but a list of players is needed.")
+        chosen = list(dict.fromkeys(wanted.tolist()))
         known = groups.tolist()
         for target in chosen:
             if target not in known:
@@ -295,3 +321,20 @@ def _players(
             raise InvalidValueError("targets is empty: name at least one player, or leave it out to value all of them.")
     number = {player: index for index, player in enumerate(chosen)}
     return chosen, np.array([number.get(label, -1) for label in per_row.tolist()], dtype=np.int64)
+
+
+def _labels(labels: ArrayLike) -> NDArray[Any]:
+    """Return group labels as an array that can be sorted: numbers, or text where any of them is text."""
+    listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)  # type: ignore[arg-type]
+    try:
+        missing = int(pd.isna(pd.Series(listed, dtype=object)).sum())
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"players cannot be read ({error}): one label per row is needed.") from error
+    if missing:
+        raise InvalidValueError(f"players has no label in {missing} rows: every row needs one.")
+    per_row = np.asarray([str(one) if isinstance(one, str) else one for one in listed], dtype=object)
+    if per_row.ndim == 1 and all(isinstance(one, bool | int | float | np.number) for one in listed):
+        return np.asarray(listed)
+    if per_row.ndim == 1:
+        return np.asarray([str(one) for one in listed])
+    return per_row

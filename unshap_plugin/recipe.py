@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
+from unshap_plugin.errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    UnknownNameError,
+    check_integer,
+    check_number,
+    nearest,
+)
 from unshap_plugin.losses import Loss
 from unshap_plugin.rows import Rows, n_rows, take
 from unshap_plugin.seeds import seeded
@@ -64,20 +71,35 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the settings and take a snapshot of ``init``."""
-        if self.optimizer not in OPTIMIZERS:
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
-        for name, low in (("lr", 0.0), ("epochs", 0)):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > low):
-                raise InvalidValueError(f"{name} is {value}, but a finite number above {low} is needed.")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InvalidValueError(f"batch_size is {self.batch_size}, but at least 1 is needed (None: all rows).")
-        strengths = self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]
-        if any(not (math.isfinite(value) and value >= 0) for value in strengths):
-            raise InvalidValueError(f"l2 is {self.l2}, but finite numbers of at least 0 are needed.")
+        check_number("lr", self.lr, zero=False)
+        check_integer("epochs", self.epochs, 1)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
+        for strength in self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]:
+            check_number("l2", strength, zero=True)
+        known = inspect.signature(OPTIMIZERS[self.optimizer]).parameters
+        for name in self.options:
+            if name not in known or name in ("params", "lr"):
+                raise InvalidValueError(
+                    f"optimizer {self.optimizer!r} has no option {name!r}{nearest(name, known)}: options are further "
+                    f"keywords of its torch.optim class."
+                )
+        if not (self.init is None or isinstance(self.init, Mapping | nn.Module)):
+            raise InvalidTypeError(f"init is a {type(self.init).__name__}, but a state dict or a module is needed.")
         if self.init is not None:
             state = self.init.state_dict() if isinstance(self.init, nn.Module) else self.init
             object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
+
+    def check(self, module: nn.Module) -> None:
+        """Raise ``InvalidValueError`` if a penalty is for a parameter that the module does not have."""
+        names = [name for name, _ in module.named_parameters()]
+        for name in self.l2 if isinstance(self.l2, Mapping) else ():
+            if name not in names:
+                raise InvalidValueError(
+                    f"l2 names the parameter {name!r}{nearest(name, names)}, but the model has: {', '.join(names)}."
+                )
 
     def strength(self, parameter: str) -> float:
         """Return the l2 strength of one parameter."""

@@ -77,7 +77,8 @@ class ValuationResult:
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper ends of the confidence intervals of the values (Student's t).
 
-        They cover what the estimator's sampling leaves open, not how far unlearning is from retraining.
+        They cover what the estimator's sampling leaves open, not how far unlearning is from retraining. With fewer
+        than some twenty pairs of permutations they are too narrow for values whose contributions are skewed.
         """
         if not 0 < level < 1:
             raise InvalidValueError(f"level is {level}, but a number between 0 and 1 is needed.")

@@ -101,12 +101,18 @@ def _as_tensor(value: Any, what: str) -> Tensor:
     if isinstance(value, Tensor):
         tensor = value.detach()
     else:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise InvalidValueError(f"{what} is not an array ({error}): rows of one length are needed.") from error
         if array.dtype.kind not in "biuf":
             raise InvalidTypeError(
                 f"{what} has dtype {array.dtype}, but numbers are needed: encode text and categories first."
             )
-        tensor = torch.as_tensor(np.array(array))  # a copy: torch refuses read-only and negatively strided arrays
+        # What torch has no type for: unsigned and long numbers, the other byte order. Always a copy, since torch
+        # refuses read-only and negatively strided arrays.
+        kinds = {"b": "?", "i": "i8", "u": "i8", "f": "f4" if array.itemsize <= 4 else "f8"}
+        tensor = torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])))
     if tensor.ndim == 0:
         raise InvalidValueError(
             f"{what} is a single number, but rows are needed: pass an array with one entry per row."

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import InvalidTypeError, check_integer
 from unshap_plugin.estimators import resolve_estimator
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.result import ValuationResult
@@ -50,10 +50,11 @@ def shapley_values(
         If the utility of a coalition cannot be had.
     """
     begin = time.perf_counter()
-    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | np.integer)):
-        raise InvalidTypeError(f"budget is {budget!r}, but a whole number of evaluations is needed.")
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InvalidValueError(f"seed is {seed!r}, but an integer of at least 0 is needed.")
+    if not isinstance(game, UnlearningGame):
+        raise InvalidTypeError(f"game is a {type(game).__name__}, but an UnlearningGame is needed.")
+    if budget is not None:
+        check_integer("budget", budget, 0)
+    check_integer("seed", seed, 0)
     method = resolve_estimator(estimator)(game.n_players, None if budget is None else int(budget), int(seed))
     asked = 0
     while len(coalitions := method.ask()):

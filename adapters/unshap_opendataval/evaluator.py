@@ -86,12 +86,15 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         self.utility = utility
         self.pretrained = pretrained
         self.settings = settings
-        self.random_state = check_random_state(random_state)
-        # Drawn here, so that every training starts alike; from a copy, so that numpy's global state does not move.
-        source = self.random_state
-        if random_state is None:
-            source = RandomState()
-            source.set_state(self.random_state.get_state())
+        try:
+            self.random_state = check_random_state(random_state)
+        except ValueError as error:
+            raise InvalidValueError(
+                f"random_state is {random_state!r}, which cannot seed anything: {error}."
+            ) from error
+        # Drawn here, so that every training starts alike; from a copy, so that the state given does not move.
+        source = RandomState()
+        source.set_state(self.random_state.get_state())
         self.seed = int(source.randint(2**31 - 1))
 
     def input_data(self, x_train: Any, y_train: Tensor, x_valid: Any, y_valid: Tensor) -> UnlearningShapley:
@@ -123,8 +126,10 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         return values
 
     def _problem(self, kwargs: Mapping[str, Any]) -> ValuationProblem:
-        if self.pred_model is None:
-            raise InvalidValueError("there is no prediction model to unlearn from: pass pred_model to train.")
+        if getattr(self, "pred_model", None) is None or not hasattr(self, "x_train"):
+            raise InvalidValueError(
+                "there is no prediction model or no data: pass both to train, or to input_data and input_model_metric."
+            )
         x, x_valid = as_tensor(self.x_train, "x_train"), as_tensor(self.x_valid, "x_valid")
         # A copy: numpy labels of other fetchers may be anything array-like, and OpenDataVal wants float tensors.
         y, y_valid = torch.as_tensor(self.y_train), torch.as_tensor(self.y_valid)
@@ -163,6 +168,6 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
 def _short(value: Any) -> Any:
     if isinstance(value, np.ndarray | Tensor | list | tuple) and len(value) > 0:
-        array = np.asarray(value)
-        return f"<{len(np.unique(array))} groups {hashlib.sha1(repr(array.tolist()).encode()).hexdigest()[:8]}>"
+        array = np.asarray(value, dtype=object)
+        return f"<{len(array)} labels {hashlib.sha1(repr(array.tolist()).encode()).hexdigest()[:8]}>"
     return value

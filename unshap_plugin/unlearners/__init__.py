@@ -4,6 +4,7 @@ from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unle
 from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.newton import Newton
+from unshap_plugin.unlearners.replay import Replay
 from unshap_plugin.unlearners.retrain import Retrain
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ModelList",
     "Models",
     "Newton",
+    "Replay",
     "Retrain",
     "StackedModels",
     "Unlearner",

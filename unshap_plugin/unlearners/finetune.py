@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.engine import row_weights
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.displacement import descend_displaced
 
-__all__ = ["FineTune", "check_steps"]
+__all__ = ["FineTune"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class FineTune(Unlearner):
 
     ``min_theta  mean_R loss_i(theta) - <mean_N grad loss_i(theta_0), theta>`` by Adam on a displacement that is scaled
     by the forgotten share ``|F| / n``. The second term takes away what merely training on would do: a model that was
-    not at an optimum does not move when nothing is removed.
+    not at an optimum does not move when nothing is removed. Without a retained row the result is the initial model of
+    the recipe, or where that is not known the given one: there is nothing to descend.
 
     Access: retained rows. Cost per coalition: ``steps`` gradients of the retained rows. Error: a small network on
     digits with eight providers has values that correlate to 0.98 with retrained ones.
@@ -46,9 +46,10 @@ class FineTune(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_steps(self.steps, self.lr)
+        check_integer("steps", self.steps, 1)
+        check_number("lr", self.lr, zero=False)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
         assert engine is not None
         retained = problem.retained(coalitions)
@@ -56,17 +57,18 @@ class FineTune(Unlearner):
         everything = torch.full_like(weights[:1], 1 / weights.shape[1])
         residual = engine.gradients(engine.stack(1), everything, problem.x, problem.y)
 
+        # Without a retained row there is nothing to descend, and nothing to centre.
+        some = retained.any(dim=1)
+        centre = {name: some.reshape(-1, *[1] * (p.ndim - 1)) * p for name, p in residual.items()}
+
         def gradient(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             parts = engine.gradients(theta, weights, problem.x, problem.y)
-            return {name: part - residual[name] for name, part in parts.items()}
+            return {name: part - centre[name] for name, part in parts.items()}
 
         share = 1 - retained.to(engine.dtype).mean(dim=1)
-        return StackedModels(engine, descend_displaced(engine, share, gradient, steps=self.steps, lr=self.lr))
-
-
-def check_steps(steps: int, lr: float) -> None:
-    """Raise ``InvalidValueError`` unless there is a step and the learning rate is positive."""
-    if steps < 1:
-        raise InvalidValueError(f"steps is {steps}, but at least 1 is needed.")
-    if not (math.isfinite(lr) and lr > 0):
-        raise InvalidValueError(f"lr is {lr}, but a finite number above 0 is needed.")
+        theta = descend_displaced(engine, share, gradient, steps=self.steps, lr=self.lr)
+        if problem.recipe is not None and problem.recipe.init is not None:
+            initial = problem.recipe.initial_state(engine.module, seed)
+            for name, p in theta.items():
+                p[~some] = initial[name]
+        return StackedModels(engine, theta)

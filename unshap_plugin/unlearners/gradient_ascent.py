@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.displacement import descend_displaced
-from unshap_plugin.unlearners.finetune import check_steps
 
 __all__ = ["GradientAscent"]
 
@@ -46,7 +46,8 @@ class GradientAscent(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_steps(self.steps, self.lr)
+        check_integer("steps", self.steps, 1)
+        check_number("lr", self.lr, zero=False)
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from unshap_plugin.curvature import LinearHead, second_order
 from unshap_plugin.engine import Engine
-from unshap_plugin.errors import AccessError, InvalidValueError
+from unshap_plugin.errors import AccessError, check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.solvers import conjugate_gradients, solve_damped
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
@@ -69,10 +68,9 @@ class Newton(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.steps < 1:
-            raise InvalidValueError(f"steps is {self.steps}, but at least 1 is needed.")
-        if self.pull is not None and not (math.isfinite(self.pull) and self.pull >= 0):
-            raise InvalidValueError(f"pull is {self.pull}, but a finite number of at least 0 is needed.")
+        check_integer("steps", self.steps, 1)
+        if self.pull is not None:
+            check_number("pull", self.pull, zero=True)
 
     def check(self, problem: ValuationProblem) -> None:
         """Refuse also models with more parameters than matrices of them fit into memory."""

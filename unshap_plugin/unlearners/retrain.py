@@ -16,11 +16,11 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.fit_predict import refit
 from unshap_plugin.problem import Access, ValuationProblem, as_array
 from unshap_plugin.recipe import OPTIMIZERS, Recipe
-from unshap_plugin.rows import take
-from unshap_plugin.seeds import coalition_seed
+from unshap_plugin.rows import Rows, n_rows, take
+from unshap_plugin.seeds import coalition_seed, seeded
 from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
 
-__all__ = ["Retrain"]
+__all__ = ["Retrain", "trains_differently"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Retrain(Unlearner):
     def check(self, problem: ValuationProblem) -> None:
         """Refuse also a torch model that nobody said how to train."""
         super().check(problem)
+        if problem.engine is not None and not problem.engine.theta0:
+            raise AccessError(
+                f"unlearner 'retrain' trains parameters, but {type(problem.model).__name__} has no trainable ones"
+            )
         if problem.engine is not None and problem.recipe is None:
             raise AccessError(
                 "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"
@@ -57,7 +61,7 @@ class Retrain(Unlearner):
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
-        obstacle = _obstacle(recipe, engine.module)
+        obstacle = problem.remember("retrain obstacle", lambda: _obstacle(recipe, engine, problem.x))
         if obstacle is None and engine.batched:
             state = _train_stacked(recipe, engine, initial, problem, retained, seed)
         else:
@@ -71,16 +75,27 @@ class Retrain(Unlearner):
         return StackedModels(engine, state)
 
 
-def _obstacle(recipe: Recipe, module: nn.Module) -> str | None:
+def trains_differently(engine: Engine, x: Rows) -> str | None:
+    """Return the name of what trains differently from how it predicts (a layer, or the module itself), if anything."""
+    module = engine.module
+    for layer in module.modules():
+        dropout = isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
+        if dropout or isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            return type(layer).__name__
+    # Dropout may also be called as a function: see whether the outputs are others in training mode.
+    rows = take(x, torch.arange(min(n_rows(x), 32)))
+    training = copy.deepcopy(module).train()
+    with seeded(0), torch.no_grad():
+        same = torch.equal(engine.call(engine.theta0, rows), Engine(training, engine.loss).call(engine.theta0, rows))
+    return None if same else type(module).__name__
+
+
+def _obstacle(recipe: Recipe, engine: Engine, x: Rows) -> str | None:
     """Return what keeps the training of this module from being batched, if anything does."""
     if recipe.optimizer == "lbfgs":
         return "the optimiser lbfgs"
-    for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            return f"{type(layer).__name__} in training mode"
-        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:
-            return f"{type(layer).__name__} in training mode"
-    return None
+    layer = trains_differently(engine, x)
+    return None if layer is None else f"{layer} in training mode"
 
 
 def _train_each(
@@ -92,7 +107,9 @@ def _train_each(
     states = [
         recipe.train(start, engine.loss, problem.x, problem.y, rows=rows, seed=seed).state_dict() for rows in retained
     ]
-    return {name: torch.stack([state[name] for state in states]) for name in initial}
+    buffers = dict(engine.module.named_buffers())
+    own = [name for name in initial if name in engine.theta0 or name in buffers]  # tied weights have several names
+    return {name: torch.stack([state[name] for state in states]) for name in own}
 
 
 def _train_stacked(
