@@ -3,9 +3,9 @@
     python benchmarks/networks.py
 
 A network with one hidden layer of 32 units, 30 epochs of Adam, 200 training rows (fewer for the smaller sets), 300
-coalitions of all sizes. The utility is the log-likelihood, for diabetes the share of variance explained. Rank correlation
-(Spearman) with retraining, mean absolute error, and microseconds per coalition; means over seeds. Two retrainings differ
-in the order of the batches; "nothing" is the utility of the given model for every coalition.
+coalitions of all sizes. The utility is the log-likelihood, for diabetes the share of variance explained. Rank
+correlation (Spearman) with retraining, mean absolute error, and microseconds per coalition; means over seeds. Two
+retrainings differ in the order of the batches; "nothing" is the utility of the given model for every coalition.
 """
 
 from __future__ import annotations

@@ -31,7 +31,11 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
 
 #: More distinct whole numbers than this are quantities, not classes.
 MAX_CLASSES = 20
+#: A text column with more distinct entries than this is hardly a category.
+MANY_CATEGORIES = 30
 TEST_SHARE = 0.3
+#: Beyond this, variances overflow on the way.
+_LARGEST = 1e100
 EXAMPLE_ROWS = 200, 1000
 
 # Named one by one because what pandas takes for missing differs between its versions ("None").
@@ -355,6 +359,12 @@ def _finite_numbers(source: _Source, column: str, advice: str) -> NDArray[np.flo
             f"column {column!r} of {source.name} has {_entries(infinite)} with infinity, {_first(infinite)}: expected "
             f"finite numbers; correct or drop those rows."
         )
+    huge = np.abs(numbers) > _LARGEST
+    if huge.any():
+        raise InvalidValueError(
+            f"column {column!r} of {source.name} has {_entries(huge)} beyond {_LARGEST:g}, {_first(huge)}: expected "
+            f"numbers whose squares can be summed; correct or rescale them."
+        )
     return numbers
 
 
@@ -369,10 +379,11 @@ def _typed(source: _Source, numeric: Sequence[str], textual: Sequence[str]) -> p
 def _mixed(source: _Source, column: str) -> list[str]:
     """Return a note about a column of categories that may have been meant as numbers."""
     text = pd.to_numeric(source.frame[column], errors="coerce").isna().to_numpy()
-    if text.all():
-        return []
     entry = source.frame[column].iloc[int(text.argmax())]
     count = source.frame[column].nunique()
+    if text.all():
+        few = count <= MANY_CATEGORIES
+        return [] if few else [f"column {column!r} is text ({entry!r}): it was taken as {count} categories"]
     return [f"column {column!r} mixes numbers with text ({entry!r}): it was taken as {count} categories"]
 
 
