@@ -9,6 +9,7 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Replay, Retrain
+from unshap_plugin.unlearners.newton import expansion
 from unshap_plugin.unlearners.retrain import trains_differently
 
 __all__ = ["choose", "unshap_unlearners"]
@@ -67,7 +68,7 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     size = f"{engine.n_parameters:,} parameters"
     if engine.n_parameters > FEW_PARAMETERS:
         return _for_networks(problem, f"a model of {size} is too large for Newton steps")
-    if LinearHead.of(engine, problem.x, problem.y) is None:
+    if not isinstance(expansion(problem, engine), LinearHead):
         return _for_networks(problem, f"{kind} is not a linear model, which Newton steps are best for")
     return "newton", f"a linear model of {size} is what Newton steps are best for"
 

@@ -12,16 +12,16 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from unshap_plugin.losses import Loss
-from unshap_plugin.rows import Rows, map_rows, n_rows, take
+from unshap_plugin.rows import Rows, arguments, map_rows, n_rows, take
 
-__all__ = ["Engine", "Theta", "out_of_memory", "row_weights"]
+__all__ = ["Engine", "Theta", "along", "out_of_memory", "row_weights"]
 
 Theta: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
@@ -36,14 +36,12 @@ class Engine:
         The trained module, in evaluation mode. It is never modified.
     loss
         ``(outputs [rows, ...], targets [rows, ...]) -> [rows]``.
-    batched
-        ``False`` takes the plain loop throughout.
     """
 
-    def __init__(self, module: nn.Module, loss: Loss, *, batched: bool = True) -> None:
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
         self.module = module
         self.loss = loss
-        self.batched = batched
+        self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
         self._announced: set[str] = set()
@@ -78,9 +76,7 @@ class Engine:
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
-        arguments: Any = x if isinstance(x, tuple) else () if isinstance(x, dict) else (x,)
-        keywords = x if isinstance(x, dict) else {}
-        outputs: Tensor = functional_call(self.module, {**self._fixed, **theta}, arguments, keywords)
+        outputs: Tensor = functional_call(self.module, {**self._fixed, **theta}, *arguments(x))
         return outputs
 
     def outputs(self, theta: Theta, x: Rows) -> Tensor:
@@ -149,8 +145,8 @@ class Engine:
             lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
         )
 
-    def bytes_per_coalition(self, rows: Rows, slots: int = 2) -> int:
-        """Estimate the memory of one coalition: parameters, optimiser slots and activations (design: "the fast path").
+    def bytes_per_coalition(self, rows: Rows) -> int:
+        """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.
 
         Activations are counted by running the module once on a single row.
         """
@@ -169,7 +165,7 @@ class Engine:
         for handle in handles:
             handle.remove()
         item = next(iter(self.theta0.values())).element_size()
-        return item * (self.n_parameters * (2 + slots) + 2 * n_rows(rows) * (sum(sizes) + 1))
+        return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
 
     def announce(self, message: str) -> None:
         """Warn of something about this module, once."""
@@ -184,9 +180,10 @@ class Engine:
         try:
             return batched()
         except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
+            # The errors that vmap refuses with. Nothing is lost: the loop raises whatever is not vmap's fault.
             if out_of_memory(error):
                 raise
-            result = loop()  # raises on its own if the module, and not vmap, is at fault
+            result = loop()
             self.batched = False
             self.announce(
                 f"{type(self.module).__name__} cannot be batched by torch.func.vmap ({_first_line(error)}); falling "
@@ -199,6 +196,11 @@ def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
     """Return weights ``[m, rows]`` that make the weighted sum the mean over the retained rows (0 where none is)."""
     chosen = retained.to(dtype)
     return chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def along(values: Tensor, p: Tensor) -> Tensor:
+    """Return values ``[m]`` in the shape that multiplies ``p [m, *shape]`` copy by copy."""
+    return values.reshape(-1, *[1] * (p.ndim - 1))
 
 
 def _size(theta: Theta) -> int:

@@ -23,7 +23,7 @@ from unshap_plugin.errors import (
     nearest,
 )
 from unshap_plugin.losses import Loss
-from unshap_plugin.rows import Rows, n_rows, take
+from unshap_plugin.rows import Rows, arguments, n_rows, take
 from unshap_plugin.seeds import seeded
 
 __all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe"]
@@ -175,7 +175,8 @@ class Recipe:
         parameters = [p for _, p in named]
 
         def objective(index: Tensor) -> Tensor:
-            outputs = _call(model, take(x, index))
+            positional, named_rows = arguments(take(x, index))
+            outputs: Tensor = model(*positional, **named_rows)
             penalty = [self.strength(name) / (2 * count) * p.square().sum() for name, p in named if self.strength(name)]
             return loss(outputs, y[index]).mean() + sum(penalty)
 
@@ -227,8 +228,3 @@ def resolve_recipe(fit: Recipe | Mapping[str, Any] | None) -> Recipe | None:
                 f"fit has no setting {name!r}{nearest(name, known)}; expected some of: {', '.join(known)}."
             )
     return Recipe(**fit)
-
-
-def _call(model: nn.Module, x: Rows) -> Tensor:
-    outputs: Tensor = model(**x) if isinstance(x, dict) else model(*x) if isinstance(x, tuple) else model(x)
-    return outputs

@@ -11,7 +11,18 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["Rows", "as_rows", "check_finite", "each_row", "leaves", "map_rows", "n_rows", "take", "to_like"]
+__all__ = [
+    "Rows",
+    "arguments",
+    "as_rows",
+    "check_finite",
+    "each_row",
+    "leaves",
+    "map_rows",
+    "n_rows",
+    "take",
+    "to_like",
+]
 
 Rows: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
@@ -23,6 +34,13 @@ def map_rows(function: Callable[[Tensor], Tensor], rows: Rows) -> Rows:
     if isinstance(rows, dict):
         return {key: function(value) for key, value in rows.items()}
     return tuple(function(value) for value in rows)
+
+
+def arguments(rows: Rows) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Return rows as the positional and keyword arguments of a model."""
+    if isinstance(rows, dict):
+        return (), rows
+    return (rows if isinstance(rows, tuple) else (rows,)), {}
 
 
 def leaves(rows: Rows) -> list[Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unshap_plugin.engine import Engine, Theta
+from unshap_plugin.engine import Engine, Theta, along
 
 __all__ = ["descend_displaced"]
 
@@ -38,7 +38,7 @@ def descend_displaced(
     """
     m = len(share)
     start = engine.stack(m)
-    scale = {name: share.to(p.dtype).reshape(m, *[1] * (p.ndim - 1)) for name, p in start.items()}
+    scale = {name: along(share.to(p.dtype), p) for name, p in start.items()}
     moved = {name: torch.zeros_like(p) for name, p in start.items()}
     optimizer = torch.optim.Adam(list(moved.values()), lr=lr)
     theta = start

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import LinearHead, second_order
+from unshap_plugin.curvature import LinearHead, SecondOrder, second_order
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.solvers import conjugate_gradients, solve_damped
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 
-__all__ = ["Newton"]
+__all__ = ["Newton", "expansion"]
 
 MAX_PARAMETERS = 4096
 #: Linear heads with more parameters are solved by conjugate gradients, without their matrices.
@@ -50,7 +50,7 @@ class Newton(Unlearner):
 
     Access: forget and retain rows. Cost per coalition and step: ``rows p^2 + p^3 / 3`` multiplications for ``p``
     parameters (for a linear head with ``c`` outputs ``rows p^2 / 2``). Error: below 0.01 in accuracy for
-    models at an optimum; for models stopped early, about the noise of the training seed.
+    models at an optimum; for models stopped early, about the noise of the training seed (``benchmarks/fidelity.py``).
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Newton(Unlearner):
         """Add the matrix, its factor and a copy; or, for a large head, the Hessians of its rows."""
         engine = problem.engine
         assert engine is not None
-        head = None if engine.n_parameters <= DIRECT else LinearHead.of(engine, problem.x, problem.y)
+        head = _large_head(engine, expansion(problem, engine))
         extra = 3 * engine.n_parameters**2 if head is None else 4 * len(problem.y) * head.n_outputs**2
         return super().bytes_per_coalition(problem) + 8 * extra
 
@@ -121,9 +121,19 @@ class Newton(Unlearner):
         lowest = torch.linalg.eigvalsh(hessian + torch.diag(objective.l2 + objective.pull))[0]
         objective.pull = objective.pull + (-2 * lowest).clamp(min=0)
         objective.tilt = objective.penalised(gradient, objective.given)[0]
-        if isinstance(objective.losses, LinearHead) and engine.n_parameters > DIRECT:
+        if _large_head(engine, objective.losses) is not None:
             objective.spectrum = _Spectrum(matrix[0], objective.l2 + objective.pull)
         return objective
+
+
+def expansion(problem: ValuationProblem, engine: Engine) -> SecondOrder:
+    """Return value, gradient and curvature of the training losses; what they need is found out once per problem."""
+    return problem.remember("second order", lambda: second_order(engine, problem.x, problem.y))
+
+
+def _large_head(engine: Engine, losses: SecondOrder) -> LinearHead | None:
+    """Return the linear head if there is one that is too large for its matrices."""
+    return losses if isinstance(losses, LinearHead) and engine.n_parameters > DIRECT else None
 
 
 class _Objective:
@@ -131,7 +141,7 @@ class _Objective:
 
     def __init__(self, problem: ValuationProblem, engine: Engine, seed: int) -> None:
         self.engine, self.x, self.y = engine, problem.x, problem.y
-        self.losses = second_order(engine, problem.x, problem.y)
+        self.losses = expansion(problem, engine)
         self.given = engine.flatten(engine.stack(1))[0]
         self.n = len(problem.y)
         self.all = torch.ones(1, self.n, dtype=self.given.dtype, device=self.given.device)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.engine import Engine, Theta, row_weights
+from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError, check_integer
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.recipe import Recipe
@@ -41,8 +41,8 @@ class Replay(Unlearner):
     initial model. A method of this project: no other source for the whole is known to us.
 
     Access: forget and retain rows, the initial parameters, and a recipe of Adam. Cost per coalition: ``K`` gradients of
-    the retained rows. Error: on small networks that were trained for ten epochs about the noise of the training seed
-    in rank, and larger than it in level (``benchmarks/networks.py``).
+    the retained rows. Error: between that of doing nothing and the noise of the training seed, at a fifth of the cost
+    of retraining (``benchmarks/networks.py``).
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ class Replay(Unlearner):
         theta = {}
         for name, path in self._path(problem, engine, recipe, retained).items():
             given = engine.theta0[name]
-            corrected = path + _along(share, path) * (given - whole[name])
-            theta[name] = given + _along(1 - share**_FADE, path) * (corrected - given)
+            corrected = path + along(share, path) * (given - whole[name])
+            theta[name] = given + along(1 - share**_FADE, path) * (corrected - given)
         return StackedModels(engine, theta)
 
     def _path(self, problem: ValuationProblem, engine: Engine, recipe: Recipe, retained: Tensor) -> Theta:
@@ -103,19 +103,19 @@ class Replay(Unlearner):
             gradients = engine.gradients(theta, weights, problem.x, problem.y)
             corrections = [(1 - beta ** ((step + 1) * length)).clamp(min=1e-9) for beta in betas]
             for name, p in theta.items():
-                gradient = gradients[name] + _along(recipe.strength(name) / count.clamp(min=1), p) * p
+                gradient = gradients[name] + along(recipe.strength(name) / count.clamp(min=1), p) * p
                 variance = start[name].lerp(end[name], step / self.steps)
-                decay = [_along(beta**length, p) for beta in betas]
+                decay = [along(beta**length, p) for beta in betas]
                 first[name] = decay[0] * first[name] + (1 - decay[0]) * gradient
-                square = gradient.square() + _along(noise, p) * variance
+                square = gradient.square() + along(noise, p) * variance
                 second[name] = decay[1] * second[name] + (1 - decay[1]) * square
-                scale = (second[name] / _along(corrections[1], p)).sqrt() + 1e-8
-                size = _along((recipe.lr * length).clamp(max=_CAP), p)
-                theta[name] = p - size * first[name] / _along(corrections[0], p) / scale
+                scale = (second[name] / along(corrections[1], p)).sqrt() + 1e-8
+                size = along((recipe.lr * length).clamp(max=_CAP), p)
+                theta[name] = p - size * first[name] / along(corrections[0], p) / scale
                 if step >= self.steps - _AVERAGED:
                     average[name] = average[name] + theta[name] / _AVERAGED
         trained = count > 0
-        return {name: torch.where(_along(trained, end), end, initial[name]) for name, end in average.items()}
+        return {name: torch.where(along(trained, end), end, initial[name]) for name, end in average.items()}
 
 
 def _variances(problem: ValuationProblem, engine: Engine, theta: Theta) -> Theta:
@@ -130,8 +130,3 @@ def _variances(problem: ValuationProblem, engine: Engine, theta: Theta) -> Theta
             total[name] += gradient.sum(dim=0) / n
             squares[name] += gradient.square().sum(dim=0) / n
     return {name: (squares[name] - total[name].square()).clamp(min=0) for name in theta}
-
-
-def _along(values: Tensor, p: Tensor) -> Tensor:
-    """Return values ``[m]`` in a shape that multiplies ``[m, *shape]``."""
-    return values.reshape(-1, *[1] * (p.ndim - 1))

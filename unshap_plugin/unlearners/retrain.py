@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.engine import Engine, Theta, row_weights
+from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError
 from unshap_plugin.fit_predict import refit
 from unshap_plugin.problem import Access, ValuationProblem, as_array
@@ -142,9 +142,7 @@ def _train_stacked(
             gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], own_rows=True)
         for name, p in theta.items():
             penalty = recipe.strength(name) / counts.clamp(min=1).to(p.dtype)
-            p.grad = (
-                gradients[name] + penalty.reshape(-1, *[1] * (p.ndim - 1)) * p if penalty.any() else gradients[name]
-            )
+            p.grad = gradients[name] + along(penalty, p) * p if penalty.any() else gradients[name]
         optimizer.step()
         done = steps == step + 1
         for name, p in theta.items():
