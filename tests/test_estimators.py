@@ -17,12 +17,6 @@ from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueErro
 from unshap_plugin.estimators import ESTIMATORS, Exact, Permutation
 
 
-def estimate(method, game, n):
-    while len(coalitions := method.ask()):
-        method.tell(coalitions, game(coalitions))
-    return method.estimate()
-
-
 def table_game(table):
     """A game given as its utilities by bit mask (player i is bit i)."""
     table = np.asarray(table, dtype=np.float64)
@@ -49,7 +43,7 @@ tables = st.integers(1, 5).flatmap(lambda n: st.lists(st.integers(-1000, 1000), 
 def test_exact_is_the_mean_over_all_permutations(table):
     n = (len(table)).bit_length() - 1
     expected = by_permutations([Fraction(one) for one in table], n)
-    result = estimate(Exact(n, None, 0), table_game(table), n)
+    result = Exact(n, None, 0).run(table_game(table))
     np.testing.assert_allclose(result.values, [float(one) for one in expected], rtol=0, atol=1e-9)
     assert (result.std_errors == 0).all()
 
@@ -58,7 +52,7 @@ def test_exact_is_the_mean_over_all_permutations(table):
 @settings(deadline=None, max_examples=60)
 def test_permutation_values_sum_to_the_difference_of_the_ends(table, seed):
     n = len(table).bit_length() - 1
-    result = estimate(Permutation(n, 200, seed), table_game(table), n)
+    result = Permutation(n, 200, seed).run(table_game(table))
     np.testing.assert_allclose(result.values.sum(), table[-1] - table[0], rtol=0, atol=1e-8)
 
 
@@ -66,7 +60,7 @@ def test_permutation_values_sum_to_the_difference_of_the_ends(table, seed):
 @settings(deadline=None, max_examples=30)
 def test_additive_games_are_exact_without_error(weights):
     n = len(weights)
-    result = estimate(Permutation(n, 100, 0), lambda c: c @ np.array(weights, dtype=float), n)
+    result = Permutation(n, 100, 0).run(lambda c: c @ np.array(weights, dtype=float))
     np.testing.assert_allclose(result.values, weights, atol=1e-9)
     np.testing.assert_allclose(result.std_errors, 0, atol=1e-9)
 
@@ -85,8 +79,8 @@ def test_exact_on_a_real_game_equals_a_brute_force_sum_over_permutations(five_pr
 def test_the_dual_game_has_the_same_values(five_providers):
     game = UnlearningGame(five_providers, "newton")
     total = game(np.ones((1, 5), dtype=bool))
-    exact = estimate(Exact(5, None, 0), game, 5)
-    dual = estimate(Exact(5, None, 0), lambda c: total - game(~c), 5)
+    exact = Exact(5, None, 0).run(game)
+    dual = Exact(5, None, 0).run(lambda c: total - game(~c))
     np.testing.assert_allclose(exact.values, dual.values, rtol=0, atol=1e-12)
 
 
@@ -136,7 +130,7 @@ def test_the_budget_is_kept_and_nearly_used(n, budget):
 
 def test_one_player_takes_all():
     for name in ESTIMATORS:
-        result = estimate(ESTIMATORS[name](1, None, 0), table_game([2.0, 5.0]), 1)
+        result = ESTIMATORS[name](1, None, 0).run(table_game([2.0, 5.0]))
         assert result.values.tolist() == [3.0], name
         assert result.std_errors.tolist() == [0.0], name
 
@@ -145,9 +139,9 @@ def test_vector_utilities_are_valued_column_by_column():
     table = np.random.default_rng(0).normal(size=(16, 3))
     game = lambda c: table[c @ (1 << np.arange(4))]  # noqa: E731
     for name in ESTIMATORS:
-        many = estimate(ESTIMATORS[name](4, 500, 0), game, 4)
+        many = ESTIMATORS[name](4, 500, 0).run(game)
         for t in range(3):
-            one = estimate(ESTIMATORS[name](4, 500, 0), table_game(table[:, t]), 4)
+            one = ESTIMATORS[name](4, 500, 0).run(table_game(table[:, t]))
             np.testing.assert_allclose(many.values[:, t], one.values, rtol=0, atol=1e-14)
             np.testing.assert_allclose(many.std_errors[:, t], one.std_errors, rtol=0, atol=1e-14)
 
@@ -157,10 +151,10 @@ def test_an_excluded_coalition_drops_the_pairs_it_touches():
     table = rng.normal(size=32)
     broken = table.copy()
     broken[0b00101] = np.nan
-    result = estimate(Permutation(5, 4000, 0), table_game(broken), 5)
+    result = Permutation(5, 4000, 0).run(table_game(broken))
     assert np.isfinite(result.values).all()
     assert (result.degrees_of_freedom < 4000 // 8 - 1).any()
-    exact = estimate(Exact(5, None, 0), table_game(table), 5).values
+    exact = Exact(5, None, 0).run(table_game(table)).values
     touched = [0, 2]  # players never on either side of the hole keep all their pairs
     assert (result.degrees_of_freedom[touched] < result.degrees_of_freedom.max() + 1).all()
     assert np.abs(result.values - exact).max() < 1.0

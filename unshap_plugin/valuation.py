@@ -56,13 +56,7 @@ def shapley_values(
         check_integer("budget", budget, 0)
     check_integer("seed", seed, 0)
     method = resolve_estimator(estimator)(game.n_players, None if budget is None else int(budget), int(seed))
-    asked = 0
-    while len(coalitions := method.ask()):
-        method.tell(coalitions, game(coalitions))
-        asked += len(coalitions)
-        if progress is not None:
-            progress(asked, method.total)
-    estimate = method.estimate()
+    estimate = method.run(game, progress)
     ends = game(np.array([[True] * game.n_players, [False] * game.n_players]))
     problem = game.problem
     return ValuationResult(
@@ -75,7 +69,7 @@ def shapley_values(
         utility_all=ends[0],
         utility_none=ends[1],
         evaluations=game.evaluations,
-        asked=asked,
+        asked=method.asked,
         excluded=game.excluded,
         estimator=method.name,
         unlearner=game.unlearner.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,14 +43,25 @@ class Estimator(ABC):
         How many utilities it may ask for; a coalition that it asks for again counts again. ``None``: its own default.
     seed
         Of everything random in it.
+
+    Attributes
+    ----------
+    name
+        What users call it.
+    exact
+        Whether its values are the definition's, up to round-off.
+    asked
+        How many utilities ``run`` has asked for.
     """
 
     name: ClassVar[str]
+    exact: ClassVar[bool] = False
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         self.n_players = n_players
         self.budget = budget
         self.seed = seed
+        self.asked = 0
 
     @property
     @abstractmethod
@@ -67,3 +79,24 @@ class Estimator(ABC):
     @abstractmethod
     def estimate(self) -> Estimate:
         """Return the values."""
+
+    def run(
+        self,
+        game: Callable[[NDArray[np.bool_]], NDArray[np.float64]],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Estimate:
+        """Ask and tell until nothing is left to ask, and return the values.
+
+        Parameters
+        ----------
+        game
+            From boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
+        progress
+            Called with the number of utilities so far, and in all.
+        """
+        while len(coalitions := self.ask()):
+            self.tell(coalitions, game(coalitions))
+            self.asked += len(coalitions)
+            if progress is not None:
+                progress(self.asked, self.total)
+        return self.estimate()

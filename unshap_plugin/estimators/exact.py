@@ -29,6 +29,7 @@ class Exact(Estimator):
     """
 
     name: ClassVar[str] = "exact"
+    exact: ClassVar[bool] = True
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         super().__init__(n_players, budget, seed)
