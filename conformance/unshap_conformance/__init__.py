@@ -1,3 +1,54 @@
-"""Conformance checks of data valuation against the Shapley axioms: the package is reserved, the suite is to come."""
+"""Conformance checks of data valuation against the Shapley axioms.
 
-__all__: list[str] = []
+Nothing is imported before it is used: the pytest plugin of this package is loaded in every pytest run of its users.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unshap_conformance.estimators import EstimatorSubject, check_estimator, estimator_subject
+    from unshap_conformance.games import GAMES, Game
+    from unshap_conformance.parametrize import parametrize_with_checks
+    from unshap_conformance.records import ConformanceError, Record
+    from unshap_conformance.runner import tasks_of
+    from unshap_conformance.tables import table
+
+__all__ = [
+    "GAMES",
+    "ConformanceError",
+    "EstimatorSubject",
+    "Game",
+    "Record",
+    "check_estimator",
+    "estimator_subject",
+    "parametrize_with_checks",
+    "table",
+    "tasks_of",
+]
+
+_MODULES = {
+    "ConformanceError": "records",
+    "EstimatorSubject": "estimators",
+    "GAMES": "games",
+    "Game": "games",
+    "Record": "records",
+    "check_estimator": "estimators",
+    "estimator_subject": "estimators",
+    "parametrize_with_checks": "parametrize",
+    "table": "tables",
+    "tasks_of": "runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -113,7 +113,14 @@ class ConformanceError(AssertionError):
         super().__init__(f"{len(failed)} of {len(self.records)} checks failed:\n" + "\n".join(map(str, failed)))
 
 
-def compare(what: str, expected: ArrayLike, got: ArrayLike, tolerance: float) -> None:
+def compare(
+    what: str,
+    expected: ArrayLike,
+    got: ArrayLike,
+    tolerance: ArrayLike,
+    *,
+    players: Sequence[Any] | None = None,
+) -> None:
     """Compare values player by player, two-sided.
 
     Parameters
@@ -123,27 +130,35 @@ def compare(what: str, expected: ArrayLike, got: ArrayLike, tolerance: float) ->
     expected, got
         Of the same shape, one entry (or row) per player.
     tolerance
-        The largest absolute difference that is allowed.
+        The largest absolute difference that is allowed: one for all, or one for each.
+    players
+        What the entries are called; their numbers by default.
 
     Raises
     ------
     Violation
-        If a shape or an entry differs, or an entry is not finite.
+        If a shape or an entry differs, or an entry is not finite. It holds the entries that are wrong, and the residual
+        and the tolerance of the worst of them.
     """
     e, g = np.asarray(expected, dtype=np.float64), np.asarray(got, dtype=np.float64)
     if e.shape != g.shape:
         raise Violation(f"{what} (the shapes differ)", expected=list(e.shape), got=list(g.shape))
     distance = np.abs(g - e)
-    wrong = ~(distance <= tolerance)  # NaN is wrong
+    allowed = np.broadcast_to(np.asarray(tolerance, dtype=np.float64), e.shape)
+    wrong = ~(distance <= allowed)  # NaN is wrong
     if wrong.any():
         each = wrong.reshape(len(wrong), -1).any(axis=1) if wrong.ndim else np.zeros(0, dtype=bool)
+        names = range(len(each)) if players is None else players
+        measured = wrong & ~np.isnan(distance)
+        excess = np.where(measured, distance - allowed, -np.inf)
+        worst = np.unravel_index(excess.argmax(), e.shape) if measured.any() else None
         raise Violation(
             what,
-            players=tuple(np.flatnonzero(each).tolist()),
+            players=tuple(name for name, bad in zip(names, each, strict=True) if bad),
             expected=e[each].tolist() if e.ndim else float(e),
             got=g[each].tolist() if g.ndim else float(g),
-            residual=float(np.nanmax(distance)) if np.isfinite(distance).any() else float("nan"),
-            tolerance=tolerance,
+            residual=float("nan") if worst is None else float(distance[worst]),
+            tolerance=float(allowed.flat[0] if worst is None else allowed[worst]),
         )
 
 

@@ -65,13 +65,15 @@ class Check(Generic[S]):
 class Task(Generic[S]):
     """One check of one subject on one case, not run yet.
 
-    ``expected`` is the reason why it is expected to fail; ``skip`` why it is not run.
+    ``expected`` is the reason why it is expected to fail, and ``expectation`` what that reason was given for: the
+    check, or one of its cases; ``skip`` is why it is not run.
     """
 
     subject: S
     check: Check[S]
     case: Case | None
     expected: str | None = None
+    expectation: str | None = None
     skip: str | None = None
 
     @property
@@ -123,8 +125,12 @@ def tasks_of(
             continue
         for case in check.cases(subject):
             task = Task(subject, check, case)
-            tasks.append(replace(task, expected=expected.get(task.label, expected.get(check.name))))
-    labels = {task.label for task in tasks} | {task.check.name for task in tasks}
+            key = task.label if task.label in expected else check.name
+            if key in expected:
+                task = replace(task, expected=expected[key], expectation=key)
+            tasks.append(task)
+    run = [task for task in tasks if task.skip is None]
+    labels = {task.label for task in run} | {task.check.name for task in run}
     for name, reason in expected.items():
         if name.split("[")[0] not in names:
             raise UnknownNameError("check", name, names)
@@ -188,15 +194,16 @@ def run_tasks(tasks: Sequence[Task[S]], on_fail: Literal["raise", "collect"] = "
 
 
 def _unexpected_successes(tasks: Sequence[Task[S]], records: Sequence[Record]) -> Iterator[Record]:
-    groups: dict[tuple[str, str], list[Record]] = {}
+    groups: dict[tuple[str, str], list[tuple[Task[S], Record]]] = {}
     for task, record in zip(tasks, records, strict=True):
-        if task.expected is not None:
-            groups.setdefault((task.check.name, task.expected), []).append(record)
-    for (_, reason), group in groups.items():
-        if all(record.status != "expected_failure" for record in group):
+        if task.expectation is not None:
+            groups.setdefault((task.subject.name, task.expectation), []).append((task, record))
+    for group in groups.values():
+        if all(record.status != "expected_failure" for _, record in group):
+            task, record = group[0]
             yield replace(
-                group[0],
-                game=group[0].game if len(group) == 1 else "",
+                record,
+                game=record.game if len(group) == 1 else "",
                 status="failed",
-                reason=f"was expected to fail ({reason}), but did not: remove it from the expected failures.",
+                reason=f"was expected to fail ({task.expected}), but did not: remove it from the expected failures.",
             )
