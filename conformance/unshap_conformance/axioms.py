@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unshap_conformance.games import Game, random_game
 from unshap_conformance.records import compare
-from unshap_conformance.semivalues import by_subsets, label
-
-if TYPE_CHECKING:
-    from unshap_conformance.estimators import EstimatorSubject
+from unshap_conformance.semivalues import Semivalue, by_subsets, label
 
 __all__ = [
     "TOLERANCE",
+    "Outcome",
+    "Player",
     "Z",
     "agreement",
     "compare_runs",
@@ -43,15 +42,44 @@ TOLERANCE = 1e-9
 #: Standard errors by which the mean over 60 runs of a correct sampler is off once in ten million comparisons.
 Z = 6.0
 
+
+class Outcome(Protocol):
+    """What comes of playing a game."""
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """One value per player, ``[n]``."""
+        ...
+
+
+class Player(Protocol):
+    """What the axioms are checked on: all that they need of a subject."""
+
+    @property
+    def semivalue(self) -> Semivalue | None:
+        """Which values it promises; ``None`` for none that are known."""
+        ...
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the runs that are compared in the mean; one for an exact subject."""
+        ...
+
+    def play(self, game: Game, seed: int = 0) -> Outcome:
+        """Play a game."""
+        ...
+
+
 _FACTOR, _CONSTANT, _PARTNER_SEED = Fraction(5, 2), Fraction(7), 11
 
 
-def exact_values(subject: EstimatorSubject, game: Game) -> NDArray[np.float64]:
+def exact_values(subject: Player, game: Game) -> NDArray[np.float64]:
     """Return the values that the subject is to find, float64 ``[n]``."""
+    assert subject.semivalue is not None
     return np.array([float(value) for value in by_subsets(game.utilities, subject.semivalue)])
 
 
-def runs(subject: EstimatorSubject, game: Game) -> NDArray[np.float64]:
+def runs(subject: Player, game: Game) -> NDArray[np.float64]:
     """Return the values of one run for every seed, float64 ``[runs, n]``."""
     return np.stack([subject.play(game, seed).values for seed in subject.seeds])
 
@@ -67,7 +95,7 @@ def compare_runs(
     compare(what + _over(got), e.mean(axis=0), got.mean(axis=0), tolerance, players=players)
 
 
-def efficiency(subject: EstimatorSubject, game: Game) -> None:
+def efficiency(subject: Player, game: Game) -> None:
     """Check that ``sum of phi_i = v(N) - v(none)``, in every single run."""
     for seed in subject.seeds[:10]:
         values = subject.play(game, seed).values
@@ -80,7 +108,7 @@ def efficiency(subject: EstimatorSubject, game: Game) -> None:
         )
 
 
-def symmetry(subject: EstimatorSubject, game: Game) -> None:
+def symmetry(subject: Player, game: Game) -> None:
     """Check that players that can take each other's place have the same value."""
     values = runs(subject, game)
     one, other = np.array(game.symmetric_pairs).T
@@ -89,14 +117,14 @@ def symmetry(subject: EstimatorSubject, game: Game) -> None:
     )
 
 
-def null_player(subject: EstimatorSubject, game: Game) -> None:
+def null_player(subject: Player, game: Game) -> None:
     """Check that a player that adds nothing to any coalition has the value 0."""
     players = list(game.null_players)
     values = runs(subject, game)[:, players]
     compare_runs("a player that adds nothing is paid", np.zeros(len(players)), values, players)
 
 
-def linearity(subject: EstimatorSubject, game: Game) -> None:
+def linearity(subject: Player, game: Game) -> None:
     """Check that ``phi(v + w) = phi(v) + phi(w)``."""
     partner = random_game(game.n_players, _PARTNER_SEED)
     expected = runs(subject, game) + runs(subject, partner)
@@ -107,7 +135,7 @@ def linearity(subject: EstimatorSubject, game: Game) -> None:
     )
 
 
-def scaling(subject: EstimatorSubject, game: Game) -> None:
+def scaling(subject: Player, game: Game) -> None:
     """Check that ``phi(c v) = c phi(v)`` for ``c > 0``."""
     compare_runs(
         f"the values of the game times {float(_FACTOR):g} are not that multiple of the values",
@@ -116,7 +144,7 @@ def scaling(subject: EstimatorSubject, game: Game) -> None:
     )
 
 
-def shift(subject: EstimatorSubject, game: Game) -> None:
+def shift(subject: Player, game: Game) -> None:
     """Check that ``phi(v + c) = phi(v)`` for a constant ``c``, which the empty coalition gets too."""
     compare_runs(
         f"adding {float(_CONSTANT):g} to every utility changes the values",
@@ -125,12 +153,12 @@ def shift(subject: EstimatorSubject, game: Game) -> None:
     )
 
 
-def duality(subject: EstimatorSubject, game: Game) -> None:
+def duality(subject: Player, game: Game) -> None:
     """Check that ``phi(v*) = phi(v)`` for the dual game ``v*(S) = v(N) - v(N without S)``."""
     compare_runs("the values of the dual game differ", runs(subject, game), runs(subject, game.dual()))
 
 
-def renaming(subject: EstimatorSubject, game: Game) -> None:
+def renaming(subject: Player, game: Game) -> None:
     """Check that the values follow the players when these change their places."""
     for order in _orders(game.n_players):
         compare_runs(
@@ -140,8 +168,9 @@ def renaming(subject: EstimatorSubject, game: Game) -> None:
         )
 
 
-def agreement(subject: EstimatorSubject, game: Game) -> None:
+def agreement(subject: Player, game: Game) -> None:
     """Check that the values are those of the definition, computed in rational arithmetic."""
+    assert subject.semivalue is not None
     compare_runs(
         f"the values are not the {label(subject.semivalue)} values", exact_values(subject, game), runs(subject, game)
     )

@@ -1,0 +1,178 @@
+"""The checks of estimators: what is right passes all of them, and each of them sees what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from mutants import MUTANTS, SAMPLER, Sampler, banzhaf, beta_4_1, exact, leave_one_out
+from unshap_conformance.estimators import ESTIMATOR_CHECKS, check_estimator, estimator_subject
+from unshap_conformance.records import ConformanceError
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.estimators import ESTIMATORS, Permutation
+
+#: Checks that compare values player by player; the others are about calls.
+AXIOMS = {
+    "efficiency",
+    "symmetry",
+    "null_player",
+    "linearity",
+    "scaling",
+    "shift",
+    "duality",
+    "renaming",
+    "agreement",
+    "std_errors",
+}
+NO_SEED, NO_STD_ERRORS, NO_BUDGET = "it takes no seed", "it returns no standard errors", "it takes no budget"
+NO_SUM, NO_DUAL = "it does not promise that its values sum", "values are not those of the dual game"
+EXACT = "its values are exact, which no seed changes"
+
+
+@pytest.mark.parametrize(
+    ("estimator", "traits", "skips"),
+    [
+        ("exact", {}, {EXACT: 1}),
+        ("permutation", {}, {}),
+        (Permutation, {"name": "by its class"}, {}),
+        (exact, {}, {NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
+        (banzhaf, {"semivalue": "banzhaf"}, {NO_SUM: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
+        (
+            leave_one_out,
+            {"semivalue": "leave_one_out", "budget": 7},
+            {NO_SUM: 1, NO_DUAL: 1, NO_SEED: 1, NO_STD_ERRORS: 3},
+        ),
+        (
+            beta_4_1,
+            {"semivalue": ("beta", 4, 1)},
+            {NO_SUM: 1, NO_DUAL: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1},
+        ),
+        (Sampler(), SAMPLER, {}),
+    ],
+    ids=["exact", "permutation", "class", "plain", "banzhaf", "leave_one_out", "beta", "sampler"],
+)
+def test_what_is_right_passes(estimator, traits, skips):
+    records = check_estimator(estimator, **traits)
+    assert {record.check for record in records} == {check.name for check in ESTIMATOR_CHECKS}
+    assert {record.status for record in records} <= {"passed", "skipped"}
+    reasons = [record.reason for record in records if record.status == "skipped"]
+    found = Counter(next((known for known in skips if known in reason), reason) for reason in reasons)
+    assert dict(found) == skips
+
+
+def test_every_estimator_of_the_project_is_checked():
+    assert set(ESTIMATORS) == {"exact", "permutation"}, "add it to the ones that pass, above"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.name}")
+def test_a_mutant_is_caught_by_the_check_that_is_named_for_it(mutant):
+    records = check_estimator(
+        mutant.make(), name=mutant.name, checks=[mutant.check], on_fail="collect", **mutant.traits
+    )
+    failed = [record for record in records if record.status == "failed"]
+    assert failed, f"{mutant.check} does not see it"
+    record = failed[0]
+    message = str(record)
+    statement = next(check.statement for check in ESTIMATOR_CHECKS if check.name == mutant.check)
+    for part in (mutant.name, f"{mutant.check}[{record.game}] failed", statement, mutant.says):
+        assert part in message, message
+    assert "Traceback" not in message
+    if mutant.check in AXIOMS:
+        assert record.players
+        assert len(record.players) == len(record.expected) == len(record.got)
+        assert record.residual > record.tolerance
+        for part in ("players", "expected", "got", "residual", "tolerance"):
+            assert f"\n  {part} " in message, message
+
+
+def test_every_check_has_a_mutant():
+    assert {mutant.check for mutant in MUTANTS} == {check.name for check in ESTIMATOR_CHECKS}
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_wrong_player_is_named():
+    records = check_estimator(
+        next(mutant for mutant in MUTANTS if mutant.name == "one_player_off").make(),
+        checks=["agreement"],
+        on_fail="collect",
+    )
+    (glove,) = [record for record in records if record.game == "glove"]
+    assert glove.players == (2,)
+    assert glove.expected == [pytest.approx(2 / 3)]
+    assert glove.got == [pytest.approx(2 / 3 + 1e-3)]
+    assert glove.residual == pytest.approx(1e-3)
+    assert glove.tolerance == 1e-9
+
+
+def test_an_estimator_that_raises_fails_everything_with_its_traceback():
+    def broken(game):
+        raise FloatingPointError("no values today")
+
+    records = check_estimator(broken, on_fail="collect")
+    assert {record.status for record in records} == {"failed", "skipped"}
+    for record in records:
+        if record.status == "failed":
+            assert "FloatingPointError: no values today" in record.reason
+            assert "in broken" in record.reason
+    with pytest.raises(ConformanceError, match=r"(?s)checks failed:.*agreement\[glove\] failed.*no values today"):
+        check_estimator(broken)
+
+
+def test_a_failing_check_leaves_the_global_states_alone():
+    before = np.random.get_state()[1].copy()
+    (record,) = check_estimator(
+        lambda game: [np.random.random(), *exact(game)][1:], checks=["global_rng"], on_fail="collect"
+    )
+    assert record.status == "failed"
+    assert np.array_equal(np.random.get_state()[1], before)
+
+
+def test_traits_are_found_or_declared():
+    subject = estimator_subject("permutation")
+    assert (subject.exact, subject.efficient, subject.std_errors, subject.semivalue) == (False, True, True, "shapley")
+    assert estimator_subject("exact").exact
+    assert estimator_subject("exact").budget_for(5) == 32
+    plain = estimator_subject(exact)
+    assert (plain.name, plain.exact, plain.takes) == ("exact", True, frozenset())
+    assert estimator_subject(lambda game, **more: None).takes == {"budget", "seed"}
+    assert not estimator_subject(banzhaf, semivalue="banzhaf").efficient
+    assert estimator_subject(plain) is plain
+    assert estimator_subject("mutants:exact").estimator is exact
+
+
+def test_a_subject_sees_the_players_and_the_game_only():
+    seen = []
+
+    def curious(game):
+        seen.append([name for name in dir(game) if not name.startswith("_")])
+        return exact(game)
+
+    check_estimator(curious, checks=["result"])
+    assert seen[0] == ["n_players"]
+
+
+BAD = [
+    (lambda: estimator_subject("permutatoin"), UnknownNameError, r"unknown estimator 'permutatoin' \(did you mean"),
+    (lambda: estimator_subject("mutants:exakt"), InvalidValueError, r"'mutants:exakt' cannot be found"),
+    (lambda: estimator_subject("no_such_module:f"), InvalidValueError, r"put its folder on the path"),
+    (lambda: estimator_subject(":f"), InvalidValueError, r"write it as package.module:name"),
+    (lambda: estimator_subject(3), InvalidTypeError, r"estimator is a int, but a callable is needed"),
+    (lambda: estimator_subject(exact, semivalue="owen"), UnknownNameError, r"unknown semivalue 'owen'"),
+    (lambda: estimator_subject(exact, exact=False), InvalidValueError, r"a sampler takes a seed, or declares determ"),
+    (lambda: estimator_subject(exact, budget=0), InvalidValueError, r"budget is 0"),
+    (
+        lambda: estimator_subject(estimator_subject(exact), budget=9),
+        InvalidValueError,
+        r"the traits of 'exact' are declared where that subject is made",
+    ),
+    (lambda: check_estimator(exact, budjet=9), TypeError, r"budjet"),
+    (lambda: check_estimator(exact, checks=["eficiency"]), UnknownNameError, r"did you mean 'efficiency'"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD)
+def test_bad_input(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
