@@ -19,7 +19,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         parameters = params(_subjects(metafunc.config))
     except UnshapError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.Collector.CollectError(str(error)) from error
     if not parameters:
         reason = f"nothing to check: give {', '.join(OPTIONS)}."
         parameters = [pytest.param(None, id="nothing", marks=pytest.mark.skip(reason=reason))]
@@ -28,7 +28,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_conformance(check: Run) -> None:
     """Run one check."""
-    __tracebackhide__ = True
     check()
 
 
