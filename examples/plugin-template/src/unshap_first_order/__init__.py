@@ -39,7 +39,7 @@ def first_order(
     gradients = torch.autograd.grad(loss(unlearned(*positional, **named), y).sum(), parameters)
     with torch.no_grad():
         for p, gradient in zip(parameters, gradients, strict=True):
-            p += rate * gradient
+            p.add_(gradient, alpha=rate)
     return unlearned
 
 
