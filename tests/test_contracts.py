@@ -16,7 +16,7 @@ from torch import nn
 
 from unshap_plugin import Unlearner, UnlearningGame, UnshapError, ValuationProblem, shapley_values
 from unshap_plugin.errors import AccessError, DivergenceError
-from unshap_plugin.plugins import resolve_unlearner
+from unshap_plugin.registry import resolve_unlearner
 from unshap_plugin.unlearners import StackedModels
 
 EVERY = pytest.mark.parametrize("name", UNLEARNERS)
@@ -241,7 +241,9 @@ def test_a_model_without_parameters_refuses_gradient_unlearners():
     for name in ("newton", "finetune", "gradient_ascent"):
         with pytest.raises(AccessError) as caught:
             UnlearningGame(other, name)
-        assert "DecisionTreeClassifier has no trainable torch parameters" in str(caught.value)
+        assert "takes torch modules with trainable parameters, but DecisionTreeClassifier is not one of these" in str(
+            caught.value
+        )
         assert str(caught.value).endswith("unlearners that would work: retrain.")
     assert UnlearningGame(other).unlearner.name == "retrain"
 

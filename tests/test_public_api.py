@@ -13,7 +13,7 @@ import unshap_conformance
 
 import unshap_plugin
 from unshap_plugin.hookspecs import UnlearnerSpec
-from unshap_plugin.plugins import registered_unlearners
+from unshap_plugin.registry import registered_unlearners
 
 MODULES = [name for _, name, _ in pkgutil.walk_packages(unshap_plugin.__path__, "unshap_plugin.")]
 
@@ -53,7 +53,9 @@ def test_the_core_imports_no_framework():
 def test_the_built_in_unlearners_come_through_the_hook():
     specs = registered_unlearners()
     assert list(specs) == ["retrain", "newton", "replay", "finetune", "gradient_ascent"]
-    for name, spec in specs.items():
+    for name, registered in specs.items():
+        spec = registered.spec
+        assert (registered.provider.distribution, registered.provider.entry_point) == ("unshap-plugin", "builtin")
         assert isinstance(spec, UnlearnerSpec)
         assert spec.make().name == name
         assert spec.summary.endswith(".")

@@ -1,4 +1,4 @@
-"""The command ``unshap``: values for the rows or providers of a table, and OpenDataVal's own command."""
+"""The command ``unshap``: values for a table, the unlearners that there are, and OpenDataVal's own command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,8 +18,10 @@ from tqdm import tqdm
 from unshap_plugin.errors import InvalidValueError, UnknownNameError, UnshapError
 from unshap_plugin.estimators import ESTIMATORS, resolve_estimator
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins import registered_unlearners
+from unshap_plugin.listing import as_json, one_as_json, one_as_text, table
+from unshap_plugin.plugins import plugins
 from unshap_plugin.problem import ValuationProblem
+from unshap_plugin.registry import find_unlearner
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.tables import EXAMPLES, Table, example, flip_labels, read_tables
 from unshap_plugin.training import MODELS, task_of, train_model
@@ -47,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return _value(options)
+            run: Callable[[argparse.Namespace], int] = options.run
+            return run(options)
     except UnshapError as error:
         sys.stderr.write(f"unshap: error: {' '.join(str(error).split())}\n")
         return 2
@@ -110,7 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         "units of standardised labels (default r2)",
     )
     method.add_argument(
-        "--unlearner", default="auto", help=f"auto, or {', '.join(registered_unlearners())} (default: %(default)s)"
+        "--unlearner",
+        metavar="NAME",
+        default="auto",
+        help="auto, or one of those that 'unshap unlearners' lists (default: %(default)s)",
     )
     method.add_argument(
         "--estimator",
@@ -118,9 +124,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     method.add_argument("--budget", type=int, metavar="N", help="evaluations that the estimator may ask for")
     method.add_argument("--seed", type=_seed, default=0, help="of everything random (default: %(default)s)")
+    value.set_defaults(run=_value)
     value.add_argument(
         "--out", type=Path, default=Path("values"), metavar="DIR", help="where the files go (default: %(default)s)"
     )
+    unlearners = commands.add_parser(
+        "unlearners",
+        help="list the unlearning methods, with those of plugins",
+        description="List the unlearning methods that are built in or that plugins offer, and the plugins that failed.",
+    )
+    unlearners.add_argument("name", nargs="?", metavar="NAME", help="show this one in full, with its settings")
+    unlearners.add_argument("--json", action="store_true", help="as data")
+    unlearners.set_defaults(run=_unlearners)
     return parser
 
 
@@ -316,6 +331,18 @@ def _found(result: ValuationResult, marked: Collection[Any]) -> str:
     return (
         f"flipped      AUC {auc:.3f}  (how well low values find the {int(flipped.sum())} flipped labels; chance: 0.5)"
     )
+
+
+def _unlearners(options: argparse.Namespace) -> int:
+    if options.name is None:
+        text = as_json(plugins()) if options.json else "\n".join(table(plugins()))
+    elif options.name == "auto":
+        raise InvalidValueError("'auto' is no unlearner, but a choice among the built-in ones for a problem.")
+    else:
+        one = find_unlearner(options.name)
+        text = one_as_json(options.name, one) if options.json else "\n".join(one_as_text(options.name, one))
+    sys.stdout.write(text + "\n")
+    return 0
 
 
 def _opendataval(arguments: list[str]) -> int:

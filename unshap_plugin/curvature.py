@@ -16,6 +16,7 @@ from torch.func import jacrev, vmap
 
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, each_row, map_rows, n_rows
+from unshap_plugin.solvers import product
 
 __all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order"]
 
@@ -149,7 +150,7 @@ class LinearHead:
 
     def _pulled_back(self, by_row: Tensor) -> Tensor:
         """Return ``sum_i by_row[k, i] (x) [z_i, 1]`` in the order of the parameters, ``[m, p]``."""
-        products, w = by_row.transpose(1, 2) @ self.features, self.n_features
+        products, w = product(by_row.transpose(1, 2), self.features), self.n_features
         return torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
 
     def _pre_activation_derivatives(self, theta: Theta) -> tuple[Tensor, Tensor, Tensor]:
@@ -184,7 +185,8 @@ class LinearHead:
         step = max(1, _BLOCK // (d * d))
         for begin in range(0, len(z), step):
             block = z[begin : begin + step]
-            products += parts[:, begin : begin + step] @ (block[:, :, None] * block[:, None, :]).flatten(1)
+            outer = (block[:, :, None] * block[:, None, :]).flatten(1)
+            products += product(parts[:, begin : begin + step], outer)
         return self._assembled(products.reshape(m, -1, d, d), upper.T.tolist())
 
     def _assembled(self, products: Tensor, pairs: list[list[int]]) -> Tensor:

@@ -53,6 +53,11 @@ class Engine:
         return sum(p.numel() for p in self.theta0.values())
 
     @property
+    def state(self) -> Theta:
+        """All parameters and buffers as given, the fixed ones too."""
+        return {**self._fixed, **self.theta0}
+
+    @property
     def dtype(self) -> torch.dtype:
         """Dtype of the parameters."""
         return next(iter(self.theta0.values())).dtype

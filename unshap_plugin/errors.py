@@ -11,9 +11,11 @@ import numpy as np
 __all__ = [
     "AccessError",
     "BudgetError",
+    "ContractError",
     "DivergenceError",
     "InvalidTypeError",
     "InvalidValueError",
+    "PluginError",
     "UnknownNameError",
     "UnshapError",
     "check_integer",
@@ -53,12 +55,20 @@ class DivergenceError(UnshapError, ValueError):
         self.coalition = coalition
 
 
-class UnknownNameError(UnshapError, ValueError):
-    """A name is not among those that exist; the message names the nearest one."""
+class ContractError(UnshapError, TypeError):
+    """An unlearner breaks its contract: it changed the given model, or returned no models of its kind."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+
+class PluginError(UnshapError, RuntimeError):
+    """Code of a plugin failed outside of unlearning; the cause has its traceback."""
+
+
+class UnknownNameError(UnshapError, ValueError):
+    """A name is not among those that exist; the message names the nearest one, and ends with a ``remark``."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str], remark: str = "") -> None:
         names = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {', '.join(names)}.")
+        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {', '.join(names)}{remark}.")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

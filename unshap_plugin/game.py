@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from unshap_plugin.builtin import choose
 from unshap_plugin.engine import out_of_memory
 from unshap_plugin.errors import (
+    ContractError,
     DivergenceError,
     InvalidTypeError,
     InvalidValueError,
@@ -20,8 +22,9 @@ from unshap_plugin.errors import (
     UnshapError,
     check_integer,
 )
-from unshap_plugin.plugins import check_access, resolve_unlearner
+from unshap_plugin.plugins import BUILTIN, Provider
 from unshap_plugin.problem import ValuationProblem
+from unshap_plugin.registry import check_access, described, find_unlearner, resolve_unlearner
 from unshap_plugin.unlearners import Unlearner
 
 __all__ = ["UnlearningGame"]
@@ -44,8 +47,9 @@ class UnlearningGame:
     problem
         What is to be valued.
     unlearner
-        A registered name, an instance, or ``"auto"``: Newton for linear models, fine-tuning for other modules, gradient
-        ascent in partial access, retraining for models without parameters; ``reason`` then says why.
+        A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: Newton for linear
+        models, the replay of their training or fine-tuning for other modules, gradient ascent in partial access,
+        retraining for models without parameters; ``reason`` then says why.
     seed
         Of everything random in the unlearner, together with the coalition.
     settings
@@ -60,6 +64,8 @@ class UnlearningGame:
     ------
     AccessError
         If the unlearner cannot work on this problem, before any work.
+    UnknownNameError, InvalidValueError, InvalidTypeError, PluginError
+        If there is no such unlearner, or it cannot be made with these settings.
     """
 
     def __init__(
@@ -83,13 +89,24 @@ class UnlearningGame:
             raise InvalidTypeError(f"settings is a {type(settings).__name__}, but a dict of settings is needed.")
         self.reason: str | None = None  # why "auto" chose what it chose
         if isinstance(unlearner, str) and unlearner == "auto":
-            unlearner, self.reason = choose(problem)
-            _log.info("unlearner %s: %s", unlearner, self.reason)
+            chosen, self.reason = choose(problem)
+            unlearner = f"{BUILTIN}:{chosen}"
+            _log.info("unlearner %s: %s", chosen, self.reason)
         self.problem = problem
+        #: Where the unlearner was found; ``None`` for an instance.
+        self.provider: Provider | None = None
+        if not isinstance(unlearner, Unlearner):
+            self.provider = find_unlearner(unlearner).provider
         self.unlearner = resolve_unlearner(unlearner, settings)
         self.seed = int(seed)
         self.on_error = on_error
-        check_access(self.unlearner, problem)
+        check_access(self.unlearner, problem, self.provider)
+        if self.unlearner.order_dependent:
+            warnings.warn(
+                f"{described(self.unlearner.name, self.provider)} depends on the order in which coalitions come: its "
+                f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
+                stacklevel=2,
+            )
         need = self.unlearner.bytes_per_coalition(problem)
         self.chunk = chunk or int(np.clip(CHUNK_BYTES // max(need, 1), 1, MAX_CHUNK))
         self._known: dict[bytes, NDArray[np.float64]] = {}
@@ -132,12 +149,16 @@ class UnlearningGame:
             If the matrix is not boolean, or not of that shape.
         DivergenceError
             If unlearning diverges, or a utility is not finite (policy ``"raise"``).
+        ContractError
+            If the unlearner changes the given model or does not return models of its kind, whatever the policy.
         """
         matrix = self._matrix(coalitions)
         keys = [row.tobytes() for row in np.packbits(matrix, axis=1)]
         new = {key: row for key, row in zip(keys, matrix, strict=True) if key not in self._known}
-        # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
-        ordered = sorted(new, key=lambda key: (int(new[key].sum()), key))
+        ordered = list(new)
+        if not self.unlearner.order_dependent:
+            # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
+            ordered.sort(key=lambda key: (int(new[key].sum()), key))
         start = 0
         while start < len(ordered):
             part = ordered[start : start + self.chunk]
@@ -175,22 +196,26 @@ class UnlearningGame:
 
     def _evaluate(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         problem = self.problem
+        step = "failed"
         try:
             models = self.unlearner.unlearn(problem, coalitions, self.seed)
             outputs = models.outputs(problem.x_test)
             finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
             values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
+            step = f"led to a failure of metric {problem.metric.name!r}"
             if finite.any():
                 good = torch.as_tensor(finite, device=outputs.device)
                 values[finite] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
-        except UnshapError:
-            raise
         except Exception as error:
             if out_of_memory(error):
                 raise
-            if len(coalitions) > 1:  # find out which one it is
-                return np.concatenate([self._evaluate(row[None]) for row in coalitions])
-            return self._failed(coalitions[0], f"failed with {type(error).__name__}: {error}", error)[None]
+            if len(coalitions) > 1:
+                return self._one_by_one(coalitions, error)
+            if isinstance(error, ContractError):  # not for on_error to excuse
+                raise ContractError(f"{self._who()} {error} (for {problem.describe(coalitions[0])}).") from error
+            if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
+                raise
+            return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
         full = coalitions.all(axis=1)
         values[full] = problem.given_utility
         for index, row in enumerate(coalitions):
@@ -200,14 +225,27 @@ class UnlearningGame:
                 values[index] = self._failed(row, f"led to a utility of {values[index].tolist()}")
         return values
 
+    def _one_by_one(self, coalitions: NDArray[np.bool_], error: Exception) -> NDArray[np.float64]:
+        """Find out which coalition it is that a batch failed for."""
+        values = np.concatenate([self._evaluate(row[None]) for row in coalitions])
+        if np.isfinite(values).all():
+            raise ContractError(
+                f"{self._who()} failed with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
+                f"once, but for none of them alone, the first being {self.problem.describe(coalitions[0])})."
+            ) from error
+        return values
+
+    def _who(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.unlearner.settings.items())
+        return f"{described(self.unlearner.name, self.provider)} ({settings or 'no settings'})"
+
     def _failed(
         self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
-            settings = ", ".join(f"{name}={value!r}" for name, value in self.unlearner.settings.items())
             raise DivergenceError(
-                f"unlearner {self.unlearner.name!r} ({settings or 'no settings'}) {what} for "
-                f"{self.problem.describe(coalition)}; use gentler settings, another unlearner, or on_error='exclude'.",
+                f"{self._who()} {what} for {self.problem.describe(coalition)}; use gentler settings, another "
+                f"unlearner, or on_error='exclude'.",
                 tuple(bool(keep) for keep in coalition),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)

@@ -9,11 +9,14 @@ from typing import Any
 
 import pluggy
 
-from unshap_plugin.errors import InvalidValueError, nearest
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.problem import Access, ModelKind
 from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.function import FunctionFactory
 
 __all__ = ["PROJECT", "UnlearnerSpec", "hookimpl", "hookspec", "unshap_unlearners"]
 
+#: The name of the hooks' project, and of the group of entry points under which plugins are found.
 PROJECT = "unshap_plugin"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -23,12 +26,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class UnlearnerSpec:
     """An unlearning method, as a plugin offers it.
 
+    What the method needs and is (access, kinds of model, exactness, ...) is declared once, on the unlearner, and its
+    settings once, in the signature of the factory: the properties below read them from there.
+
     Parameters
     ----------
     name
-        What users call it.
+        What users call it: letters, digits, ``.``, ``_`` and ``-``. The unlearner's own ``name`` is the same.
     factory
-        Makes the unlearner from keyword settings; usually the class itself.
+        Makes the unlearner from keyword settings, all of which have defaults; usually the class itself.
     summary
         One line.
     source
@@ -40,10 +46,83 @@ class UnlearnerSpec:
     summary: str
     source: str
 
+    @classmethod
+    def from_function(
+        cls,
+        unlearn: Callable[..., Any],
+        *,
+        source: str,
+        name: str | None = None,
+        summary: str | None = None,
+        needs: Access = Access.FORGET,
+        takes: ModelKind = ModelKind.PARAMETERS,
+        exact: bool = False,
+        batched: Callable[..., Any] | None = None,
+    ) -> UnlearnerSpec:
+        """Return the record of a method that is a function for one coalition.
+
+        Parameters
+        ----------
+        unlearn
+            ``(model, forget, retain, reference, generator, *, setting=default, ...) -> model``. ``forget``, ``retain``
+            and ``reference`` are pairs ``(x, y)``, or ``None`` where ``needs`` does not name them. The ``generator``
+            (on the CPU) is seeded from the seed and the coalition. A keyword ``loss`` is given the loss of the
+            problem, ``(outputs, targets) -> [rows]``. The function returns another model of the same architecture,
+            such as a changed ``copy.deepcopy(model)``, and leaves ``model`` alone. It is not asked about the coalition
+            that keeps everything.
+        source
+            The paper or book it comes from.
+        name, summary
+            By default the name of the function, and the first line of its docstring.
+        needs
+            What it needs to see.
+        takes
+            The kinds of model it takes. Objects with ``fit`` and ``predict`` come with pairs of numpy arrays.
+        exact
+            Whether it equals retraining.
+        batched
+            ``(problem, coalitions, seed, *, setting, ...) -> {parameter: [m, *shape]}``: the same for many coalitions,
+            ``bool [m, n_players]``, at once; see ``problem.retained`` and ``problem.engine``.
+
+        Raises
+        ------
+        InvalidTypeError
+            If the functions do not take these arguments.
+        """
+        lines = (inspect.getdoc(unlearn) or "").splitlines()
+        called = name or str(getattr(unlearn, "__name__", ""))
+        factory = FunctionFactory(called, unlearn, needs, takes, exact, batched)
+        return cls(called, factory, summary or (lines[0] if lines else ""), source)
+
     @property
     def settings(self) -> dict[str, Any]:
         """The settings and their defaults, from the signature of the factory."""
         return {p.name: p.default for p in inspect.signature(self.factory).parameters.values()}
+
+    @property
+    def access(self) -> Access:
+        """What the method needs to see, with its default settings."""
+        return self.make().needs
+
+    @property
+    def takes(self) -> ModelKind:
+        """The kinds of model that it takes."""
+        return self.make().takes
+
+    @property
+    def exact(self) -> bool:
+        """Whether it equals retraining."""
+        return self.make().exact
+
+    @property
+    def order_dependent(self) -> bool:
+        """Whether its result depends on the order in which coalitions come."""
+        return self.make().order_dependent
+
+    @property
+    def batched(self) -> bool:
+        """Whether it works on many coalitions at once."""
+        return self.make().batched
 
     def make(self, **settings: Any) -> Unlearner:
         """Make the unlearner.
@@ -52,6 +131,8 @@ class UnlearnerSpec:
         ------
         InvalidValueError
             If a setting does not exist, or its value is out of range.
+        InvalidTypeError
+            If the factory returns something else.
         """
         for name in settings:
             if name not in self.settings:
@@ -59,16 +140,31 @@ class UnlearnerSpec:
                     f"unlearner {self.name!r} has no setting {name!r}{nearest(name, self.settings)}; "
                     f"it has: {', '.join(self.settings) or 'none'}."
                 )
-        return self.factory(**settings)
+        made = self.factory(**settings)
+        if not isinstance(made, Unlearner):
+            raise InvalidTypeError(
+                f"the factory of unlearner {self.name!r} returned a {type(made).__name__}, but an Unlearner is needed."
+            )
+        return made
 
 
 @hookspec
 def unshap_unlearners() -> Iterable[UnlearnerSpec]:  # type: ignore[empty-body]
     """Yield the unlearning methods that this plugin offers.
 
+    >>> import copy, torch
     >>> from unshap_plugin import UnlearnerSpec, hookimpl
-    >>> from unshap_plugin.unlearners import FineTune
+    >>> def shrink(model, forget, retain, reference, generator, *, factor=0.9):
+    ...     "Shrinks all parameters, whatever is forgotten."
+    ...     model = copy.deepcopy(model)
+    ...     with torch.no_grad():
+    ...         for parameter in model.parameters():
+    ...             parameter *= factor
+    ...     return model
     >>> @hookimpl
     ... def unshap_unlearners():
-    ...     yield UnlearnerSpec("mine", FineTune, "Descends the retained loss.", "A paper, 2026")
+    ...     yield UnlearnerSpec.from_function(shrink, source="an example")
+    >>> [spec] = unshap_unlearners()
+    >>> spec.name, spec.settings, spec.access.names()
+    ('shrink', {'factor': 0.9}, 'FORGET')
     """

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from unshap_plugin.architecture import change
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
 from unshap_plugin.fit_predict import classifies, predicted
@@ -21,7 +22,7 @@ from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
 from unshap_plugin.rows import Rows, as_rows, check_finite, n_rows, to_like
 
-__all__ = ["Access", "ValuationProblem"]
+__all__ = ["Access", "ModelKind", "ValuationProblem"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,21 @@ class Access(enum.Flag):
     def names(self) -> str:
         """Return the members in words, joined by commas."""
         return ", ".join(str(one.name) for one in Access if one in self)
+
+
+class ModelKind(enum.Flag):
+    """What kind of model an unlearner takes, or a problem has."""
+
+    PARAMETERS = enum.auto()  # a torch module with trainable parameters
+    FIT_PREDICT = enum.auto()  # any other object, with fit and predict
+
+    def names(self) -> str:
+        """Return the members in words, joined by commas."""
+        words = {
+            ModelKind.PARAMETERS: "torch modules with trainable parameters",
+            ModelKind.FIT_PREDICT: "objects with fit and predict",
+        }
+        return ", ".join(word for kind, word in words.items() if kind in self)
 
 
 class ValuationProblem:
@@ -104,9 +120,9 @@ class ValuationProblem:
         if isinstance(model, nn.Module):
             if self.recipe is not None:
                 self.recipe.check(model)
-            module = copy.deepcopy(model).eval()
-            self.engine = Engine(module, self.loss)
-            self.model = module
+            self._given = copy.deepcopy(model).eval()
+            self._given.zero_grad()
+            self._put_back()
         elif not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
             raise InvalidTypeError(
                 f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
@@ -141,6 +157,20 @@ class ValuationProblem:
             seen |= Access.REFERENCE
         return seen
 
+    @property
+    def kind(self) -> ModelKind:
+        """What kind of model this is; none of them for a torch module without trainable parameters."""
+        if self.engine is None:
+            return ModelKind.FIT_PREDICT
+        return ModelKind.PARAMETERS if self.engine.theta0 else ModelKind(0)
+
+    def recover(self) -> str | None:
+        """Put the model back as it was given where something changed it, and say what that was."""
+        changed = change(self._given, self.model) if isinstance(self.model, nn.Module) else None
+        if changed is not None:
+            self._put_back()
+        return changed
+
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
         """Return which training rows each coalition retains: bool ``[m, n_players] -> [m, rows]``."""
         always = np.ones((len(coalitions), 1), dtype=bool)
@@ -173,6 +203,11 @@ class ValuationProblem:
         kept = [str(player) for player, keep in zip(self.players, coalition, strict=True) if keep]
         shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
         return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
+
+    def _put_back(self) -> None:
+        self.model = copy.deepcopy(self._given)
+        self.engine = Engine(self.model, self.loss)
+        self._memory.clear()  # of what was computed from the model
 
     def _rows(self, value: Any, what: str) -> Rows:
         rows = as_rows(value, what)

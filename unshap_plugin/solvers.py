@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["conjugate_gradients", "solve_damped"]
+__all__ = ["conjugate_gradients", "product", "solve_damped"]
+
+_TILE = 8
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a @ b`` for ``[..., k]`` and ``[k, n]``, each row of which is the same whatever the other rows are.
+
+    Libraries add the last rows and columns, those that do not fill one of their tiles, up in another order than the
+    rest: without zeros that fill the tiles, the result for a coalition would depend on the size of its batch.
+    """
+    rows = a.flatten(0, -2)
+    m, n = len(rows), b.shape[1]
+    padded = nn.functional.pad(rows, (0, 0, 0, -m % _TILE)) @ nn.functional.pad(b, (0, -n % _TILE))
+    return padded[:m, :n].unflatten(0, a.shape[:-1])
 
 
 def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:

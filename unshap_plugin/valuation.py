@@ -79,6 +79,7 @@ def shapley_values(
         access=problem.access,
         seconds=time.perf_counter() - begin,
         versions={
+            **({game.provider.distribution: game.provider.version} if game.provider is not None else {}),
             "unshap-plugin": version("unshap-plugin"),
             "torch": torch.__version__,
             "numpy": np.__version__,

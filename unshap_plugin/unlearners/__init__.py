@@ -2,6 +2,7 @@
 
 from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.finetune import FineTune
+from unshap_plugin.unlearners.function import FunctionUnlearner
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.newton import Newton
 from unshap_plugin.unlearners.replay import Replay
@@ -9,6 +10,7 @@ from unshap_plugin.unlearners.retrain import Retrain
 
 __all__ = [
     "FineTune",
+    "FunctionUnlearner",
     "GradientAscent",
     "ModelList",
     "Models",

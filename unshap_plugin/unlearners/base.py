@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.engine import Engine, Theta
-from unshap_plugin.errors import AccessError
-from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.errors import AccessError, ContractError
+from unshap_plugin.problem import Access, ModelKind, ValuationProblem
 from unshap_plugin.rows import Rows
 
 __all__ = ["ModelList", "Models", "StackedModels", "Unlearner"]
 
 
+@runtime_checkable
 class Models(Protocol):
     """Unlearned models, one per coalition."""
 
@@ -41,9 +42,24 @@ class Models(Protocol):
 
 
 class StackedModels:
-    """Models of one module with stacked parameters (and, where they differ, buffers) ``[m, *shape]``."""
+    """Models of one module with stacked parameters.
+
+    Parameters
+    ----------
+    engine
+        The module.
+    state
+        All trainable parameters, and those other parameters and buffers that differ from the given ones, as
+        ``[m, *shape]``.
+
+    Raises
+    ------
+    ContractError
+        If these are not parameters of the module.
+    """
 
     def __init__(self, engine: Engine, state: Theta) -> None:
+        _check_state(engine, state)
         self.engine = engine
         self.state = state
 
@@ -63,15 +79,19 @@ class StackedModels:
 
     def restore(self, which: NDArray[np.bool_]) -> None:
         """Put the given parameters where ``which`` is ``True``."""
-        given = self.engine.module.state_dict()
-        for name, value in self.state.items():
-            value[torch.as_tensor(which, device=value.device)] = given[name].detach()
+        if which.any():
+            given = self.engine.state
+            for name, value in self.state.items():
+                chosen = torch.as_tensor(which, device=value.device).reshape(-1, *[1] * (value.ndim - 1))
+                self.state[name] = torch.where(chosen, given[name], value)
 
 
 class ModelList:
-    """Models of any kind, one object each."""
+    """Models that are objects with ``fit`` and ``predict``, one each."""
 
     def __init__(self, problem: ValuationProblem, models: Sequence[Any]) -> None:
+        if problem.engine is not None:
+            raise ContractError("returned a ModelList for a torch module, but StackedModels are needed for these")
         self.problem = problem
         self.models = list(models)
 
@@ -96,14 +116,32 @@ class ModelList:
 class Unlearner(ABC):
     """Turns (trained model, coalitions) into unlearned models.
 
-    A subclass states what it needs to see and implements ``_unlearn``. Settings are the fields of a (frozen) data
+    A subclass states what it needs and is, and implements ``_unlearn``. Settings are the fields of a (frozen) data
     class. The result for a coalition may depend on the problem, the settings, the seed and that coalition, and on
     nothing else: not on the other coalitions of the call, nor on earlier calls.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    needs
+        What it needs to see.
+    takes
+        The kinds of model it takes.
+    exact
+        Whether it equals retraining.
+    order_dependent
+        Whether it breaks the rule above: its results then depend on the order in which coalitions come.
+    batched
+        Whether it works on many coalitions at once.
     """
 
     name: ClassVar[str]
     needs: ClassVar[Access] = Access.FORGET
-    needs_parameters: ClassVar[bool] = True
+    takes: ClassVar[ModelKind] = ModelKind.PARAMETERS
+    exact: ClassVar[bool] = False
+    order_dependent: ClassVar[bool] = False
+    batched: ClassVar[bool] = True
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -124,18 +162,19 @@ class Unlearner(ABC):
                 f"unlearner {self.name!r} needs access to {self.needs.names()}, but this problem "
                 f"(access={problem.access!r}) has no {missing.names()}"
             )
-        if self.needs_parameters and (problem.engine is None or not problem.engine.theta0):
+        if not self.takes & problem.kind:
             raise AccessError(
-                f"unlearner {self.name!r} changes parameters by gradients, but {type(problem.model).__name__} has no "
-                f"trainable torch parameters"
+                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.model).__name__} is not one of "
+                f"these"
             )
 
     def bytes_per_coalition(self, problem: ValuationProblem) -> int:
         """Estimate the memory that one coalition takes, from which the size of a chunk follows."""
         return problem.engine.bytes_per_coalition(problem.x) if problem.engine is not None else 1
 
+    @final
     def unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
-        """Return one model per coalition.
+        """Return one model per coalition, and see to the contract.
 
         Parameters
         ----------
@@ -150,10 +189,46 @@ class Unlearner(ABC):
         -------
         Models
             For a coalition that keeps everything, the model as given, bit for bit.
+
+        Raises
+        ------
+        ContractError
+            If ``_unlearn`` changed the given model (which is put back), or did not return a model of its kind for every
+            coalition.
         """
-        models = self._unlearn(problem, coalitions, seed)
+        try:
+            models = self._unlearn(problem, coalitions, seed)
+        finally:
+            changed = problem.recover()
+        if changed is not None:
+            raise ContractError(f"changed {changed} of the model that it was given: work on a copy")
+        if not isinstance(models, Models):
+            kind = "None" if models is None else f"a {type(models).__name__}"
+            raise ContractError(f"returned {kind} instead of unlearned models: return StackedModels or a ModelList")
+        if len(models) != len(coalitions):
+            raise ContractError(f"returned {len(models)} models for {len(coalitions)} coalitions: return one for each")
         models.restore(np.asarray(coalitions.all(axis=1)))
         return models
 
     @abstractmethod
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models: ...
+
+
+def _check_state(engine: Engine, state: Theta) -> None:
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ContractError(
+            f"returned a {type(state).__name__} for the parameters, but a dict from their names to tensors is needed"
+        )
+    given = engine.state
+    odd = sorted((state.keys() - given.keys()) | (engine.theta0.keys() - state.keys()))
+    if odd:
+        what = "unknown" if odd[0] in state else "missing"
+        raise ContractError(f"returned a model of another architecture ({odd[0]!r} is {what}): keep the given names")
+    m = len(next(iter(state.values()))) if next(iter(state.values())).ndim else 0
+    for name, value in state.items():
+        p = given[name]
+        if (value.shape, value.dtype, value.device) != ((m, *p.shape), p.dtype, p.device):
+            raise ContractError(
+                f"returned a model of another architecture ({name!r} is {list(value.shape)} {value.dtype} on "
+                f"{value.device} instead of {[m, *p.shape]} {p.dtype} on {p.device}): keep shapes, dtypes and devices"
+            )

@@ -15,7 +15,7 @@ from unshap_plugin.curvature import LinearHead, SecondOrder, second_order
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.solvers import conjugate_gradients, solve_damped
+from unshap_plugin.solvers import conjugate_gradients, product, solve_damped
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 
 __all__ = ["Newton", "expansion"]
@@ -244,10 +244,8 @@ class _Spectrum:
 
     def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
         """Return the solutions ``[m, p]`` for shares ``[m, 1]``."""
-        # Never a single row: a product with one row is not summed in the order of a product with many.
-        rows = vectors if len(vectors) > 1 else vectors.expand(2, -1)
-        inner = (rows * self.root).float() @ self.vectors / (share.float() * self.values + 1)
-        return (inner @ self.vectors.T).to(vectors.dtype)[: len(vectors)] * self.root
+        inner = product((vectors * self.root).float(), self.vectors) / (share.float() * self.values + 1)
+        return product(inner, self.vectors.T).to(vectors.dtype) * self.root
 
 
 def _share(weights: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError
 from unshap_plugin.fit_predict import refit
-from unshap_plugin.problem import Access, ValuationProblem, as_array
+from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
 from unshap_plugin.recipe import OPTIMIZERS, Recipe
 from unshap_plugin.rows import Rows, n_rows, take
 from unshap_plugin.seeds import coalition_seed, seeded
@@ -37,15 +37,12 @@ class Retrain(Unlearner):
 
     name: ClassVar[str] = "retrain"
     needs: ClassVar[Access] = Access.RETAIN
-    needs_parameters: ClassVar[bool] = False
+    takes: ClassVar[ModelKind] = ModelKind.PARAMETERS | ModelKind.FIT_PREDICT
+    exact: ClassVar[bool] = True
 
     def check(self, problem: ValuationProblem) -> None:
         """Refuse also a torch model that nobody said how to train."""
         super().check(problem)
-        if problem.engine is not None and not problem.engine.theta0:
-            raise AccessError(
-                f"unlearner 'retrain' trains parameters, but {type(problem.model).__name__} has no trainable ones"
-            )
         if problem.engine is not None and problem.recipe is None:
             raise AccessError(
                 "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"

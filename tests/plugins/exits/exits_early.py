@@ -1,0 +1,1 @@
+raise SystemExit("the plugin wants to quit")

@@ -1,0 +1,6 @@
+from unshap_plugin import hookimpl
+
+
+@hookimpl
+def unshap_unlearner():
+    return []

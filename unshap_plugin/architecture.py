@@ -1,0 +1,61 @@
+"""Whether two modules are of one architecture, and whether one was changed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["change", "difference"]
+
+
+def difference(given: nn.Module, other: nn.Module) -> str | None:
+    """Return where the architecture of ``other`` differs from that of ``given``, or ``None``.
+
+    Compared are the layers, with their types and arguments, and the shapes, dtypes and devices of all parameters and
+    buffers.
+    """
+    ours, theirs = dict(given.named_modules()), dict(other.named_modules())
+    for name in [*ours, *theirs]:
+        a, b = ours.get(name), theirs.get(name)
+        if a is None or b is None or _layer(a) != _layer(b):
+            shown = [_words(layer) for layer in (b, a)]
+            return f"{f'layer {name!r}' if name else 'the module'} is {shown[0]} instead of {shown[1]}"
+    tensors, others = _tensors(given), _tensors(other)
+    for name in [*tensors, *others]:
+        p, q = tensors.get(name), others.get(name)
+        if p is None or q is None or (p.shape, p.dtype, p.device) != (q.shape, q.dtype, q.device):
+            shown = ["missing" if t is None else f"{list(t.shape)} {t.dtype} on {t.device}" for t in (q, p)]
+            return f"{name!r} is {shown[0]} instead of {shown[1]}"
+    return None
+
+
+def change(given: nn.Module, module: nn.Module) -> str | None:
+    """Return what of ``module`` is not as in ``given``, of which it was a copy, or ``None``.
+
+    Compared are the architecture, all parameters and buffers bit for bit, the mode, what is trained, and the gradients.
+    """
+    if difference(given, module) is not None:
+        return "the layers"
+    theirs = _tensors(module)
+    for name, tensor in _tensors(given).items():
+        other = theirs[name]
+        if not (torch.equal(tensor, other) or bool(((tensor == other) | (tensor != tensor) & (other != other)).all())):
+            return f"{name!r}"
+        if tensor.requires_grad != other.requires_grad:
+            return f"requires_grad of {name!r}"
+        if (tensor.grad is None) != (other.grad is None):
+            return f"the gradient of {name!r}"
+    modes = zip(given.modules(), module.modules(), strict=True)
+    return "the mode" if any(a.training != b.training for a, b in modes) else None
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _layer(module: nn.Module) -> tuple[type, str]:
+    return type(module), module.extra_repr()
+
+
+def _words(module: nn.Module | None) -> str:
+    return "missing" if module is None else f"{type(module).__name__}({module.extra_repr()})"
