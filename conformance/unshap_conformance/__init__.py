@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unshap_conformance.records import ConformanceError, Record
     from unshap_conformance.runner import tasks_of
     from unshap_conformance.tables import table
+    from unshap_conformance.unlearners import UnlearnerSubject, check_unlearner, unlearner_subject
 
 __all__ = [
     "GAMES",
@@ -22,11 +23,14 @@ __all__ = [
     "EstimatorSubject",
     "Game",
     "Record",
+    "UnlearnerSubject",
     "check_estimator",
+    "check_unlearner",
     "estimator_subject",
     "parametrize_with_checks",
     "table",
     "tasks_of",
+    "unlearner_subject",
 ]
 
 _MODULES = {
@@ -35,11 +39,14 @@ _MODULES = {
     "GAMES": "games",
     "Game": "games",
     "Record": "records",
+    "UnlearnerSubject": "unlearners",
     "check_estimator": "estimators",
+    "check_unlearner": "unlearners",
     "estimator_subject": "estimators",
     "parametrize_with_checks": "parametrize",
     "table": "tables",
     "tasks_of": "runner",
+    "unlearner_subject": "unlearners",
 }
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import random
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from unshap_conformance import axioms
 from unshap_conformance.games import GAMES, Game, by_name, random_game
 from unshap_conformance.loading import load
+from unshap_conformance.randomness import global_states, move_global_states, states
 from unshap_conformance.records import Record, Skipped, Violation, compare
 from unshap_conformance.runner import Check, run_tasks, tasks_of
 from unshap_conformance.semivalues import Semivalue, check_semivalue, label
@@ -344,8 +342,8 @@ def _errors(subject: EstimatorSubject, game: Game) -> None:
 def _determinism(subject: EstimatorSubject, game: Game) -> None:
     for seed in (0, 1):
         first = subject.play(game, seed)
-        with _global_states():
-            _move_global_states()
+        with global_states():
+            move_global_states()
             second = subject.play(game, seed)
         compare(f"two calls with seed {seed} give different values", first.values, second.values, 0.0)
         if first.std_errors is not None and second.std_errors is not None:
@@ -370,9 +368,9 @@ def _seed(subject: EstimatorSubject, game: Game) -> None:
 
 def _global_rng(subject: EstimatorSubject, game: Game) -> None:
     for seed in (0, 1):
-        with _global_states() as before:
+        with global_states() as before:
             subject.play(game, seed)
-            for generator, state in _states().items():
+            for generator, state in states().items():
                 if generator in before and state != before[generator]:
                     raise Violation(
                         f"the global random state of {generator} is not what it was before the call",
@@ -423,41 +421,6 @@ def _std_errors(subject: EstimatorSubject, game: Game) -> None:
         ratio,
         _RATIO_TOLERANCE,
     )
-
-
-def _states() -> dict[str, Any]:
-    """Return the global random states, as things that compare; of torch only where the subject's process has it."""
-    states: dict[str, Any] = {"random": random.getstate(), "numpy": _plain(np.random.get_state())}  # noqa: NPY002
-    if "torch" in sys.modules:
-        states["torch"] = sys.modules["torch"].get_rng_state().tolist()
-    return states
-
-
-def _plain(state: Any) -> tuple[Any, ...]:
-    return tuple(part.tolist() if isinstance(part, np.ndarray) else part for part in state)
-
-
-def _move_global_states() -> None:
-    """Draw a number from every global generator, so that whoever draws from them too gets other ones."""
-    random.random()
-    np.random.random()  # noqa: NPY002
-    if "torch" in sys.modules:
-        sys.modules["torch"].rand(1)
-
-
-@contextmanager
-def _global_states() -> Iterator[dict[str, Any]]:
-    """Put the global random states back afterwards: a subject that moves them shall not move those of its users."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    torch = sys.modules.get("torch")
-    of_torch = torch.get_rng_state() if torch is not None else None
-    try:
-        yield _states()
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        if torch is not None:
-            torch.set_rng_state(of_torch)
 
 
 _SOME = by_name("glove", "airport", "non_monotone", "one_player", "random_5_2")

@@ -1,0 +1,185 @@
+"""Small real problems on which unlearners are checked: real data, few players, all coalitions."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import Ridge
+from torch import nn
+
+from unshap_plugin import Access, Recipe, ValuationProblem
+from unshap_plugin.losses import LOSSES
+from unshap_plugin.problem import ModelKind
+from unshap_plugin.unlearners import Retrain
+
+__all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]
+
+#: Every problem has a reference set of some thirty further rows.
+_ROWS, _TESTS, _FEATURES = 48, 60, 5
+
+
+@dataclass(frozen=True)
+class ProblemCase:
+    """A problem with 48 rows of real data, made anew whenever it is asked for.
+
+    Parameters
+    ----------
+    name
+        What it is called in records.
+    model
+        ``ridge`` and ``logistic`` are linear models at their optimum, ``network`` one hidden layer and few epochs of
+        Adam, ``object`` a fitted ``Ridge`` of scikit-learn.
+    players
+        ``providers``: four of unequal size, and all rows are theirs. ``background``: three of them, and the fourth is
+        background. ``rows``: four single rows, the others are background. ``every_row``: all 48 of them.
+    access
+        ``partial``: only the rows of the players are at hand. The model saw the background too.
+    dtype
+        Of the model.
+    """
+
+    name: str
+    model: Literal["ridge", "logistic", "network", "object"]
+    players: Literal["providers", "background", "rows", "every_row"]
+    access: Literal["full", "partial"] = "full"
+    dtype: torch.dtype = torch.float64
+
+    @property
+    def available(self) -> Access:
+        """What can be seen of it."""
+        return Access.FORGET | Access.REFERENCE | (Access.RETAIN if self.access == "full" else Access(0))
+
+    @property
+    def kind(self) -> ModelKind:
+        """What kind of model it has."""
+        return ModelKind.FIT_PREDICT if self.model == "object" else ModelKind.PARAMETERS
+
+    def make(self) -> ValuationProblem:
+        """Return the problem."""
+        return self._problem(self.access)
+
+    def retrained(self, seed: int) -> NDArray[np.float64]:
+        """Return the utilities of retraining without what a coalition lacks, ``[2**n_players]``."""
+        return _retrained(self, seed)
+
+    def _problem(self, access: Literal["full", "partial"]) -> ValuationProblem:
+        classes = self.model in ("logistic", "network")
+        x, y = _data(classes)
+        model, recipe = _trained(self.model, self.dtype)
+        labels = np.arange(_ROWS) if self.players in ("rows", "every_row") else _providers()
+        everybody: dict[str, list[Any]] = {
+            "providers": list("abcd"),
+            "background": list("abc"),
+            "rows": list(range(4)),
+            "every_row": list(range(_ROWS)),
+        }
+        targets = everybody[self.players]
+        at_hand = np.isin(labels, targets) if access == "partial" else np.ones(_ROWS, dtype=bool)
+        train, test = (x[:_ROWS], y[:_ROWS]), (x[_ROWS : _ROWS + _TESTS], y[_ROWS : _ROWS + _TESTS])
+        return ValuationProblem(
+            copy.deepcopy(model),
+            (train[0][at_hand], train[1][at_hand]),
+            test,
+            loss="cross_entropy" if classes else "mse",
+            metric="log_likelihood" if classes else "neg_mean_squared_error",
+            players=labels[at_hand],
+            targets=targets,
+            reference=(x[_ROWS + _TESTS :], y[_ROWS + _TESTS :]),
+            access=access,
+            fit=recipe,
+        )
+
+
+PROBLEMS = (
+    ProblemCase("ridge", "ridge", "providers"),
+    ProblemCase("ridge-rows", "ridge", "rows"),
+    ProblemCase("logistic", "logistic", "providers"),
+    ProblemCase("logistic-background", "logistic", "background"),
+    ProblemCase("logistic-rows", "logistic", "rows"),
+    ProblemCase("logistic-partial", "logistic", "background", "partial"),
+    ProblemCase("network", "network", "providers"),
+    ProblemCase("network-background", "network", "background"),
+    ProblemCase("network-float32", "network", "providers", dtype=torch.float32),
+    ProblemCase("network-partial", "network", "background", "partial"),
+    ProblemCase("object", "object", "providers"),
+)
+
+#: With too many players for all coalitions.
+LARGE_PROBLEMS = (
+    ProblemCase("logistic-every-row", "logistic", "every_row"),
+    ProblemCase("network-every-row", "network", "every_row"),
+)
+
+
+def all_coalitions(n_players: int) -> NDArray[np.bool_]:
+    """Return all coalitions, ``[2**n_players, n_players]``: nobody first, everybody last."""
+    return (np.arange(2**n_players)[:, None] >> np.arange(n_players) & 1).astype(bool)
+
+
+def utilities(problem: ValuationProblem, models: Any) -> NDArray[np.float64]:
+    """Return the utilities of unlearned models, ``[m]``."""
+    scores = problem.metric.score(models.outputs(problem.x_test), problem.y_test)
+    result: NDArray[np.float64] = scores.double().cpu().numpy()
+    return result
+
+
+@cache
+def _retrained(case: ProblemCase, seed: int) -> NDArray[np.float64]:
+    problem = case._problem("full")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it cannot be batched, which is of no interest here
+        return utilities(problem, Retrain().unlearn(problem, all_coalitions(problem.n_players), seed))
+
+
+@cache
+def _data(classes: bool) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    x, y = load_breast_cancer(return_X_y=True) if classes else load_diabetes(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))[: _ROWS + _TESTS + 30]
+    x = x[order][:, :_FEATURES]
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    if classes:
+        return x, y[order]
+    y = y[order]
+    return x, ((y - y.mean()) / y.std())[:, None]
+
+
+def _providers() -> NDArray[np.str_]:
+    """Return the provider of every row: of unequal sizes."""
+    return np.repeat(list("abcd"), [5, 9, 14, 20])
+
+
+@cache
+def _trained(kind: str, dtype: torch.dtype) -> tuple[Any, Recipe | None]:
+    x, y = _data(kind in ("logistic", "network"))
+    if kind == "object":
+        return Ridge(alpha=1.0).fit(x[:_ROWS], y[:_ROWS]), None
+    outputs = 1 if kind == "ridge" else 2
+    make: Callable[[], nn.Module] = (
+        (lambda: nn.Sequential(nn.Linear(_FEATURES, 6), nn.Tanh(), nn.Linear(6, outputs)))
+        if kind == "network"
+        else (lambda: nn.Linear(_FEATURES, outputs))
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start = make().to(dtype)
+    if kind != "network":
+        for p in start.parameters():
+            nn.init.zeros_(p)
+    recipe = (
+        Recipe("adam", lr=0.02, epochs=30, batch_size=16, init=start)
+        if kind == "network"
+        else Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=1.0, init=start)
+    )
+    loss = LOSSES["mse" if kind == "ridge" else "cross_entropy"]
+    labels = torch.as_tensor(y[:_ROWS])
+    labels = labels.to(dtype) if kind == "ridge" else labels
+    return recipe.train(start, loss, torch.as_tensor(x[:_ROWS], dtype=dtype), labels), recipe

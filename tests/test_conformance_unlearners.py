@@ -1,0 +1,368 @@
+"""The checks of unlearners: every wrong unlearner is caught by the check that is named for it, and ours pass."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from unshap_conformance import check_unlearner
+from unshap_conformance.problems import PROBLEMS, all_coalitions
+from unshap_conformance.unlearners import UNLEARNER_CHECKS, unlearner_subject
+
+from unshap_plugin import Access, Unlearner
+from unshap_plugin.errors import AccessError, InvalidTypeError, UnknownNameError
+from unshap_plugin.unlearners import FineTune, Retrain, StackedModels
+
+STATEMENTS = {check.name: check.statement for check in UNLEARNER_CHECKS}
+
+
+def scaled(theta, factors):
+    return {name: p * factors.reshape(-1, *[1] * (p.ndim - 1)).to(p.dtype) for name, p in theta.items()}
+
+
+@dataclass(frozen=True)
+class Reference(FineTune):
+    """Right in every respect."""
+
+    name = "reference"
+
+
+def mutant(change, base=Reference, **attributes):
+    """Return an unlearner like ``base`` whose ``_unlearn`` is ``change(right, problem, coalitions, seed)``."""
+
+    def _unlearn(self, problem, coalitions, seed):
+        return change(lambda c: base._unlearn(self, problem, c, seed), problem, coalitions, seed)
+
+    return dataclass(frozen=True)(type("Mutant", (base,), {"_unlearn": _unlearn, **attributes}))()
+
+
+def parameters(models, function):
+    """Return models with every parameter changed."""
+    models.state.update({name: function(p) for name, p in models.state.items()})
+    return models
+
+
+def touching(touch):
+    """Return the change that does something on the side."""
+
+    def change(right, problem, coalitions, seed):
+        models = right(coalitions)
+        touch(problem, coalitions)
+        return models
+
+    return change
+
+
+def first(problem):
+    return next(problem.model.parameters())
+
+
+def nothing(right, problem, coalitions, seed):
+    return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+
+class Unrestored(Reference):
+    """Bypasses what puts the given model in its place."""
+
+    def unlearn(self, problem, coalitions, seed):
+        return parameters(self._unlearn(problem, coalitions, seed), lambda p: p + 1e-12)
+
+
+class Accepting(FineTune):
+    """Says that it needs retained rows, and takes problems without."""
+
+    def check(self, problem):
+        pass
+
+
+class Nameless(FineTune):
+    """Refuses without saying who."""
+
+    def check(self, problem):
+        if Access.RETAIN not in problem.available:
+            raise AccessError("access denied")
+
+
+class Local(Reference):
+    """Cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("not me")
+
+
+class Amnesic(Reference):
+    """Loses its settings on the way."""
+
+    def __reduce__(self):
+        return Reference, ()
+
+
+CALLS = {"count": 0}
+
+
+def counting(right, problem, coalitions, seed):
+    CALLS["count"] += 1
+    return parameters(right(coalitions), lambda p: p * (1 + 1e-3 * CALLS["count"]))
+
+
+def alternating(right, problem, coalitions, seed):
+    CALLS["count"] += 1
+    return right(coalitions if CALLS["count"] % 2 else np.zeros_like(coalitions))
+
+
+def noisy(right, problem, coalitions, seed):
+    fresh = torch.Generator()
+    fresh.seed()
+    return parameters(right(coalitions), lambda p: p + 1e-6 * torch.randn(p.shape, generator=fresh, dtype=p.dtype))
+
+
+def by_global_state(right, problem, coalitions, seed):
+    """Reads the global generator without moving it."""
+    shift = 1e-3 * np.random.get_state()[2]
+    return parameters(right(coalitions), lambda p: p + shift)
+
+
+def centred(right, problem, coalitions, seed):
+    return parameters(right(coalitions), lambda p: p - 0.01 * (p - p.mean(dim=0)))
+
+
+def by_position(right, problem, coalitions, seed):
+    models = right(coalitions)
+    models.state = scaled(models.state, 1 + 1e-3 * torch.arange(len(models)))
+    return models
+
+
+def half_precision(right, problem, coalitions, seed):
+    return parameters(right(coalitions), lambda p: p.half().to(p.dtype))
+
+
+def in_batches_only(right, problem, coalitions, seed):
+    models = right(coalitions)
+    return parameters(models, lambda p: p * 1.001) if problem.engine.batched else models
+
+
+def falls_back(right, problem, coalitions, seed):
+    problem.engine.batched = False
+    return right(coalitions)
+
+
+def jumps(right, problem, coalitions, seed):
+    lost = torch.as_tensor(~coalitions.all(axis=1)).to(problem.engine.dtype)
+    return StackedModels(problem.engine, scaled(problem.engine.stack(len(coalitions)), 1 - 0.1 * lost))
+
+
+def rolled(right, problem, coalitions, seed):
+    return parameters(right(coalitions), lambda p: p.roll(1, dims=0))
+
+
+def wrong_dtype(right, problem, coalitions, seed):
+    models = right(coalitions)
+    models.outputs = lambda x: StackedModels.outputs(models, x).float()
+    return models
+
+
+def infinite(right, problem, coalitions, seed):
+    """For one coalition only."""
+    models = right(coalitions)
+    lonely = torch.as_tensor(coalitions.sum(axis=1) == 1)
+    for p in models.state.values():
+        p[lonely] = torch.inf
+    return models
+
+
+def negated(matrix):
+    return ~matrix
+
+
+EXACT = {"exact": True}
+MUTANTS = {
+    "too few models": ("result", mutant(lambda r, p, c, s: r(c[:1])), "returned 1 models for 16 coalitions"),
+    "nothing returned": ("result", mutant(lambda r, p, c, s: None), "returned None instead of unlearned models"),
+    "infinity for one coalition": (
+        "result",
+        mutant(infinite),
+        "the model is not finite for the coalition that keeps 1",
+    ),
+    "another dtype": ("result", mutant(wrong_dtype), "the outputs are of another kind than the given model's"),
+    "another shape": (
+        "result",
+        mutant(lambda r, p, c, s: StackedModels(p.engine, {n: t.flatten(1) for n, t in r(c).state.items()})),
+        "returned a model of another architecture",
+    ),
+    "everybody kept is another model": ("identity", Unrestored(), "keeping everybody does not give"),
+    "everybody kept is far off": (
+        "identity",
+        type("Far", (Unrestored,), {"unlearn": lambda self, p, c, s: self._unlearn(p, ~c, s)})(),
+        "keeping everybody does not give the outputs of the given model",
+    ),
+    "one row moves as far as half": ("continuity", mutant(jumps), "forgetting one of 48 rows moves the outputs nearly"),
+    "model changed": ("untouched", mutant(touching(lambda p, c: first(p).data.add_(1.0))), "changed '0.weight'"),
+    "buffers of the mode": ("untouched", mutant(touching(lambda p, c: p.model.train())), "changed the mode"),
+    "gradient left behind": (
+        "untouched",
+        mutant(touching(lambda p, c: setattr(first(p), "grad", torch.ones_like(first(p))))),
+        "changed the gradient of",
+    ),
+    "frozen": ("untouched", mutant(touching(lambda p, c: first(p).requires_grad_(False))), "changed requires_grad of"),
+    "rows changed": ("untouched", mutant(touching(lambda p, c: p.x.mul_(0.5))), "the unlearner changed x"),
+    "labels changed": ("untouched", mutant(touching(lambda p, c: p.y.zero_())), "the unlearner changed y"),
+    "test rows changed": ("untouched", mutant(touching(lambda p, c: p.x_test.add_(1))), "the unlearner changed test x"),
+    "coalitions changed": (
+        "untouched",
+        mutant(touching(lambda p, c: c.__setitem__((0, 0), not c[0, 0]))),
+        "the unlearner changed the coalitions",
+    ),
+    "torch seeded": (
+        "global_rng",
+        mutant(touching(lambda p, c: torch.manual_seed(0))),
+        "the global random state of torch",
+    ),
+    "numpy drawn": (
+        "global_rng",
+        mutant(touching(lambda p, c: np.random.random())),
+        "the global random state of numpy",
+    ),
+    "python drawn": ("global_rng", mutant(touching(lambda p, c: random.random())), "the global random state of random"),
+    "not seeded": ("determinism", mutant(noisy), "the same call with seed 0 gives other bits"),
+    "seeded from outside": ("determinism", mutant(by_global_state), "the same call with seed 0 gives other bits"),
+    "counts its calls": ("determinism", mutant(counting), "the same call with seed 0 gives other bits"),
+    "depends on the batch": ("batch", mutant(centred), "a coalition alone gives another model than in a batch"),
+    "depends on the order": ("batch", mutant(by_position), "a coalition alone gives another model than in a batch"),
+    "of the wrong coalition": ("batch", mutant(rolled), "a coalition alone gives another model than in a batch"),
+    "batched is another method": (
+        "loop",
+        mutant(in_batches_only),
+        "the batched way and the plain loop give other models",
+    ),
+    "not batched": ("loop", mutant(falls_back), "it says that it is batched, but fell back to the loop"),
+    "does nothing, claims to be exact": ("distance", mutant(nothing, **EXACT), "it claims to equal retraining, but"),
+    "forget and retain swapped": (
+        "distance",
+        mutant(lambda r, p, c, s: r(negated(c)), base=Retrain, exact=False),
+        "it is further from retraining than doing nothing",
+    ),
+    "swapped, claims to be exact": (
+        "distance",
+        mutant(lambda r, p, c, s: r(negated(c)), base=Retrain),
+        "it claims to equal retraining, but its utilities are others",
+    ),
+    "half precision, claims to be exact": (
+        "distance",
+        mutant(half_precision, base=Retrain),
+        "it claims to equal retraining",
+    ),
+    "another seed, claims to be exact": (
+        "distance",
+        type("Reseeded", (Retrain,), {"_unlearn": lambda self, p, c, s: Retrain._unlearn(self, p, c, s + 1)})(),
+        "it claims to equal retraining, but its utilities are others",
+    ),
+    "the wrong direction": (
+        "distance",
+        mutant(lambda r, p, c, s: StackedModels(p.engine, scaled(p.engine.stack(len(c)), -1.0 * torch.ones(len(c))))),
+        "it is further from retraining than doing nothing",
+    ),
+    "accepts what it cannot do": ("refusal", Accepting(), "the unlearner does not refuse a problem that lacks RETAIN"),
+    "refuses namelessly": ("refusal", Nameless(), "the refusal does not name the unlearner"),
+    "cannot be pickled": ("pickling", Local(), "the unlearner cannot be pickled (TypeError: not me)"),
+    "loses its settings": ("pickling", Amnesic(lr=0.05), "after pickling the unlearner gives other models"),
+    "another utility every time": ("axioms", mutant(alternating), "the values of its own utility"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _calls():
+    CALLS["count"] = 0
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_unlearner_is_caught_by_the_check_that_is_named_for_it(name):
+    check, unlearner, what = MUTANTS[name]
+    records = check_unlearner(unlearner, checks=[check], on_fail="collect")
+    failed = [record for record in records if record.status == "failed"]
+    assert failed
+    assert all(record.check == check for record in failed)
+    assert any(what in record.reason for record in failed), [record.reason for record in failed]
+    [told, *_] = [record for record in failed if what in record.reason]
+    assert "Traceback" not in told.reason
+    assert told.game in str(told)
+    assert STATEMENTS[check] in str(told)
+    assert told.expected is not None
+    assert told.got is not None
+
+
+def test_every_check_has_a_wrong_unlearner():
+    assert {check for check, _, _ in MUTANTS.values()} == set(STATEMENTS)
+
+
+def test_the_reference_passes_everything():
+    records = check_unlearner(Reference(), on_fail="collect")
+    assert [str(record) for record in records if record.status == "failed"] == []
+    assert {record.check for record in records if record.status == "passed"} == set(STATEMENTS)
+
+
+@pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
+@pytest.mark.parametrize("name", ["retrain", "newton", "replay", "finetune", "gradient_ascent"])
+def test_the_built_in_unlearners_pass(name):
+    records = check_unlearner(name)
+    assert {record.check for record in records} == set(STATEMENTS)
+    for record in records:
+        assert record.status in ("passed", "skipped")
+        assert record.reason or record.status == "passed", "a skip says why"
+    passed = {record.check for record in records if record.status == "passed"}
+    assert set(STATEMENTS) - passed <= {"continuity"} if name == "retrain" else set(STATEMENTS) == passed
+
+
+def test_an_exception_of_the_unlearner_is_a_failure_with_its_traceback():
+    def fails(right, problem, coalitions, seed):
+        raise ZeroDivisionError("no rows left")
+
+    [record, *_] = check_unlearner(mutant(fails), checks=["batch"], on_fail="collect")
+    assert record.status == "failed"
+    assert "in fails" in record.reason
+    assert record.reason.strip().endswith("ZeroDivisionError: no rows left")
+
+
+def test_an_unlearner_that_declares_its_order_is_not_held_to_the_rule():
+    chained = mutant(by_position, order_dependent=True)
+    records = check_unlearner(chained, checks=["batch", "axioms"], on_fail="collect")
+    assert {(record.status, record.reason) for record in records} == {
+        ("skipped", "it declares that it depends on the order.")
+    }
+
+
+def test_names_settings_and_errors():
+    assert unlearner_subject("finetune", settings={"steps": 3}).unlearner == FineTune(steps=3)
+    assert unlearner_subject(FineTune(), name="mine").name == "mine"
+    subject = unlearner_subject(FineTune())
+    assert unlearner_subject(subject) is subject
+    with pytest.raises(InvalidTypeError, match="are given where that subject is made"):
+        unlearner_subject(subject, name="other")
+    with pytest.raises(UnknownNameError, match="did you mean 'finetune'"):
+        check_unlearner("finetun")
+    with pytest.raises(UnknownNameError, match="unknown check 'identiy'"):
+        check_unlearner("finetune", checks=["identiy"])
+
+
+def test_the_problems_are_what_they_say():
+    for case in PROBLEMS:
+        problem = case.make()
+        assert problem.available == case.available
+        assert problem.kind == case.kind
+        assert (problem.player_of_row < 0).any() == (case.access == "full" and case.players in ("background", "rows"))
+        assert 0 < len(all_coalitions(problem.n_players)) <= 16
+        assert copy.copy(problem) is not case.make()
+        if case.model in ("ridge", "logistic") and case.access == "full":
+            weights = torch.full((1, len(problem.y)), 1.0, dtype=torch.float64)
+            engine = problem.engine
+            gradient = engine.flatten(engine.gradients(engine.stack(1), weights, problem.x, problem.y))
+            at_optimum = gradient + engine.flatten(engine.stack(1))  # the strength of the penalty is 1
+            torch.testing.assert_close(at_optimum, torch.zeros_like(at_optimum), atol=1e-5, rtol=0)
+
+
+def test_dataclass_mutants_keep_their_settings():
+    assert dataclasses.asdict(mutant(nothing)) == {"steps": 10, "lr": 0.02}
