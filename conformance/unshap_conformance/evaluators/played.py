@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -237,11 +236,10 @@ class Stage:
         return len(self.data[0])
 
     def fetcher(self) -> DataFetcher:
-        """Return the data in OpenDataVal's form, the validation rows again as test rows."""
-        x, y, x_valid, y_valid = (copy.deepcopy(part.numpy()) for part in self.data)
-        return DataFetcher.from_data_splits(
-            x, y, x_valid, y_valid, x_valid.copy(), y_valid.copy(), one_hot=self.one_hot, random_state=0
-        )
+        """Return the data in OpenDataVal's form, with test rows of zeros: values have to come from the others."""
+        x, y, x_valid, y_valid = (part.numpy().copy() for part in self.data)
+        test = np.zeros_like(x_valid), np.zeros_like(y_valid)
+        return DataFetcher.from_data_splits(x, y, x_valid, y_valid, *test, one_hot=self.one_hot, random_state=0)
 
 
 def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
