@@ -306,6 +306,21 @@ def rotations(self, rng, n, count):
     return [np.roll(np.arange(n), rng.integers(n)) for _ in range(count)]
 
 
+def shuffled_naively(self, rng, n, count):
+    """Every place is swapped with any other one: not all orders are equally likely."""
+    orders = []
+    for _ in range(count):
+        order = np.arange(n)
+        for here, there in enumerate(rng.integers(n, size=n)):
+            order[here], order[there] = order[there], order[here]
+        orders.append(order)
+    return orders
+
+
+def not_shuffled_at_first(self, rng, n, count):
+    return [np.arange(n), *(rng.permutation(n) for _ in range(count - 1))]
+
+
 def never_last_first(self, rng, n, count):
     """Draws from which the orders that begin with the last player are missing."""
     orders = []
@@ -368,11 +383,13 @@ MUTANTS = [
         "one_player_off_in_the_sampler",
         "agreement",
         sampling(values=lambda self, s: one_off(s.mean(axis=0), None)),
-        "in the mean over 60 runs",
+        "in the mean over 40 runs",
         SAMPLER,
     ),
-    Mutant("median_for_mean", "agreement", sampling(values=lambda self, s: np.median(s, axis=0)), "60 runs", SAMPLER),
-    Mutant("orders_left_out", "agreement", sampling(orders=never_last_first), "60 runs", SAMPLER),
+    Mutant("median_for_mean", "agreement", sampling(values=lambda self, s: np.median(s, axis=0)), "40 runs", SAMPLER),
+    Mutant("orders_left_out", "agreement", sampling(orders=never_last_first), "40 runs", SAMPLER),
+    Mutant("shuffled_naively", "bias", sampling(orders=shuffled_naively), "right on average", SAMPLER),
+    Mutant("not_shuffled_at_first", "bias", sampling(orders=not_shuffled_at_first), "right on average", SAMPLER),
     # Randomness
     Mutant("unseeded", "determinism", sampling(rng=lambda self, seed: np.random.default_rng()), "two calls", SAMPLER),
     Mutant("global_state_borrowed", "determinism", sampling(rng=borrowing), "two calls", SAMPLER),
@@ -410,6 +427,13 @@ MUTANTS = [
         "std_errors_ten_times_too_large",
         "std_errors",
         sampling(std_error=lambda self, s: np.std(s, axis=0, ddof=1) / np.sqrt(len(s)) * 10),
+        "as large as the standard errors claim",
+        SAMPLER,
+    ),
+    Mutant(
+        "std_errors_half_as_large_again",
+        "std_errors",
+        sampling(std_error=lambda self, s: 1.5 * np.std(s, axis=0, ddof=1) / np.sqrt(len(s))),
         "as large as the standard errors claim",
         SAMPLER,
     ),

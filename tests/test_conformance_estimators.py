@@ -24,30 +24,31 @@ AXIOMS = {
     "duality",
     "renaming",
     "agreement",
+    "bias",
     "std_errors",
 }
 NO_SEED, NO_STD_ERRORS, NO_BUDGET = "it takes no seed", "it returns no standard errors", "it takes no budget"
 NO_SUM, NO_DUAL = "it does not promise that its values sum", "values are not those of the dual game"
-EXACT = "its values are exact, which no seed changes"
+NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which no seed changes"
 
 
 @pytest.mark.parametrize(
     ("estimator", "traits", "skips"),
     [
-        ("exact", {}, {EXACT: 1}),
+        ("exact", {}, {NO_BIAS: 1, EXACT: 1}),
         ("permutation", {}, {}),
         (Permutation, {"name": "by its class"}, {}),
-        (exact, {}, {NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
-        (banzhaf, {"semivalue": "banzhaf"}, {NO_SUM: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
+        (exact, {}, {NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
+        (banzhaf, {"semivalue": "banzhaf"}, {NO_SUM: 1, NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1}),
         (
             leave_one_out,
             {"semivalue": "leave_one_out", "budget": 7},
-            {NO_SUM: 1, NO_DUAL: 1, NO_SEED: 1, NO_STD_ERRORS: 3},
+            {NO_SUM: 1, NO_DUAL: 1, NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 3},
         ),
         (
             beta_4_1,
             {"semivalue": ("beta", 4, 1)},
-            {NO_SUM: 1, NO_DUAL: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1},
+            {NO_SUM: 1, NO_DUAL: 1, NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 3, NO_BUDGET: 1},
         ),
         (Sampler(), SAMPLER, {}),
     ],

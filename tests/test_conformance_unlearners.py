@@ -14,7 +14,7 @@ from unshap_conformance import check_unlearner
 from unshap_conformance.problems import PROBLEMS, all_coalitions
 from unshap_conformance.unlearners import UNLEARNER_CHECKS, unlearner_subject
 
-from unshap_plugin import Access, Unlearner
+from unshap_plugin import Access
 from unshap_plugin.errors import AccessError, InvalidTypeError, UnknownNameError
 from unshap_plugin.unlearners import FineTune, Retrain, StackedModels
 

@@ -39,7 +39,7 @@ __all__ = [
 
 #: Round-off of sums of some hundred numbers of the size of the utilities.
 TOLERANCE = 1e-9
-#: Standard errors by which the mean over 60 runs of a correct sampler is off once in ten million comparisons.
+#: Standard errors by which the mean over 40 runs of a correct sampler is off once in two million comparisons.
 Z = 6.0
 
 

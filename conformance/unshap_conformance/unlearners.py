@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unshap_conformance import global_rng
 from unshap_conformance.problems import LARGE_PROBLEMS, PROBLEMS, ProblemCase, all_coalitions, utilities
-from unshap_conformance.randomness import global_states, move_global_states, states
 from unshap_conformance.records import Record, Skipped, Violation, compare
 from unshap_conformance.runner import Check, run_tasks, tasks_of
 from unshap_conformance.semivalues import by_subsets
@@ -231,26 +231,25 @@ def _untouched(subject: UnlearnerSubject, case: ProblemCase) -> None:
 
 def _global_rng(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
-    with global_states() as before:
+    with global_rng.kept() as before:
         subject.outputs(problem, all_coalitions(problem.n_players))
-        for generator, state in states().items():
-            if state != before[generator]:
-                raise Violation(
-                    f"the global random state of {generator} is not what it was before the call",
-                    expected="the same state",
-                    got="another state",
-                )
+        for generator in before.moved():
+            raise Violation(
+                f"the global random state of {generator} is not what it was before the call",
+                expected="the same state",
+                got="another state",
+            )
 
 
 def _determinism(subject: UnlearnerSubject, case: ProblemCase) -> None:
     matrix = all_coalitions(case.make().n_players)
+    names = [f"coalition {k}" for k in range(len(matrix))]
     for seed in (0, 1):
         first = subject.outputs(case.make(), matrix, seed)
         problem = case.make()
-        with global_states():
-            move_global_states()
+        with global_rng.kept() as states:
+            states.move()
             again, third = subject.outputs(problem, matrix, seed), subject.outputs(problem, matrix, seed)
-        names = [f"coalition {k}" for k in range(len(matrix))]
         for got in (again, third):
             compare(f"the same call with seed {seed} gives other bits", first, got, 0.0, players=names)
 
