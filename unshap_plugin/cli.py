@@ -40,7 +40,10 @@ OUTPUTS = "values.csv", "result.json", "values.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 2 after an error (one sentence on stderr), 130 after ctrl-C."""
+    """Run the command and return its exit code.
+
+    0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         # Past argparse, which would take the options of the other command for its own.
@@ -136,6 +139,16 @@ def _parser() -> argparse.ArgumentParser:
     unlearners.add_argument("name", nargs="?", metavar="NAME", help="show this one in full, with its settings")
     unlearners.add_argument("--json", action="store_true", help="as data")
     unlearners.set_defaults(run=_unlearners)
+    conformance = commands.add_parser(
+        "conformance",
+        help="check an unlearner, an estimator or an evaluator against what it promises",
+        description="Check the axioms and contracts on small games and problems whose answers are known. Exit code 1 "
+        "if a check fails.",
+    )
+    conformance.add_argument(
+        "name", metavar="NAME", help="a registered unlearner, an estimator, or package.module:object for your own"
+    )
+    conformance.set_defaults(run=_conformance)
     return parser
 
 
@@ -343,6 +356,20 @@ def _unlearners(options: argparse.Namespace) -> int:
         text = one_as_json(options.name, one) if options.json else "\n".join(one_as_text(options.name, one))
     sys.stdout.write(text + "\n")
     return 0
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    """Check what a name stands for. The suite is imported here, since it builds on this package."""
+    from unshap_conformance import table, tasks_of
+    from unshap_conformance.naming import subject_named
+    from unshap_conformance.runner import run_tasks
+
+    sys.path.insert(0, "")  # package.module:object may be in the folder that this runs in
+    subject = subject_named(options.name)
+    records = run_tasks(tasks_of(subject, subject.checks), on_fail="collect")
+    failed = [str(record) for record in records if record.status == "failed"]
+    sys.stdout.write("\n\n".join([table(records), *failed]) + "\n")
+    return 1 if failed else 0
 
 
 def _opendataval(arguments: list[str]) -> int:

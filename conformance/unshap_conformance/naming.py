@@ -1,0 +1,54 @@
+"""What a name on the command line stands for."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+from unshap_conformance.estimators import estimator_subject
+from unshap_conformance.loading import load
+from unshap_conformance.parametrize import CheckedSubject
+from unshap_conformance.unlearners import unlearner_subject
+from unshap_plugin.errors import UnknownNameError
+from unshap_plugin.estimators import ESTIMATORS
+from unshap_plugin.plugins import plugins
+from unshap_plugin.registry import registered_unlearners
+from unshap_plugin.unlearners import Unlearner
+
+__all__ = ["subject_named"]
+
+
+def subject_named(name: str) -> CheckedSubject:
+    """Return what is to be checked.
+
+    Parameters
+    ----------
+    name
+        An unlearner that is registered, an estimator of this project, or ``package.module:object`` for anything else: a
+        class of OpenDataVal evaluators, an unlearner (its class or an instance), or a callable that is an estimator.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError
+        If nothing of that name can be found.
+    """
+    if name in ESTIMATORS:
+        return estimator_subject(name)
+    if ":" not in name or plugins().named(name):
+        if ":" not in name and not plugins().named(name):
+            raise UnknownNameError("unlearner or estimator", name, [*registered_unlearners(), *ESTIMATORS])
+        return unlearner_subject(name)
+    found = load(name)
+    if _is_evaluator(found):
+        # Only now, since that imports the framework.
+        subject: CheckedSubject = load("unshap_conformance.evaluators:evaluator_subject")(found)
+        return subject
+    if inspect.isclass(found) and issubclass(found, Unlearner):
+        return unlearner_subject(found())
+    return unlearner_subject(found) if isinstance(found, Unlearner) else estimator_subject(found)
+
+
+def _is_evaluator(found: Any) -> bool:
+    opendataval = sys.modules.get("opendataval.dataval")
+    return opendataval is not None and inspect.isclass(found) and issubclass(found, opendataval.DataEvaluator)
