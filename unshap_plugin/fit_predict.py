@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,11 @@ def predicted(model: Any, x: NDArray[Any], n_classes: int) -> Tensor:
     return outputs.detach() if isinstance(outputs, Tensor) else torch.as_tensor(np.asarray(outputs))
 
 
-def refit(model: Any, x: NDArray[Any], y: NDArray[Any], n_classes: int, seed: int) -> Any:
+def refit(model: Any, x: NDArray[Any], y: NDArray[Any], n_classes: int, shape: Sequence[int], seed: int) -> Any:
     """Return a copy of ``model``, fitted from scratch on these rows.
 
-    Without a row, a classifier finds all classes equally likely and a regressor answers 0; with rows of a single
+    Without a row, a classifier finds all classes equally likely and a regressor answers 0 (of the ``shape`` that the
+    given model answers for a row); with rows of a single
     class, a classifier answers that class (many classifiers refuse to be fitted on these). What the fit draws from
     the global generators comes from the seed.
     """
@@ -75,7 +77,7 @@ def refit(model: Any, x: NDArray[Any], y: NDArray[Any], n_classes: int, seed: in
                     shares[int(seen[0])] = 1.0
                 return ConstantModel(np.log(shares))
         elif len(y) == 0:
-            return ConstantModel(np.zeros(y.shape[1:]))
+            return ConstantModel(np.zeros(shape))
         fresh = clone(model)
     else:
         fresh = copy.deepcopy(model)

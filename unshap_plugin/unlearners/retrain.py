@@ -53,7 +53,10 @@ class Retrain(Unlearner):
         if problem.engine is None:
             x, y = as_array(problem.x), problem.y.cpu().numpy()
             pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
-            fits = [refit(problem.model, x[k], y[k], problem.n_classes, coalition_seed(seed, c)) for k, c in pairs]
+            shape = problem.outputs(problem.model, problem.x).shape[1:]
+            fits = [
+                refit(problem.model, x[k], y[k], problem.n_classes, shape, coalition_seed(seed, c)) for k, c in pairs
+            ]
             return ModelList(problem, fits)
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
