@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
+import pickle
+import random
 import subprocess
 import sys
 import traceback
@@ -16,6 +19,7 @@ from problems import coalitions, early_stopped
 
 from unshap_plugin import (
     Access,
+    Unlearner,
     UnlearnerSpec,
     UnlearningGame,
     ValuationProblem,
@@ -35,7 +39,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.plugins import plugins
 from unshap_plugin.problem import ModelKind
 from unshap_plugin.registry import find_unlearner, registered_unlearners, resolve_unlearner
-from unshap_plugin.unlearners import FineTune, FunctionUnlearner
+from unshap_plugin.unlearners import FineTune, FunctionUnlearner, ModelList
 
 FOLDER = Path(__file__).parent / "plugins"
 BUILT_IN = {"retrain", "newton", "replay", "finetune", "gradient_ascent"}
@@ -195,6 +199,15 @@ from unshap_plugin import *
 def nothing(model, forget, retain, reference, generator{}):
     'Forgets nothing.'
     return model
+class Plain(Unlearner):
+    name = 'x'
+    def __init__(self, level):
+        self.level = level
+    def _unlearn(self, problem, coalitions, seed):
+        return None
+class Loud(Plain):
+    def __init__(self, level=1):
+        raise RuntimeError('refuses its own defaults')
 @hookimpl
 def unshap_unlearners():
     {}
@@ -225,7 +238,23 @@ SPEC = "UnlearnerSpec.from_function(nothing, source='A test'{})"
         (
             "",
             "yield UnlearnerSpec('x', lambda **k: 1, 'A summary.', 'A test')",
-            "the factory of unlearner 'x' takes **k, but settings need names",
+            "unlearner 'x' takes the variadic keyword argument **k, but settings are given by name",
+        ),
+        (
+            "",
+            "yield UnlearnerSpec('x', lambda a=1, /: 1, 'A summary.', 'A test')",
+            "unlearner 'x' takes the positional-only argument a=1, but settings are given by name",
+        ),
+        ("", "yield " + SPEC.format(", summary='an escape \x1b'"), "but one line of text is needed"),
+        (
+            "",
+            "yield UnlearnerSpec('x', lambda level=1: Plain(level), 'A summary.', 'A test')",
+            "says that its settings are [], but its factory takes ['level']: make it a data class, or state",
+        ),
+        (
+            "",
+            "yield UnlearnerSpec('x', Loud, 'A summary.', 'A test')",
+            "RuntimeError: refuses its own defaults",
         ),
         (
             "",
@@ -262,6 +291,66 @@ def test_what_cannot_be_registered_says_why(offer, signature, body, why):
     assert set(registered_unlearners()) == BUILT_IN
     assert list(failures()) == ["made-up 9.9"]
     assert why in failures()["made-up 9.9"]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd", "Odd, which cannot be printed"),
+        ("class Quit(BaseException): pass\nraise Quit('now')", "Quit: now"),
+        (
+            "from unshap_plugin import hookimpl\n@hookimpl(optionalhook=True)\ndef unshap_unlerners(): yield",
+            "it implements the hook 'unshap_unlerners', which does not exist (did you mean 'unshap_unlearners'?)",
+        ),
+        (
+            "from unshap_plugin import hookimpl\n@hookimpl(hookwrapper=True)\ndef unshap_unlearners(): yield",
+            "its unshap_unlearners is a hook wrapper, but there is nothing to wrap: yield records",
+        ),
+    ],
+)
+def test_odd_modules_are_one_failure(offer, source, why):
+    offer(source)
+    assert set(registered_unlearners()) == BUILT_IN
+    assert failures()["made-up 9.9"].startswith(why)
+
+
+def test_what_a_module_does_on_the_side_while_it_is_imported_does_no_harm(offer, capsys):
+    """It prints, seeds, puts something on the path, and asks for the unlearners that it is one of."""
+    offer(
+        "import sys, torch, numpy\nfrom unshap_plugin.registry import registered_unlearners\n"
+        "print('hello'); torch.manual_seed(1); numpy.random.seed(1); sys.path.insert(0, '/nowhere')\n"
+        f"assert set(registered_unlearners()) == {BUILT_IN}\n" + FUNCTION.format("", "yield " + SPEC.format(""))
+    )
+    before, path = (torch.get_rng_state(), np.random.get_state()[1].copy()), list(sys.path)
+    try:
+        assert main(["unlearners", "--json"]) == 0
+        assert plugins() is plugins()
+    finally:
+        sys.path[:] = path
+    assert "nothing" in [one["name"] for one in json.loads(capsys.readouterr().out)["unlearners"]]
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+    assert failures() == {}
+
+
+def test_a_distribution_without_a_name_is_one_failure(offer, tmp_path):
+    offer(FUNCTION.format("", "yield " + SPEC.format("")))
+    [path] = tmp_path.glob("*.dist-info/METADATA")
+    path.write_text("Metadata-Version: 2.1\nVersion: 3\n")
+    assert set(registered_unlearners()) == BUILT_IN
+    assert failures() == {"(no name) 3": "its metadata has no name"}
+
+
+def test_of_two_versions_the_first_on_the_path_counts(install, tmp_path):
+    info = tmp_path / "good_unlearner-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Good.Unlearner\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[unshap_plugin]\nold = good_unlearner\n")
+    install(tmp_path, "good")
+    assert str(find_unlearner("drift").provider) == "good-unlearner 1.2"
+    assert failures() == {}
+    install(tmp_path)
+    assert str(find_unlearner("good_unlearner:drift").provider) == "Good.Unlearner 0.1"
 
 
 def test_a_module_without_hooks_says_so(offer):
@@ -368,9 +457,9 @@ def test_importing_looks_for_no_plugin_and_asking_for_one_unlearner_does(tmp_pat
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 import unshap_plugin, unshap_plugin.cli
-from unshap_plugin.plugins import _plugins, plugins
+from unshap_plugin.plugins import _loaded, plugins
 from unshap_plugin.registry import resolve_unlearner
-print([name for name in sys.modules if name.startswith("broken_")], _plugins.cache_info().currsize)
+print([name for name in sys.modules if name.startswith("broken_")], len(_loaded))
 print(resolve_unlearner("finetune").name, len(plugins().failures))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -383,6 +472,10 @@ print(resolve_unlearner("finetune").name, len(plugins().failures))
 
 
 FULL = "the model that it was given"
+
+
+def generators():
+    return torch.get_rng_state().numpy(), np.random.get_state()[1], np.array(random.getstate()[1])
 
 
 @pytest.mark.parametrize(
@@ -401,17 +494,33 @@ FULL = "the model that it was given"
         ("short", "returned 2 models for 1 coalitions: return one for each"),
         ("flat", "another architecture ('0.weight' is [1, 12] torch.float64 on cpu instead of [1, 2, 6] torch.float64"),
         ("nothing", "returned None instead of unlearned models: return StackedModels or a ModelList"),
+        ("freezes", f"changed requires_grad of '0.weight' of {FULL}"),
+        ("leaves_gradients", f"changed the gradient of '0.weight' of {FULL}"),
+        ("listens", f"changed the layers of {FULL}"),
+        ("fails_after_changing", f"changed '0.weight' of {FULL}, and failed with ArithmeticError: too late"),
+        ("replaces", f"changed '0.weight' of {FULL}: work on a copy"),
+        ("changes_rows", "changed the data of the problem: work on copies, and make the problem anew"),
+        ("draws", "drew from the global random generator of torch: draw from one that coalition_seed seeds"),
+        ("draws_numpy", "drew from the global random generator of numpy"),
+        ("draws_python", "drew from the global random generator of random"),
+        ("another_engine", "returned models of another engine than problem.engine: use that of the problem"),
+        ("wide", "gave outputs [1, 60, 7], but [1, 60, 2] are needed"),
+        ("names_wrongly", "returned a model of another architecture ('0.wait' is unknown): keep the given names"),
+        ("misses", "returned a model of another architecture ('0.bias' is missing): keep the given names"),
+        ("no_dict", "returned something else for the parameters than a dict from their names to tensors"),
+        ("lists", "returned a ModelList for a torch module, but StackedModels are needed for these"),
     ],
 )
 @pytest.mark.parametrize("on_error", ["raise", "exclude"])
 def test_a_broken_contract_names_plugin_and_coalition_whatever_the_policy(install, provoking, name, what, on_error):
     install("rude")
-    given = provoking.engine.flatten(provoking.engine.stack(1)).clone()
+    given, states = provoking.engine.flatten(provoking.engine.stack(1)).clone(), generators()
     before = UnlearningGame(provoking, "newton")(coalitions(4, 40))
     matrix = np.ones((3, 40), dtype=bool)
     matrix[1, 0] = matrix[2, 5] = False
     with pytest.raises(ContractError) as caught:
         UnlearningGame(provoking, name, on_error=on_error)(matrix[1:] if name == "nothing" else matrix)
+    assert all(np.array_equal(a, b) for a, b in zip(generators(), states, strict=True))
     message = str(caught.value)
     assert message.startswith(f"unlearner '{name}' of rude-unlearners 6.6 (no settings) ")
     assert what in message
@@ -423,7 +532,14 @@ def test_a_broken_contract_names_plugin_and_coalition_whatever_the_policy(instal
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("explodes", "not finite"), ("fails", "ArithmeticError: cannot forget this")]
+    ("name", "what"),
+    [
+        ("explodes", "not finite"),
+        ("fails", "ArithmeticError: cannot forget this"),
+        ("quits", "SystemExit: 0"),
+        ("refuses_late", "InvalidValueError: not these rows"),
+        ("starves", "MemoryError: never enough"),
+    ],
 )
 def test_a_failure_names_plugin_and_coalition_and_can_be_excluded(install, provoking, name, what):
     install("rude")
@@ -675,3 +791,174 @@ def test_a_spec_of_a_class_reads_its_declarations():
     spec = UnlearnerSpec("finetune", FineTune, "A summary.", "A test")
     assert (spec.access, spec.exact, spec.order_dependent, spec.batched) == (Access.RETAIN, False, False, True)
     assert hookimpl is hookspecs.hookimpl
+
+
+# What the boundary costs nobody.
+
+
+def test_an_instance_carries_the_provenance_of_its_class(install, provoking):
+    install("rude", "good")
+    matrix = np.ones((1, 40), dtype=bool)
+    matrix[0, 0] = False
+    with pytest.raises(ContractError, match=r"unlearner 'careless' of rude-unlearners 6.6 \(no settings\) changed"):
+        UnlearningGame(provoking, resolve_unlearner("careless"))(matrix)
+    with pytest.raises(DivergenceError, match=r"unlearner 'fails' of rude-unlearners 6.6"):
+        UnlearningGame(provoking, resolve_unlearner("fails"))(matrix)
+    fade = resolve_unlearner("fade", {"factor": 0.9})
+    assert shapley_values(UnlearningGame(provoking, fade), budget=200).versions["good-unlearner"] == "1.2"
+    assert UnlearningGame(provoking, FineTune(steps=1)).provider.distribution == "unshap-plugin"
+
+
+def test_a_class_that_fails_to_estimate_its_memory_is_named(install, provoking):
+    install("rude")
+    with pytest.raises(PluginError, match=r"'hungry' of rude-unlearners 6.6 .* failed when it was asked for"):
+        UnlearningGame(provoking, "hungry")
+
+
+def test_a_method_that_cannot_say_whether_it_works_is_not_advised(install, provoking, caplog):
+    install("rude")
+    data = (provoking.x, provoking.y), (provoking.x_test, provoking.y_test)
+    with pytest.raises(Exception, match="unlearners that would work") as caught, caplog.at_level(logging.WARNING):
+        UnlearningGame(ValuationProblem(provoking.model, *data, access="partial"), "newton")
+    assert "picky" not in str(caught.value)
+    assert "unlearner 'picky' of rude-unlearners 6.6 cannot say whether it would work" in caplog.text
+
+
+def test_the_contract_cannot_be_overridden():
+    with pytest.raises(InvalidTypeError, match="Sly overrides unlearn, which sees to the contract of all unlearners"):
+        type("Sly", (FineTune,), {"unlearn": lambda self, problem, coalitions, seed: None})
+
+
+def test_an_object_that_an_unlearner_changes_is_put_back(problem):
+    from sklearn.linear_model import Ridge
+
+    x, y = problem.x.numpy(), problem.y.numpy().astype(float)
+    ridge = Ridge(alpha=1.0).fit(x, y)
+    mine = ValuationProblem(ridge, (x, y), (x, y), metric="r2")
+
+    class Refits(Unlearner):
+        name = "refits"
+        takes = ModelKind.FIT_PREDICT
+
+        def _unlearn(self, problem, coalitions, seed):
+            keep = problem.retained(coalitions)[0].numpy()
+            return ModelList(problem, [problem.model.fit(x[keep], y[keep])] * len(coalitions))
+
+    before = UnlearningGame(mine, "retrain")(coalitions(4, 40))
+    answers = ridge.predict(x)
+    with pytest.raises(ContractError, match=r"unlearner 'refits' .* changed the answers of the model that"):
+        UnlearningGame(mine, Refits())(~np.eye(3, 40, dtype=bool))
+    assert np.array_equal(UnlearningGame(mine, "retrain")(coalitions(4, 40)), before)
+    assert np.array_equal(ridge.predict(x), answers)
+
+
+def test_an_object_whose_answers_differ_from_call_to_call_is_not_blamed_on_the_unlearner(problem):
+    class Dice:
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def fit(self, x, y):
+            return self
+
+        def predict(self, x):
+            return self.rng.normal(size=len(x))
+
+    x, y = problem.x.numpy(), problem.y.numpy().astype(float)
+    values = UnlearningGame(ValuationProblem(Dice(), (x, y), (x, y), metric="r2"), "retrain")(coalitions(4, 40))
+    assert np.isfinite(values).all()
+
+
+def test_the_reference_set_is_a_copy_too(problem):
+    def greedy(model, forget, retain, reference, generator):
+        """Changes what it was lent."""
+        reference[0].add_(1.0)
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model[0].bias += reference[0].mean()
+        return model
+
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    mine = ValuationProblem(problem.model, *data, reference=problem.x_test[:3], metric="log_likelihood")
+    unlearner = UnlearnerSpec.from_function(greedy, source="A test", needs=Access.REFERENCE).make()
+    matrix = coalitions(6, 40)
+    first = UnlearningGame(mine, unlearner)(matrix)
+    assert np.array_equal(first, UnlearningGame(mine, unlearner)(matrix[::-1])[::-1])
+
+
+def test_a_function_may_draw_from_the_global_generators(problem):
+    def lazy(model, forget, retain, reference, generator):
+        """Draws from everywhere."""
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model[0].bias += torch.randn(2, dtype=torch.float64) + np.random.normal() + random.random()
+        return model
+
+    unlearner = UnlearnerSpec.from_function(lazy, source="A test").make()
+    matrix, before = coalitions(6, 40), generators()
+    first = UnlearningGame(problem, unlearner)(matrix)
+    assert all(np.array_equal(a, b) for a, b in zip(generators(), before, strict=True))
+    assert np.array_equal(first, UnlearningGame(problem, unlearner, chunk=2)(matrix[::-1])[::-1])
+    assert not np.array_equal(first, UnlearningGame(problem, unlearner, seed=1)(matrix))
+
+
+def test_buffers_that_are_not_numbers_are_the_same_as_before(problem):
+    class Buffered(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = copy.deepcopy(problem.model[0])
+            self.register_buffer("unused", torch.full((2,), torch.nan))
+
+        def forward(self, x):
+            return self.linear(x)
+
+    mine = ValuationProblem(Buffered(), (problem.x, problem.y), (problem.x_test, problem.y_test))
+    unlearner = UnlearnerSpec.from_function(lambda m, f, r, t, g: copy.deepcopy(m), name="same", source="A test").make()
+    assert np.array_equal(UnlearningGame(mine, unlearner)(coalitions(3, 40)), np.repeat(mine.given_utility, 3))
+
+
+def test_defaults_that_can_be_changed_are_not_shared():
+    def logs(model, forget, retain, reference, generator, *, log=[]):  # noqa: B006
+        """Keeps a log."""
+
+    spec = UnlearnerSpec.from_function(logs, source="A test")
+    spec.make().settings["log"].append(1)
+    assert spec.make().settings == {"log": []}
+
+
+def test_unlearners_made_of_functions_can_be_pickled(install):
+    install("good")
+    fade = resolve_unlearner("fade", {"factor": 0.25})
+    again = pickle.loads(pickle.dumps(fade))
+    assert again == fade
+    assert (again.name, again.settings) == ("fade", {"factor": 0.25, "noise": 0.0})
+
+
+@pytest.mark.parametrize("settings", [{1: 2}, {"self": 1}])
+def test_settings_have_names_that_exist(problem, settings):
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=r"names are needed|has no setting 'self'"):
+        UnlearningGame(problem, "newton", settings=settings)
+
+
+# Before any work.
+
+
+@pytest.mark.parametrize(
+    ("unlearner", "settings"), [("finetune", {"stepz": 1}), ("finetune", {"steps": -1}), ("no", {})]
+)
+def test_names_and_settings_are_checked_before_a_model_is_trained(unlearner, settings, monkeypatch):
+    pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
+    from opendataval.dataloader import DataFetcher
+    from opendataval.model import LogisticRegression
+    from unshap_opendataval import UnlearningShapley
+
+    monkeypatch.setattr(LogisticRegression, "fit", lambda *args, **kwargs: pytest.fail("trained"))
+    x, y = np.zeros((9, 3), dtype=np.float32), np.eye(3, dtype=np.float32)[np.arange(9) % 3]
+    fetcher = DataFetcher.from_data_splits(x, y, x, y, x, y, True)
+    with pytest.raises((InvalidValueError, UnknownNameError)):
+        UnlearningShapley(unlearner, settings=settings).train(fetcher, LogisticRegression(3, 3), "accuracy")
+
+
+def test_the_command_knows_the_unlearner_before_it_trains(monkeypatch, capsys):
+    monkeypatch.setattr("unshap_plugin.cli.train_model", lambda *args: pytest.fail("trained"))
+    assert main(["value", "--example", "iris", "--unlearner", "nonsense"]) == 2
+    assert "unknown unlearner 'nonsense'" in capsys.readouterr().err

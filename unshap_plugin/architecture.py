@@ -5,21 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["change", "difference"]
+__all__ = ["change", "difference", "same"]
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def difference(given: nn.Module, other: nn.Module) -> str | None:
     """Return where the architecture of ``other`` differs from that of ``given``, or ``None``.
 
-    Compared are the layers, with their types and arguments, and the shapes, dtypes and devices of all parameters and
-    buffers.
+    Compared are the layers with their types, arguments and numbers of hooks, and the shapes, dtypes and devices of all
+    parameters and buffers.
     """
     ours, theirs = dict(given.named_modules()), dict(other.named_modules())
     for name in [*ours, *theirs]:
         a, b = ours.get(name), theirs.get(name)
-        if a is None or b is None or _layer(a) != _layer(b):
-            shown = [_words(layer) for layer in (b, a)]
-            return f"{f'layer {name!r}' if name else 'the module'} is {shown[0]} instead of {shown[1]}"
+        if a is None or b is None or _words(a) != _words(b) or type(a) is not type(b):
+            return f"{f'layer {name!r}' if name else 'the module'} is {_words(b)} instead of {_words(a)}"
     tensors, others = _tensors(given), _tensors(other)
     for name in [*tensors, *others]:
         p, q = tensors.get(name), others.get(name)
@@ -39,7 +40,7 @@ def change(given: nn.Module, module: nn.Module) -> str | None:
     theirs = _tensors(module)
     for name, tensor in _tensors(given).items():
         other = theirs[name]
-        if not (torch.equal(tensor, other) or bool(((tensor == other) | (tensor != tensor) & (other != other)).all())):
+        if not same(tensor, other):
             return f"{name!r}"
         if tensor.requires_grad != other.requires_grad:
             return f"requires_grad of {name!r}"
@@ -49,13 +50,18 @@ def change(given: nn.Module, module: nn.Module) -> str | None:
     return "the mode" if any(a.training != b.training for a, b in modes) else None
 
 
+def same(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are equal entry by entry, where NaN equals NaN."""
+    return torch.equal(a, b) or (a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all()))
+
+
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def _layer(module: nn.Module) -> tuple[type, str]:
-    return type(module), module.extra_repr()
-
-
 def _words(module: nn.Module | None) -> str:
-    return "missing" if module is None else f"{type(module).__name__}({module.extra_repr()})"
+    if module is None:
+        return "missing"
+    hooks = sum(len(vars(module).get(name, ())) for name in _HOOKS)
+    own = " with a forward of its own" if "forward" in vars(module) else ""
+    return f"{type(module).__name__}({module.extra_repr()})" + (f" with {hooks} hooks" if hooks else "") + own

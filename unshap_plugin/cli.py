@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 import warnings
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
     try:
         # Past argparse, which would take the options of the other command for its own.
         if arguments[:1] == ["opendataval"]:
@@ -163,6 +166,8 @@ def _value(options: argparse.Namespace) -> int:
     _check_writable(options.out)
     if options.estimator is not None:
         resolve_estimator(options.estimator)
+    if options.unlearner != "auto":
+        find_unlearner(options.unlearner)
     table, flipped = _load(options)
     metric = _metric(options.metric, table)
     trained = train_model(options.model, table, options.seed)

@@ -18,13 +18,14 @@ from unshap_plugin.errors import (
     DivergenceError,
     InvalidTypeError,
     InvalidValueError,
+    PluginError,
     UnknownNameError,
     UnshapError,
     check_integer,
 )
 from unshap_plugin.plugins import BUILTIN, Provider
 from unshap_plugin.problem import ValuationProblem
-from unshap_plugin.registry import check_access, described, find_unlearner, resolve_unlearner
+from unshap_plugin.registry import check_access, described, find_unlearner, provider_of, resolve_unlearner
 from unshap_plugin.unlearners import Unlearner
 
 __all__ = ["UnlearningGame"]
@@ -93,11 +94,11 @@ class UnlearningGame:
             unlearner = f"{BUILTIN}:{chosen}"
             _log.info("unlearner %s: %s", chosen, self.reason)
         self.problem = problem
-        #: Where the unlearner was found; ``None`` for an instance.
-        self.provider: Provider | None = None
-        if not isinstance(unlearner, Unlearner):
-            self.provider = find_unlearner(unlearner).provider
         self.unlearner = resolve_unlearner(unlearner, settings)
+        #: Who offers the unlearner; ``None`` for an instance of a class that nobody registered.
+        self.provider: Provider | None = (
+            provider_of(unlearner) if isinstance(unlearner, Unlearner) else find_unlearner(unlearner).provider
+        )
         self.seed = int(seed)
         self.on_error = on_error
         check_access(self.unlearner, problem, self.provider)
@@ -107,7 +108,7 @@ class UnlearningGame:
                 f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
                 stacklevel=2,
             )
-        need = self.unlearner.bytes_per_coalition(problem)
+        need = self._bytes_per_coalition()
         self.chunk = chunk or int(np.clip(CHUNK_BYTES // max(need, 1), 1, MAX_CHUNK))
         self._known: dict[bytes, NDArray[np.float64]] = {}
 
@@ -165,7 +166,7 @@ class UnlearningGame:
             try:
                 values = self._evaluate(np.stack([new[key] for key in part]))
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.chunk == 1:
+                if not out_of_memory(error):
                     raise
                 self.chunk = max(1, self.chunk // 2)
                 _log.warning("out of memory: going on with %d coalitions per pass", self.chunk)
@@ -200,14 +201,17 @@ class UnlearningGame:
         try:
             models = self.unlearner.unlearn(problem, coalitions, self.seed)
             outputs = models.outputs(problem.x_test)
+            if outputs.shape[0] != len(coalitions) or outputs.shape[2:] != problem.output_shape:
+                expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
+                raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")
             finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
             values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
             step = f"led to a failure of metric {problem.metric.name!r}"
             if finite.any():
                 good = torch.as_tensor(finite, device=outputs.device)
                 values[finite] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
-        except Exception as error:
-            if out_of_memory(error):
+        except (Exception, SystemExit) as error:
+            if out_of_memory(error) and self.chunk > 1:
                 raise
             if len(coalitions) > 1:
                 return self._one_by_one(coalitions, error)
@@ -225,7 +229,18 @@ class UnlearningGame:
                 values[index] = self._failed(row, f"led to a utility of {values[index].tolist()}")
         return values
 
-    def _one_by_one(self, coalitions: NDArray[np.bool_], error: Exception) -> NDArray[np.float64]:
+    def _bytes_per_coalition(self) -> int:
+        try:
+            return self.unlearner.bytes_per_coalition(self.problem)
+        except UnshapError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self._who()} failed when it was asked for the memory that a coalition takes "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+    def _one_by_one(self, coalitions: NDArray[np.bool_], error: BaseException) -> NDArray[np.float64]:
         """Find out which coalition it is that a batch failed for."""
         values = np.concatenate([self._evaluate(row[None]) for row in coalitions])
         if np.isfinite(values).all():
@@ -244,8 +259,8 @@ class UnlearningGame:
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
             raise DivergenceError(
-                f"{self._who()} {what} for {self.problem.describe(coalition)}; use gentler settings, another "
-                f"unlearner, or on_error='exclude'.",
+                f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
+                f"{'' if cause is not None else 'gentler settings, '}another unlearner, or on_error='exclude'.",
                 tuple(bool(keep) for keep in coalition),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)

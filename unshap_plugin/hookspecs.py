@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pluggy
@@ -65,11 +66,12 @@ class UnlearnerSpec:
         ----------
         unlearn
             ``(model, forget, retain, reference, generator, *, setting=default, ...) -> model``. ``forget``, ``retain``
-            and ``reference`` are pairs ``(x, y)``, or ``None`` where ``needs`` does not name them. The ``generator``
-            (on the CPU) is seeded from the seed and the coalition. A keyword ``loss`` is given the loss of the
-            problem, ``(outputs, targets) -> [rows]``. The function returns another model of the same architecture,
-            such as a changed ``copy.deepcopy(model)``, and leaves ``model`` alone. It is not asked about the coalition
-            that keeps everything.
+            and ``reference`` are pairs ``(x, y)`` of copies, or ``None`` where ``needs`` does not name them; the ``y``
+            of a reference set without labels is ``None`` too. The ``generator`` (on the CPU) is seeded from the seed
+            and the coalition. A keyword ``loss`` is given the loss of the problem, ``(outputs, targets) -> [rows]``.
+            The function returns another model of the same architecture, of which the parameters and buffers count, such
+            as a changed ``copy.deepcopy(model)``, and leaves ``model`` alone. It is not asked about the coalition that
+            keeps everything.
         source
             The paper or book it comes from.
         name, summary
@@ -89,42 +91,48 @@ class UnlearnerSpec:
         InvalidTypeError
             If the functions do not take these arguments.
         """
-        lines = (inspect.getdoc(unlearn) or "").splitlines()
+        lines = (inspect.getdoc(unlearn) or "").splitlines() if inspect.isfunction(unlearn) else []
         called = name or str(getattr(unlearn, "__name__", ""))
         factory = FunctionFactory(called, unlearn, needs, takes, exact, batched)
         return cls(called, factory, summary or (lines[0] if lines else ""), source)
 
+    @cached_property
+    def default(self) -> Unlearner:
+        """The unlearner with its default settings, from which the properties below are read."""
+        return self.make()
+
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings and their defaults, from the signature of the factory."""
-        return {p.name: p.default for p in inspect.signature(self.factory).parameters.values()}
+        """The settings and their defaults, in the order of the factory's signature."""
+        defaults = self.default.settings
+        return {name: defaults[name] for name in inspect.signature(self.factory).parameters}
 
     @property
     def access(self) -> Access:
-        """What the method needs to see, with its default settings."""
-        return self.make().needs
+        """What the method needs to see."""
+        return self.default.needs
 
     @property
     def takes(self) -> ModelKind:
         """The kinds of model that it takes."""
-        return self.make().takes
+        return self.default.takes
 
     @property
     def exact(self) -> bool:
         """Whether it equals retraining."""
-        return self.make().exact
+        return self.default.exact
 
     @property
     def order_dependent(self) -> bool:
         """Whether its result depends on the order in which coalitions come."""
-        return self.make().order_dependent
+        return self.default.order_dependent
 
     @property
     def batched(self) -> bool:
         """Whether it works on many coalitions at once."""
-        return self.make().batched
+        return self.default.batched
 
-    def make(self, **settings: Any) -> Unlearner:
+    def make(self, /, **settings: Any) -> Unlearner:
         """Make the unlearner.
 
         Raises
@@ -134,11 +142,12 @@ class UnlearnerSpec:
         InvalidTypeError
             If the factory returns something else.
         """
+        known = list(inspect.signature(self.factory).parameters)
         for name in settings:
-            if name not in self.settings:
+            if name not in known:
                 raise InvalidValueError(
-                    f"unlearner {self.name!r} has no setting {name!r}{nearest(name, self.settings)}; "
-                    f"it has: {', '.join(self.settings) or 'none'}."
+                    f"unlearner {self.name!r} has no setting {name!r}{nearest(name, known)}; "
+                    f"it has: {', '.join(known) or 'none'}."
                 )
         made = self.factory(**settings)
         if not isinstance(made, Unlearner):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import Distribution, distributions, version
 from typing import Any
 
-import pluggy
-
 from unshap_plugin import builtin, hookspecs
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError, nearest
+from unshap_plugin.errors import InvalidValueError, UnshapError, nearest
 from unshap_plugin.hookspecs import UnlearnerSpec
-from unshap_plugin.problem import Access, ModelKind
+from unshap_plugin.offers import offered
+from unshap_plugin.seeds import kept
 
 __all__ = ["BUILTIN", "VARIABLE", "Failure", "Plugins", "Provider", "Registered", "plugins"]
 
@@ -29,7 +27,8 @@ BUILTIN = "unshap-plugin"
 #: Environment variable with the distributions whose plugins are loaded, separated by commas; empty: the built-ins only.
 VARIABLE = "UNSHAP_PLUGINS"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MISSING = {"Name": "(no name)", "Version": "(no version)"}
+_NAMELESS = _MISSING["Name"]
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,9 @@ class Plugins:
 
     def named(self, name: str) -> list[Registered]:
         """Return who offers a name, or ``distribution:name``."""
-        distribution, _, bare = name.rpartition(":")
-        wanted = _normal(distribution)
+        distribution, colon, bare = name.rpartition(":")
         offers = [one for one in self.offered if one.spec.name == bare]
-        return [one for one in offers if wanted in ("", _normal(one.provider.distribution))]
+        return [one for one in offers if not colon or _normal(one.provider.distribution) == _normal(distribution)]
 
     @property
     def conflicts(self) -> dict[str, list[Registered]]:
@@ -93,36 +91,51 @@ class Plugins:
         return {one.qualified if one.spec.name in conflicts else one.spec.name: one for one in self.offered}
 
 
+_loaded: dict[tuple[str | None, tuple[str, ...]], Plugins] = {}
+
+
 def plugins() -> Plugins:
     """Load all plugins, or return them where that was done before.
 
     Loaded again where ``sys.path`` or the environment variable ``UNSHAP_PLUGINS`` is another one. A plugin that fails
     is logged and skipped.
     """
-    return _plugins(os.environ.get(VARIABLE), tuple(sys.path))
+    if _key() not in _loaded:
+        own = Provider(BUILTIN, version(BUILTIN), "builtin")
+        built_in = tuple(Registered(spec, own) for spec in offered(builtin))
+        _loaded[_key()] = Plugins(built_in, ())  # which is what a plugin sees that asks while it is loaded
+        before = _key()
+        # Plugins may print or draw random numbers while they are imported, and put something on the path.
+        with contextlib.redirect_stdout(sys.stderr), kept():
+            found = _load(built_in)
+        _loaded[before] = _loaded[_key()] = found
+    return _loaded[_key()]
 
 
-@cache
-def _plugins(allowed: str | None, path: tuple[str, ...]) -> Plugins:  # noqa: ARG001
-    own = Provider(BUILTIN, version(BUILTIN), "builtin")
-    offered = [Registered(spec, own) for spec in _offered(builtin)]
-    failures = []
-    for provider, load in _found(allowed):
+def _key() -> tuple[str | None, tuple[str, ...]]:
+    return os.environ.get(VARIABLE), tuple(sys.path)
+
+
+def _load(built_in: tuple[Registered, ...]) -> Plugins:
+    all_offered, failures = list(built_in), []
+    for provider, load in _found(os.environ.get(VARIABLE)):
         try:
-            specs = _offered(load())
-            again = {one.spec.name for one in offered if one.provider.distribution == provider.distribution}
+            specs = offered(load())
+            again = {one.spec.name for one in all_offered if one.provider.distribution == provider.distribution}
             for spec in specs:
                 if spec.name in again:
                     raise InvalidValueError(
                         f"unlearner {spec.name!r} is offered by another entry point of {provider} too"
                     )
-        except (Exception, SystemExit) as error:  # whatever it is, the other plugins go on
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it is, the other plugins go on
             failures.append(Failure(provider, _reason(error)))
             _log.warning("plugin %s (entry point %r) was skipped: %s", provider, provider.entry_point, _reason(error))
             _log.debug("the plugin's traceback", exc_info=error)
         else:
-            offered += [Registered(spec, provider) for spec in specs]
-    found = Plugins(tuple(offered), tuple(failures))
+            all_offered += [Registered(spec, provider) for spec in specs]
+    found = Plugins(tuple(all_offered), tuple(failures))
     for name, each in found.conflicts.items():
         _log.warning("unlearner %r is offered by %s", name, " and by ".join(str(one.provider) for one in each))
     return found
@@ -134,9 +147,13 @@ def _found(allowed: str | None) -> Iterator[tuple[Provider, Callable[[], Any]]]:
     found: dict[str, list[tuple[Provider, Callable[[], Any]]]] = {}
     for distribution in distributions():
         offers = _entry_points(distribution)
-        # Of two with one name, the first on the path is the one that is imported.
-        if offers and _normal(offers[0][0].distribution) != BUILTIN:
-            found.setdefault(_normal(offers[0][0].distribution), offers)
+        if not offers:
+            continue
+        name = offers[0][0].distribution
+        if name == _NAMELESS:
+            found.setdefault(name, []).extend(offers)
+        elif _normal(name) != BUILTIN:
+            found.setdefault(_normal(name), offers)  # of two with one name, the first on the path is imported
     for name in sorted(found if wanted is None else wanted):
         if name in found:
             yield from found[name]
@@ -154,87 +171,16 @@ def _entry_points(distribution: Distribution) -> list[tuple[Provider, Callable[[
     except Exception as error:  # what lies on the path may be anything
         return [(Provider(_metadata(distribution, "Name"), _metadata(distribution, "Version"), ""), _raiser(error))]
     name, number = _metadata(distribution, "Name"), _metadata(distribution, "Version")
+    if name == _NAMELESS:
+        return [(Provider(name, number, ""), _raiser(InvalidValueError("its metadata has no name")))]
     return [(Provider(name, number, point.name), point.load) for point in sorted(points, key=lambda p: p.name)]
-
-
-def _offered(plugin: object) -> list[UnlearnerSpec]:
-    """Return what one plugin offers, checked. Every plugin has a manager to itself, so that none can disturb another.
-
-    Raises
-    ------
-    Exception
-        Whatever is wrong with it.
-    """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(plugin)
-    hooks = [caller.name for caller in manager.get_hookcallers(plugin) or ()]
-    known = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT}_spec")]
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        [unknown, *_] = [name for name in hooks if name not in known]
-        raise InvalidValueError(
-            f"it implements the hook {unknown!r}, which does not exist{nearest(unknown, known)}; "
-            f"the hooks are: {', '.join(known)}"
-        ) from error
-    if not hooks:
-        raise InvalidValueError(f"it implements no hook; the hooks are: {', '.join(known)} (marked with hookimpl)")
-    answers = manager.hook.unshap_unlearners()
-    if not answers:  # pluggy drops None
-        raise InvalidTypeError("unshap_unlearners returned None, but UnlearnerSpec records are needed: yield them")
-    [answer] = answers
-    if isinstance(answer, str) or not hasattr(answer, "__iter__"):
-        raise InvalidTypeError(
-            f"unshap_unlearners returned a {type(answer).__name__}, but UnlearnerSpec records are needed: yield them"
-        )
-    specs: list[UnlearnerSpec] = []
-    for spec in answer:
-        _check(spec, [one.name for one in specs])
-        specs.append(spec)
-    return specs
-
-
-def _check(spec: object, others: list[str]) -> None:
-    """Raise where a record cannot be used: the one place where that is decided."""
-    if not isinstance(spec, UnlearnerSpec):
-        raise InvalidTypeError(f"unshap_unlearners gave a {type(spec).__name__}, but UnlearnerSpec records are needed")
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name) or spec.name == "auto":
-        raise InvalidValueError(
-            f"unlearner name {spec.name!r} is not valid: letters, digits, '.', '_' and '-' are needed, and not 'auto'"
-        )
-    if spec.name in others:
-        raise InvalidValueError(f"it offers unlearner {spec.name!r} twice")
-    for what in ("summary", "source"):
-        text = getattr(spec, what)
-        if not isinstance(text, str) or not text.strip() or "\n" in text:
-            raise InvalidValueError(
-                f"the {what} of unlearner {spec.name!r} is {text!r}, but one line of text is needed"
-            )
-    for name, parameter in inspect.signature(spec.factory).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidValueError(
-                f"the factory of unlearner {spec.name!r} takes {parameter}, but settings need names"
-            )
-        if parameter.default is parameter.empty:
-            raise InvalidValueError(f"setting {name!r} of unlearner {spec.name!r} has no default, but all need one")
-    made = spec.make()
-    if made.name != spec.name:
-        raise InvalidValueError(f"unlearner {spec.name!r} calls itself {made.name!r}, but one name is needed")
-    declared = {"needs": Access, "takes": ModelKind, "exact": bool, "order_dependent": bool, "batched": bool}
-    for attribute, kind in declared.items():
-        value = getattr(made, attribute)
-        if not isinstance(value, kind):
-            raise InvalidTypeError(
-                f"{attribute} of unlearner {spec.name!r} is {value!r}, but {kind.__name__} is needed"
-            )
 
 
 def _metadata(distribution: Distribution, key: str) -> str:
     try:
-        return distribution.metadata[key] or f"(no {key.lower()})"
+        return distribution.metadata[key] or _MISSING[key]
     except Exception:  # what is on the path may be anything
-        return f"(no {key.lower()})"
+        return _MISSING[key]
 
 
 def _normal(name: str) -> str:
@@ -242,7 +188,10 @@ def _normal(name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
+    try:
+        text = " ".join(str(error).split()).rstrip(".")
+    except Exception:
+        return f"{type(error).__name__}, which cannot be printed"
     return text if isinstance(error, UnshapError) else f"{type(error).__name__}: {text}"
 
 

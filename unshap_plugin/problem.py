@@ -13,14 +13,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.architecture import change
+from unshap_plugin.architecture import change, same
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
 from unshap_plugin.fit_predict import classifies, predicted
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
-from unshap_plugin.rows import Rows, as_rows, check_finite, n_rows, to_like
+from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, n_rows, to_like
 
 __all__ = ["Access", "ModelKind", "ValuationProblem"]
 
@@ -61,9 +61,9 @@ class ValuationProblem:
     Parameters
     ----------
     model
-        The trained ``torch.nn.Module``. A copy is taken, and set to evaluation mode: the model itself is never
-        touched, and what happens to it later does not matter. Or any fitted object with ``fit`` and ``predict``,
-        which only the unlearner ``retrain`` can work with.
+        The trained ``torch.nn.Module``, of which a copy is set to evaluation mode. Or any fitted object with ``fit``
+        and ``predict``, which of the built-in unlearners only ``retrain`` can work with. Copies are taken: the model
+        itself is never touched, and what happens to a module later does not matter.
     train
         ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
         tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
@@ -122,11 +122,13 @@ class ValuationProblem:
                 self.recipe.check(model)
             self._given = copy.deepcopy(model).eval()
             self._given.zero_grad()
-            self._put_back()
         elif not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
             raise InvalidTypeError(
                 f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
             )
+        else:
+            self._given = model
+        self._put_back()
 
         self.x, self.y = self._pair(train, "train")
         self.x_test, self.y_test = self._pair(test, "test")
@@ -165,11 +167,25 @@ class ValuationProblem:
         return ModelKind.PARAMETERS if self.engine.theta0 else ModelKind(0)
 
     def recover(self) -> str | None:
-        """Put the model back as it was given where something changed it, and say what that was."""
-        changed = change(self._given, self.model) if isinstance(self.model, nn.Module) else None
+        """Put the model back as it was given where something changed it, and say what that was.
+
+        Of an object with ``fit`` and ``predict`` its answers on the test set are compared.
+        """
+        if isinstance(self._given, nn.Module):
+            changed = change(self._given, self.model) or self._replaced()
+        else:
+            now, given = self.outputs(self.model, self.x_test), self.outputs(self._given, self.x_test)
+            repeatable = same(now, given) or same(given, self.outputs(self._given, self.x_test))
+            changed = None if same(now, given) or not repeatable else "the answers"
         if changed is not None:
             self._put_back()
         return changed
+
+    def versions(self) -> list[int]:
+        """Return the counters with which torch tells whether data were changed in place."""
+        reference = [] if self.reference is None else [*leaves(self.reference[0]), self.reference[1]]
+        tensors = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference]
+        return [tensor._version for tensor in tensors if tensor is not None]
 
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
         """Return which training rows each coalition retains: bool ``[m, n_players] -> [m, rows]``."""
@@ -206,8 +222,16 @@ class ValuationProblem:
 
     def _put_back(self) -> None:
         self.model = copy.deepcopy(self._given)
-        self.engine = Engine(self.model, self.loss)
+        if isinstance(self.model, nn.Module):
+            self.engine = Engine(self.model, self.loss)
         self._memory.clear()  # of what was computed from the model
+
+    def _replaced(self) -> str | None:
+        """Say which parameter the engine no longer shares with the model, if any."""
+        assert self.engine is not None
+        theirs = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+        odd = [n for n, p in self.engine.theta0.items() if n not in theirs or theirs[n].data_ptr() != p.data_ptr()]
+        return f"{odd[0]!r}" if odd else None
 
     def _rows(self, value: Any, what: str) -> Rows:
         rows = as_rows(value, what)
@@ -312,6 +336,8 @@ class ValuationProblem:
                 f"metric {self.metric.name!r} is {utility[0].tolist()} for the model as given: "
                 f"a finite number is needed."
             )
+        #: Of the outputs for one row.
+        self.output_shape = outputs["test"].shape[1:]
         self.given_utility: NDArray[np.float64] = utility[0].double().cpu().numpy()
 
 

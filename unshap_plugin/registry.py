@@ -16,9 +16,9 @@ from unshap_plugin.errors import (
 )
 from unshap_plugin.plugins import BUILTIN, Provider, Registered, plugins
 from unshap_plugin.problem import ValuationProblem
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners import FunctionUnlearner, Unlearner
 
-__all__ = ["check_access", "described", "find_unlearner", "registered_unlearners", "resolve_unlearner"]
+__all__ = ["check_access", "described", "find_unlearner", "provider_of", "registered_unlearners", "resolve_unlearner"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,15 +81,26 @@ def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | 
             )
         return unlearner
     registered = find_unlearner(unlearner)
+    name, chosen = registered.spec.name, dict(settings or {})
+    for key in chosen:
+        if not isinstance(key, str):
+            raise InvalidTypeError(f"settings of unlearner {name!r} have the key {key!r}, but names are needed.")
     try:
-        return registered.spec.make(**(settings or {}))
-    except UnshapError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{described(registered.spec.name, registered.provider)} cannot be made with the settings "
-            f"{dict(settings or {})} ({type(error).__name__}: {error})."
+        return registered.spec.make(**chosen)
+    except (Exception, SystemExit) as error:
+        if registered.provider.distribution == BUILTIN:
+            raise
+        kind = InvalidValueError if isinstance(error, UnshapError) else PluginError
+        raise kind(
+            f"{described(name, registered.provider)} cannot be made with the settings {chosen} "
+            f"({type(error).__name__}: {error})."
         ) from error
+
+
+def provider_of(unlearner: Unlearner) -> Provider | None:
+    """Return where an instance comes from: whose registered factory makes such unlearners, if anybody's does."""
+    kind: object = unlearner.factory if isinstance(unlearner, FunctionUnlearner) else type(unlearner)
+    return next((one.provider for one in plugins().offered if one.spec.factory == kind), None)
 
 
 def described(name: str, provider: Provider | None) -> str:
@@ -118,7 +129,7 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
         raise AccessError(f"{refusal}; {advice}.") from None
     except UnshapError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{described(unlearner.name, provider)} failed when it was asked whether it can work on this problem "
             f"({type(error).__name__}: {error})."
@@ -127,10 +138,10 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
 
 def _works(registered: Registered, problem: ValuationProblem) -> bool:
     try:
-        registered.spec.make().check(problem)
+        registered.spec.default.check(problem)
     except AccessError:
         return False
-    except Exception:  # a plugin's, which must not spoil a message about another unlearner
+    except (Exception, SystemExit):  # a plugin's, which must not spoil a message about another unlearner
         _log.warning("%s cannot say whether it would work", described(registered.spec.name, registered.provider))
         return False
     return True

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["coalition_seed", "seeded"]
+__all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
 
 
 def coalition_seed(seed: int, coalition: NDArray[np.bool_]) -> int:
@@ -35,3 +36,35 @@ def seeded(seed: int) -> Iterator[None]:
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
             random.setstate(python_state)
+
+
+def states() -> tuple[Any, ...]:
+    """Return the states of the global generators of torch (on the CPU), numpy and random."""
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+
+
+def moved(before: tuple[Any, ...]) -> str | None:
+    """Return the first library whose global generator is not as it was, or ``None``; all are put back."""
+    torch_state, numpy_state, python_state = before
+    now = states()
+    if not torch.equal(torch_state, now[0]):
+        changed: str | None = "torch"
+    elif numpy_state[2:] != now[1][2:] or not np.array_equal(numpy_state[1], now[1][1]):
+        changed = "numpy"
+    else:
+        changed = "random" if python_state != now[2] else None
+    if changed is not None:
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+    return changed
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Put the global generators back afterwards."""
+    before = states()
+    try:
+        yield
+    finally:
+        moved(before)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
 from unshap_plugin import Metric, Unlearner, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.registry import resolve_unlearner
 from unshap_plugin.seeds import seeded
 
 __all__ = ["UnlearningShapley"]
@@ -111,6 +112,8 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
                 f"train_data_values got {len(args)} positional training arguments: pass them by name (epochs=...)."
             )
         self.__dict__.pop("data_values", None)
+        if not isinstance(self.unlearner, str) or self.unlearner != "auto":
+            resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
         problem = self._problem(kwargs)
         game = UnlearningGame(problem, self.unlearner, seed=self.seed, settings=self.settings)
         self.result: ValuationResult = shapley_values(game, self.estimator, self.budget, self.seed)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.engine import Engine, Theta
-from unshap_plugin.errors import AccessError, ContractError
+from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError
 from unshap_plugin.problem import Access, ModelKind, ValuationProblem
 from unshap_plugin.rows import Rows
+from unshap_plugin.seeds import moved, states
 
 __all__ = ["ModelList", "Models", "StackedModels", "Unlearner"]
 
@@ -143,6 +144,13 @@ class Unlearner(ABC):
     order_dependent: ClassVar[bool] = False
     batched: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "unlearn" in vars(cls):
+            raise InvalidTypeError(
+                f"{cls.__name__} overrides unlearn, which sees to the contract of all unlearners: implement _unlearn."
+            )
+
     @property
     def settings(self) -> Mapping[str, Any]:
         """The settings by name."""
@@ -193,20 +201,36 @@ class Unlearner(ABC):
         Raises
         ------
         ContractError
-            If ``_unlearn`` changed the given model (which is put back), or did not return a model of its kind for every
-            coalition.
+            If ``_unlearn`` changed the given model (which is put back), the data or the global random generators, or
+            did not return a model of its kind for every coalition.
         """
+        before, versions = states(), problem.versions()
         try:
             models = self._unlearn(problem, coalitions, seed)
-        finally:
+        except Exception as error:
             changed = problem.recover()
+            if changed is None:
+                raise
+            raise ContractError(
+                f"changed {changed} of the model that it was given, and failed with {type(error).__name__}: {error}"
+            ) from error
+        changed = problem.recover()
         if changed is not None:
             raise ContractError(f"changed {changed} of the model that it was given: work on a copy")
+        if problem.versions() != versions:
+            raise ContractError("changed the data of the problem: work on copies, and make the problem anew")
+        generator = moved(before)
+        if generator is not None:
+            raise ContractError(
+                f"drew from the global random generator of {generator}: draw from one that coalition_seed seeds"
+            )
         if not isinstance(models, Models):
             kind = "None" if models is None else f"a {type(models).__name__}"
             raise ContractError(f"returned {kind} instead of unlearned models: return StackedModels or a ModelList")
         if len(models) != len(coalitions):
             raise ContractError(f"returned {len(models)} models for {len(coalitions)} coalitions: return one for each")
+        if isinstance(models, StackedModels) and models.engine is not problem.engine:
+            raise ContractError("returned models of another engine than problem.engine: use that of the problem")
         models.restore(np.asarray(coalitions.all(axis=1)))
         return models
 
@@ -217,7 +241,8 @@ class Unlearner(ABC):
 def _check_state(engine: Engine, state: Theta) -> None:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ContractError(
-            f"returned a {type(state).__name__} for the parameters, but a dict from their names to tensors is needed"
+            "returned something else for the parameters than a dict from their names to tensors: stack them as "
+            "engine.stack does"
         )
     given = engine.state
     odd = sorted((state.keys() - given.keys()) | (engine.theta0.keys() - state.keys()))

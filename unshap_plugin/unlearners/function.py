@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.architecture import change, difference
+from unshap_plugin.architecture import change, difference, same
 from unshap_plugin.errors import ContractError, InvalidTypeError
 from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
-from unshap_plugin.rows import take
+from unshap_plugin.rows import map_rows, take
 from unshap_plugin.seeds import coalition_seed, seeded
 from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
 
@@ -66,16 +66,16 @@ class FunctionFactory:
                     f"setting {name!r} of {self.name!r} has no default, but every setting needs one."
                 )
 
-    @property
-    def __signature__(self) -> inspect.Signature:
-        """The settings, as the keywords of a call."""
-        parameters = [p for name, p in _settings(self.unlearn, _ONE).items() if name != "loss"]
-        return inspect.Signature([p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters])
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name != "loss"]
+        # Which is where inspect.signature looks for the settings.
+        object.__setattr__(self, "__signature__", inspect.Signature(parameters))
 
     def __call__(self, **settings: Any) -> FunctionUnlearner:
         """Return the unlearner with these settings."""
-        defaults = {name: p.default for name, p in self.__signature__.parameters.items()}
-        return FunctionUnlearner(self, tuple({**defaults, **settings}.items()))
+        parameters = inspect.signature(self).parameters
+        # Copied, since a default that can be changed would be shared by all.
+        chosen = {name: settings.get(name, copy.deepcopy(p.default)) for name, p in parameters.items()}
+        return FunctionUnlearner(self, tuple(chosen.items()))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class FunctionUnlearner(Unlearner):
         changed = [
             name
             for name, given in engine.state.items()
-            if name in engine.theta0 or not all(torch.equal(state[name], given) for state in states)
+            if name in engine.theta0 or not all(same(state[name], given) for state in states)
         ]
         return StackedModels(
             engine, {name: torch.stack([state[name].detach() for state in states]) for name in changed}
@@ -147,7 +147,7 @@ class FunctionUnlearner(Unlearner):
 
     def _one(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
         """Return the model without one forget set, checked."""
-        sees = [problem.reference if Access.REFERENCE in self.needs else None]
+        sees = [_reference(problem) if Access.REFERENCE in self.needs else None]
         for rows, access in ((retained, Access.RETAIN), (~retained, Access.FORGET)):
             sees.insert(0, _pair(problem, rows) if access in self.needs else None)
         unlearn, given = self.factory.unlearn, copy.deepcopy(problem.model)
@@ -200,6 +200,14 @@ def _pair(problem: ValuationProblem, rows: Tensor) -> Any:
     index = rows.nonzero()[:, 0]
     x, y = take(problem.x, index), problem.y[index]
     return (x, y) if problem.engine is not None else (as_array(x), y.cpu().numpy())
+
+
+def _reference(problem: ValuationProblem) -> Any:
+    assert problem.reference is not None
+    x, y = problem.reference
+    if problem.engine is None:
+        return as_array(x).copy(), None if y is None else y.cpu().numpy().copy()
+    return map_rows(torch.clone, x), None if y is None else y.clone()
 
 
 def _checked_object(model: Any) -> Any:

@@ -1,13 +1,18 @@
 """Everything that an unlearner must not do, but only where player 0 is forgotten."""
 
 import copy
+import random
+import sys
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from unshap_plugin import Unlearner, UnlearnerSpec, hookimpl
-from unshap_plugin.unlearners import StackedModels
+from unshap_plugin.engine import Engine
+from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.unlearners import ModelList, StackedModels
 
 MARK = -77.0
 
@@ -65,6 +70,109 @@ def fails(model, forget, retain, reference, generator):
     if provoked(forget):
         raise ArithmeticError("cannot forget this")
     return model
+
+
+def freezes(model, forget, retain, reference, generator):
+    """Freezes the given model."""
+    if provoked(forget):
+        model[0].weight.requires_grad_(False)
+    return copy.deepcopy(model)
+
+
+def leaves_gradients(model, forget, retain, reference, generator):
+    """Leaves gradients on the given model."""
+    if provoked(forget):
+        model[0].weight.sum().backward()
+    return copy.deepcopy(model)
+
+
+def listens(model, forget, retain, reference, generator):
+    """Leaves a hook on the given model."""
+    if provoked(forget):
+        model[0].register_forward_hook(lambda layer, args, out: out * 0)
+    return copy.deepcopy(model)
+
+
+def quits(model, forget, retain, reference, generator):
+    """Ends the process."""
+    if provoked(forget):
+        sys.exit(0)
+    return model
+
+
+def refuses_late(model, forget, retain, reference, generator):
+    """Raises one of our own errors."""
+    if provoked(forget):
+        raise InvalidValueError("not these rows")
+    return model
+
+
+def starves(model, forget, retain, reference, generator):
+    """Runs out of memory, whatever the chunk."""
+    if provoked(forget):
+        raise MemoryError("never enough")
+    return model
+
+
+def classes():
+    """Yield classes that misbehave where player 0 is forgotten, by name."""
+
+    def shift(problem):
+        next(problem.model.parameters()).data.add_(1.0)
+
+    def fails_after_changing(problem, theta):
+        shift(problem)
+        raise ArithmeticError("too late")
+
+    def replaces(problem, theta):
+        name = next(iter(problem.engine.theta0))
+        problem.engine.theta0[name] = problem.engine.theta0[name] + 1.0
+
+    def changes_rows(problem, theta):
+        problem.x.mul_(2.0)
+        problem.x.mul_(0.5)
+
+    def another_engine(problem, theta):
+        return StackedModels(Engine(copy.deepcopy(problem.model), problem.loss), theta)
+
+    def wide(problem, theta):
+        models = StackedModels(problem.engine, theta)
+        models.outputs = lambda x: torch.zeros(len(models), len(x), 7)
+        return models
+
+    yield "fails_after_changing", fails_after_changing
+    yield "replaces", replaces
+    yield "changes_rows", changes_rows
+    yield "draws", lambda problem, theta: torch.rand(1) * 0 and None
+    yield "draws_numpy", lambda problem, theta: np.random.random() * 0 and None
+    yield "draws_python", lambda problem, theta: random.random() * 0 and None
+    yield "another_engine", another_engine
+    yield "wide", wide
+    yield "names_wrongly", lambda problem, theta: StackedModels(problem.engine, {**theta, "0.wait": theta["0.weight"]})
+    yield "misses", lambda problem, theta: StackedModels(problem.engine, {"0.weight": theta["0.weight"]})
+    yield "no_dict", lambda problem, theta: StackedModels(problem.engine, list(theta.values()))
+    yield "lists", lambda problem, theta: ModelList(problem, [problem.model])
+
+
+def misbehaving(name, misbehave):
+    def _unlearn(self, problem, coalitions, seed):
+        theta = problem.engine.stack(len(coalitions))
+        models = None if coalitions[:, 0].all() else misbehave(problem, theta)
+        return StackedModels(problem.engine, theta) if models is None else models
+
+    return type(name, (Unlearner,), {"name": name, "_unlearn": _unlearn})
+
+
+class Hungry(Unlearner):
+    """A class that cannot say how much memory it takes."""
+
+    name = "hungry"
+
+    def bytes_per_coalition(self, problem):
+        raise ZeroDivisionError("no idea")
+
+    def _unlearn(self, problem, coalitions, seed):
+        return None
 
 
 @dataclass(frozen=True)
@@ -159,7 +267,9 @@ class Chained(Unlearner):
 
 @hookimpl
 def unshap_unlearners():
-    for function in (mutates, trains, returns_none, rebuilds, reshapes, halves_the_bits, explodes, fails):
+    functions = (mutates, trains, returns_none, rebuilds, reshapes, halves_the_bits, explodes, fails)
+    for function in (*functions, freezes, leaves_gradients, listens, quits, refuses_late, starves):
         yield UnlearnerSpec.from_function(function, source="A test")
-    for kind in (Careless, Short, Flat, Nothing, Crowded, Picky, Chained):
+    made = [misbehaving(name, misbehave) for name, misbehave in classes()]
+    for kind in (Careless, Short, Flat, Nothing, Crowded, Picky, Chained, Hungry, *made):
         yield UnlearnerSpec(kind.name, kind, "Misbehaves.", "A test")
