@@ -682,12 +682,14 @@ def test_a_played_game_has_the_utilities_of_the_game(game):
 
 
 def test_a_played_model_refuses_what_is_no_coalition():
-    x, y, *_ = stage_of(random_game(4, 1)).data
+    x, y, x_valid, _ = stage_of(random_game(4, 1)).data
     model = PlayedModel(random_game(4, 1), Watch())
     with pytest.raises(InvalidValueError, match=r"players \[0, 1\] with the labels of players \[1, 0\]"):
         model.fit(x[:2], y[:2].flip(0))
     with pytest.raises(InvalidValueError, match=r"players \[2, 2\], but a coalition is a set"):
         model.fit(x[[2, 2]], y[[2, 2]])
+    with pytest.raises(InvalidValueError, match="fit got validation rows, but a model is trained on training rows"):
+        model.fit(x_valid, x_valid)
     with pytest.raises(InvalidValueError, match=r"weights \[1.0, 0.5\], but a player is in a coalition or not"):
         model.fit(x[:2], y[:2], sample_weight=torch.tensor([[1.0], [0.5]]))
     assert model.fit(x, y, sample_weight=torch.tensor([1.0, 0, 0, 1])).kept.tolist() == [True, False, False, True]

@@ -136,13 +136,14 @@ class PlayedModel(Model):  # type: ignore[misc]
         self.watch.keywords.append(kwargs)
         self.watch.refits += self.fitted
         self.fitted = True
-        players = _flat(x_train).round().long().numpy()
-        labels = _flat(y_train).round().long().numpy()
+        players, labels = (_flat(rows).round().astype(np.int64) for rows in (x_train, y_train))
         if not np.array_equal(players, labels):
             raise InvalidValueError(
                 f"fit got the rows of players {players.tolist()} with the labels of players {labels.tolist()}: pass "
                 f"covariates and labels of the same rows."
             )
+        if (players < 0).any():
+            raise InvalidValueError("fit got validation rows, but a model is trained on training rows alone.")
         if sample_weight is not None:
             weights = torch.as_tensor(sample_weight).flatten().numpy()
             if not np.isin(weights, (0, 1)).all():
@@ -154,7 +155,8 @@ class PlayedModel(Model):  # type: ignore[misc]
             raise InvalidValueError(
                 f"fit got the rows of players {players.tolist()}, but a coalition is a set: pass each row once."
             )
-        self.kept = np.isin(np.arange(self.game.n_players), players)
+        self.kept = np.zeros(self.game.n_players, dtype=bool)
+        self.kept[players] = True
         self.watch.meet("fit", whole=bool(self.kept.all()))
         return self
 
@@ -164,7 +166,7 @@ class PlayedModel(Model):  # type: ignore[misc]
         codes = _flat(x)
         v, nothing = self.game(np.stack([self.kept, np.zeros_like(self.kept)]))
         high, low = _split(float(v - nothing))
-        return (high * (codes == HIGH) + low * (codes == LOW))[:, None]
+        return torch.from_numpy(high * (codes == HIGH) + low * (codes == LOW))[:, None]
 
 
 class _QuietRegression(LogisticRegression):  # type: ignore[misc]
@@ -256,7 +258,7 @@ def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
     rows = players.to(torch.float32)[:, None]
     nothing = float(game(np.zeros((1, game.n_players), dtype=bool))[0])
     # The metric adds v(none) again, which the labels hold: it depends on what it is given alone.
-    y_valid = -torch.stack(_split(nothing))[:, None]
+    y_valid = -torch.tensor(np.array(_split(nothing)))[:, None]
     return Stage(
         name=game.name,
         data=(rows, rows.clone(), torch.tensor([[HIGH], [LOW]]), y_valid),
@@ -294,9 +296,9 @@ def _difference(y: Tensor, y_hat: Tensor) -> float:
     return float(y_hat.double().sum() - y.double().sum())
 
 
-def _split(value: float) -> tuple[Tensor, Tensor]:
-    high = torch.tensor(value, dtype=torch.float32)
-    return high, torch.tensor(value - float(high), dtype=torch.float32)
+def _split(value: float) -> tuple[np.float32, np.float32]:
+    high = np.float32(value)
+    return high, np.float32(value - float(high))
 
 
 def _rows(data: Any) -> Tensor:
@@ -306,5 +308,6 @@ def _rows(data: Any) -> Tensor:
     return torch.stack([data[index] for index in range(len(data))]) if len(data) else torch.zeros(0, 1)
 
 
-def _flat(data: Any) -> Tensor:
-    return _rows(data).flatten()
+def _flat(data: Any) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = _rows(data).flatten().numpy()
+    return flat
