@@ -116,7 +116,7 @@ def test_right_samplers_pass():
     checks = ["efficiency", "agreement", "random_state", "fresh_values"]
     assert {record.status for record in check_evaluator(Sampled, checks=checks)} == {"passed"}
     kwargs = {"unlearner": "retrain", "utility": "metric", "budget": 30}
-    checks = ["efficiency", "random_state", "fresh_models"]
+    checks = ["null_player", "random_state", "fresh_models"]
     records = check_evaluator(UnlearningShapley, kwargs=kwargs, checks=checks)
     assert {record.status for record in records} == {"passed"}
 
@@ -345,6 +345,18 @@ MUTANTS = [
         "agreement",
         "values are not the Shapley values",
         {"input_fetcher": lambda self, fetcher: self.input_data(*fetcher.datapoints[:2], *fetcher.datapoints[4:])},
+    ),
+    Mutant(
+        "validation rows in another order",
+        "agreement",
+        "values are not the Shapley values",
+        {"input_data": lambda self, x, y, xv, yv: Exact.input_data(self, x, y, xv.flip(0), yv)},
+    ),
+    Mutant(
+        "one validation row only",
+        "agreement",
+        "values are not the Shapley values",
+        {"input_data": lambda self, x, y, xv, yv: Exact.input_data(self, x, y, xv[:1], yv[:1])},
     ),
     Mutant(
         "float16",

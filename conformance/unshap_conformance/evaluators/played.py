@@ -21,7 +21,7 @@ from unshap_plugin.seeds import seeded
 
 __all__ = ["Fault", "FaultError", "Playable", "PlayedModel", "Stage", "Watch", "noisy_data", "real_stage", "stage_of"]
 
-# The two validation rows that a utility is read from; players are 0, 1, ...
+# The covariates of the two validation rows that a utility is read from; players are 0, 1, ...
 HIGH, LOW = -1.0, -2.0
 
 
@@ -165,8 +165,9 @@ class PlayedModel(Model):  # type: ignore[misc]
         self.watch.meet("predict", whole=bool(self.kept.all()))
         codes = _flat(x)
         v, nothing = self.game(np.stack([self.kept, np.zeros_like(self.kept)]))
-        high, low = _split(float(v - nothing))
-        return torch.from_numpy(high * (codes == HIGH) + low * (codes == LOW))[:, None]
+        high = np.float32(v - nothing)
+        low = np.float32(v - nothing - float(high))
+        return torch.from_numpy(high * (codes == HIGH) + 4 * low * (codes == LOW))[:, None]
 
 
 class _QuietRegression(LogisticRegression):  # type: ignore[misc]
@@ -257,13 +258,16 @@ def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
     players = torch.arange(game.n_players) if order is None else torch.as_tensor(order)
     rows = players.to(torch.float32)[:, None]
     nothing = float(game(np.zeros((1, game.n_players), dtype=bool))[0])
-    # The metric adds v(none) again, which the labels hold: it depends on what it is given alone.
-    y_valid = -torch.tensor(np.array(_split(nothing)))[:, None]
+
+    def metric(y: Tensor, y_hat: Tensor) -> float:
+        # Each row has a label of its own: changing places, or the arguments, changes the utility.
+        return nothing + float((y_hat.double() * y.double().square()).sum())
+
     return Stage(
         name=game.name,
-        data=(rows, rows.clone(), torch.tensor([[HIGH], [LOW]]), y_valid),
+        data=(rows, rows.clone(), torch.tensor([[HIGH], [LOW]]), torch.tensor([[1.0], [0.5]])),
         model=lambda watch: PlayedModel(game, watch),
-        metric=_difference,
+        metric=metric,
         one_hot=False,
     )
 
@@ -290,15 +294,6 @@ def noisy_data(rows: int, *, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Te
     y[wrong] = 1 - y[wrong]
     x, y = torch.as_tensor(x, dtype=torch.float32), torch.eye(2)[torch.as_tensor(y)]
     return (x[:rows], y[:rows]), (x[rows:], y[rows:]), wrong
-
-
-def _difference(y: Tensor, y_hat: Tensor) -> float:
-    return float(y_hat.double().sum() - y.double().sum())
-
-
-def _split(value: float) -> tuple[np.float32, np.float32]:
-    high = np.float32(value)
-    return high, np.float32(value - float(high))
 
 
 def _rows(data: Any) -> Tensor:
