@@ -203,6 +203,15 @@ def swallow(call, instead=0.0):
     return {"utility": utility}
 
 
+def swallow_of_one():
+    def utility(self, rows, **kwargs):
+        with contextlib.suppress(RuntimeError if len(rows) == 1 else ()):
+            return Exact.utility(self, rows, **kwargs)
+        return 0.0
+
+    return {"utility": utility}
+
+
 def without_metric_errors(self, rows, **kwargs):
     model = self.pred_model.clone()
     if len(rows):
@@ -578,6 +587,7 @@ MUTANTS = [
     Mutant("numpy seeded", "global_rng", "moves global", before_training(lambda self: np.random.seed(1))),
     Mutant("random drawn", "global_rng", "moves global", before_training(lambda self: random.random())),
     Mutant("errors to 0.0", "model_errors", "made numbers of it", swallow(Exact.utility)),
+    Mutant("errors of one row to 0.0", "model_errors", "fit on 1 rows", swallow_of_one()),
     Mutant("errors to NaN", "model_errors", "made numbers of it", swallow(Exact.utility, np.nan)),
     Mutant("errors of the metric to 0.0", "model_errors", "made numbers of it", {"utility": without_metric_errors}),
     Mutant("another error", "model_errors", "is hidden by another one", {"utility": another_error}),

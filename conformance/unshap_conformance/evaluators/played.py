@@ -49,19 +49,16 @@ class FaultError(RuntimeError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a model is to fail, and whether that is for all training rows or for a part; or the metric."""
+    """Where a model is to fail, and for how many training rows; or the metric, which does not know them."""
 
     where: Literal["fit", "predict", "metric"]
-    whole: bool
+    rows: int | None
 
-    @property
-    def name(self) -> str:
-        """As in ``fit of a part``."""
+    def __str__(self) -> str:
+        """As in ``fit on 2 rows``."""
         if self.where == "metric":
             return "second call of the metric"
-        return (
-            f"{self.where} {'on' if self.where == 'fit' else 'of a model of'} {'all rows' if self.whole else 'a part'}"
-        )
+        return f"fit on {self.rows} rows" if self.where == "fit" else f"prediction of a model of {self.rows} rows"
 
 
 class Watch:
@@ -82,17 +79,17 @@ class Watch:
         """Return itself: the copies of a model are watched together."""
         return self
 
-    def meet(self, where: str, *, whole: bool) -> None:
-        """Raise if the model is to fail here."""
-        if self.fault == Fault(where, whole):  # type: ignore[arg-type]
+    def meet(self, fault: Fault) -> None:
+        """Raise if this is how the model is to fail."""
+        if self.fault == fault:
             self.failures += 1
-            raise FaultError(f"told to fail in the {self.fault.name}")
+            raise FaultError(f"told to fail in the {fault}")
 
     def second_score(self, score: float) -> float:
-        """Return a score the first time, and raise from then on."""
+        """Return a score the first time, and raise from then on if the metric is to fail."""
         self.scores += 1
         if self.scores > 1:
-            self.meet("metric", whole=False)
+            self.meet(Fault("metric", None))
         return score
 
 
@@ -157,12 +154,12 @@ class PlayedModel(Model):  # type: ignore[misc]
             )
         self.kept = np.zeros(self.game.n_players, dtype=bool)
         self.kept[players] = True
-        self.watch.meet("fit", whole=bool(self.kept.all()))
+        self.watch.meet(Fault("fit", len(players)))
         return self
 
     def predict(self, x: Any) -> Tensor:
         """Return the utility in the two validation rows, and 0 in the rows of players, ``[rows, 1]``."""
-        self.watch.meet("predict", whole=bool(self.kept.all()))
+        self.watch.meet(Fault("predict", int(self.kept.sum())))
         codes = _flat(x)
         v, nothing = self.game(np.stack([self.kept, np.zeros_like(self.kept)]))
         high = np.float32(v - nothing)
@@ -173,10 +170,10 @@ class PlayedModel(Model):  # type: ignore[misc]
 class _QuietRegression(LogisticRegression):  # type: ignore[misc]
     """OpenDataVal's logistic regression, trained on all rows at once: whoever draws random numbers, it does not."""
 
-    def __init__(self, watch: Watch, rows: int) -> None:
+    def __init__(self, watch: Watch) -> None:
         with seeded(0):
             super().__init__(2, 2)
-        self.watch, self.rows, self.seen = watch, rows, 0
+        self.watch, self.seen = watch, 0
 
     def fit(
         self,
@@ -190,7 +187,7 @@ class _QuietRegression(LogisticRegression):  # type: ignore[misc]
         self.watch.keywords.append({"batch_size": batch_size, "epochs": epochs, "lr": lr})
         x, y = _rows(x_train), _rows(y_train)
         self.seen = len(x)
-        self.watch.meet("fit", whole=self.seen == self.rows)
+        self.watch.meet(Fault("fit", self.seen))
         weight = torch.ones(len(x), 1) if sample_weight is None else sample_weight.reshape(-1, 1)
         optimizer = torch.optim.Adam(self.parameters(), lr=lr)
         for _ in range(epochs if len(x) else 0):
@@ -200,7 +197,7 @@ class _QuietRegression(LogisticRegression):  # type: ignore[misc]
         return self
 
     def predict(self, x: Any) -> Tensor:
-        self.watch.meet("predict", whole=self.seen == self.rows)
+        self.watch.meet(Fault("predict", self.seen))
         with torch.no_grad():
             outputs: Tensor = self(_rows(x))
         return outputs
@@ -278,7 +275,7 @@ def real_stage(rows: int = 6, *, seed: int = 0) -> Stage:
     return Stage(
         name="breast_cancer" if seed == 0 else f"breast_cancer, seed {seed}",
         data=(x[:, :2], y, valid[0][:, :2], valid[1]),
-        model=lambda watch: _QuietRegression(watch, rows),
+        model=_QuietRegression,
         metric=neg_mse,
         one_hot=True,
     )
