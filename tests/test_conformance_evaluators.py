@@ -116,7 +116,7 @@ def test_right_samplers_pass():
     checks = ["efficiency", "agreement", "random_state", "fresh_values"]
     assert {record.status for record in check_evaluator(Sampled, checks=checks)} == {"passed"}
     kwargs = {"unlearner": "retrain", "utility": "metric", "budget": 30}
-    checks = ["efficiency", "random_state", "fresh_models"]
+    checks = ["null_player", "random_state", "fresh_models"]
     records = check_evaluator(UnlearningShapley, kwargs=kwargs, checks=checks)
     assert {record.status for record in records} == {"passed"}
 
@@ -199,6 +199,15 @@ def swallow(call, instead=0.0):
             return call(self, rows, **kwargs)
         except Exception:
             return instead
+
+    return {"utility": utility}
+
+
+def swallow_of_one():
+    def utility(self, rows, **kwargs):
+        with contextlib.suppress(RuntimeError if len(rows) == 1 else ()):
+            return Exact.utility(self, rows, **kwargs)
+        return 0.0
 
     return {"utility": utility}
 
@@ -345,6 +354,18 @@ MUTANTS = [
         "agreement",
         "values are not the Shapley values",
         {"input_fetcher": lambda self, fetcher: self.input_data(*fetcher.datapoints[:2], *fetcher.datapoints[4:])},
+    ),
+    Mutant(
+        "validation rows in another order",
+        "agreement",
+        "values are not the Shapley values",
+        {"input_data": lambda self, x, y, xv, yv: Exact.input_data(self, x, y, xv.flip(0), yv)},
+    ),
+    Mutant(
+        "one validation row only",
+        "agreement",
+        "values are not the Shapley values",
+        {"input_data": lambda self, x, y, xv, yv: Exact.input_data(self, x, y, xv[:1], yv[:1])},
     ),
     Mutant(
         "float16",
@@ -566,6 +587,7 @@ MUTANTS = [
     Mutant("numpy seeded", "global_rng", "moves global", before_training(lambda self: np.random.seed(1))),
     Mutant("random drawn", "global_rng", "moves global", before_training(lambda self: random.random())),
     Mutant("errors to 0.0", "model_errors", "made numbers of it", swallow(Exact.utility)),
+    Mutant("errors of one row to 0.0", "model_errors", "fit on 1 rows", swallow_of_one()),
     Mutant("errors to NaN", "model_errors", "made numbers of it", swallow(Exact.utility, np.nan)),
     Mutant("errors of the metric to 0.0", "model_errors", "made numbers of it", {"utility": without_metric_errors}),
     Mutant("another error", "model_errors", "is hidden by another one", {"utility": another_error}),
@@ -682,12 +704,14 @@ def test_a_played_game_has_the_utilities_of_the_game(game):
 
 
 def test_a_played_model_refuses_what_is_no_coalition():
-    x, y, *_ = stage_of(random_game(4, 1)).data
+    x, y, x_valid, _ = stage_of(random_game(4, 1)).data
     model = PlayedModel(random_game(4, 1), Watch())
     with pytest.raises(InvalidValueError, match=r"players \[0, 1\] with the labels of players \[1, 0\]"):
         model.fit(x[:2], y[:2].flip(0))
     with pytest.raises(InvalidValueError, match=r"players \[2, 2\], but a coalition is a set"):
         model.fit(x[[2, 2]], y[[2, 2]])
+    with pytest.raises(InvalidValueError, match="fit got validation rows, but a model is trained on training rows"):
+        model.fit(x_valid, x_valid)
     with pytest.raises(InvalidValueError, match=r"weights \[1.0, 0.5\], but a player is in a coalition or not"):
         model.fit(x[:2], y[:2], sample_weight=torch.tensor([[1.0], [0.5]]))
     assert model.fit(x, y, sample_weight=torch.tensor([1.0, 0, 0, 1])).kept.tolist() == [True, False, False, True]

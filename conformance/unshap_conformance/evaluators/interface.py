@@ -61,6 +61,17 @@ class _Nothing:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What the model is to fail in."""
+
+    where: Literal["fit", "predict", "metric"]
+
+    @property
+    def name(self) -> str:
+        return self.where
+
+
 def _form(subject: EvaluatorSubject, stage: Stage) -> None:
     with seeded(0):
         evaluator = trained(subject.fresh(), stage)
@@ -249,27 +260,33 @@ def _global_rng(subject: EvaluatorSubject, stage: Stage) -> None:
         raise Violation("training moves global random generators", expected="unmoved", got=moved)
 
 
-def _model_errors(subject: EvaluatorSubject, fault: Fault) -> None:
-    stage, watch = _stages(subject)[0], Watch(fault)
-    metric = stage.metric
-    if fault.where == "metric":
-        stage = replace(stage, metric=lambda y, y_hat: watch.second_score(metric(y, y_hat)))
+def _model_errors(subject: EvaluatorSubject, place: _Place) -> None:
+    stage = _stages(subject)[0]
+    sizes = [None] if place.where == "metric" else range(stage.n_players + 1)
+    met = [_raised(subject, stage, Fault(place.where, rows)) for rows in sizes]
+    if not any(met):
+        raise Skipped(f"it never comes to a {place.where}.")
+
+
+def _raised(subject: EvaluatorSubject, stage: Stage, fault: Fault) -> bool:
+    """Tell whether the evaluator came to where the model fails; if it did, the error has to come through."""
+    watch = Watch(fault)
+    watched = replace(stage, metric=lambda y, y_hat: watch.second_score(stage.metric(y, y_hat)))
     try:
         with seeded(0), silence():
-            values = trained(subject.fresh(), stage, watch).evaluate_data_values()
+            values = trained(subject.fresh(), watched, watch).evaluate_data_values()
     except Exception as error:
         if _caused_by_fault(error):
-            return
+            return True
+        what = f"an error of the model (in the {fault}) is hidden by another one"
+        raise Violation(what, expected="FaultError", got=repr(error)) from error
+    if watch.failures:
         raise Violation(
-            f"an error of the model ({fault.name}) is hidden by another one", expected="FaultError", got=repr(error)
-        ) from error
-    if not watch.failures:
-        raise Skipped(f"it never came to the {fault.name}.")
-    raise Violation(
-        f"the model failed {watch.failures} times ({fault.name}), and the evaluator made numbers of it",
-        expected="the error of the model",
-        got=np.asarray(values).tolist(),
-    )
+            f"the model failed {watch.failures} times (in the {fault}), and the evaluator made numbers of it",
+            expected="the error of the model",
+            got=np.asarray(values).tolist(),
+        )
+    return False
 
 
 def _fresh_models(subject: EvaluatorSubject, stage: Stage) -> None:
@@ -394,9 +411,8 @@ def _no_repeat(subject: EvaluatorSubject) -> str | None:
     return None if repeats else "it samples and takes no random_state, so that no values come twice."
 
 
-_WHERE: tuple[Literal["fit", "predict"], ...] = ("fit", "predict")
 _ALONE = [_Nothing()]
-_FAULTS = [Fault(where, whole) for where in _WHERE for whole in (False, True)] + [Fault("metric", False)]
+_PLACES = [_Place("fit"), _Place("predict"), _Place("metric")]
 
 #: What OpenDataVal's experiments, and the people who compare evaluators, take for granted.
 INTERFACE: tuple[Check[EvaluatorSubject], ...] = (
@@ -428,7 +444,7 @@ INTERFACE: tuple[Check[EvaluatorSubject], ...] = (
         unless=_no_seed,
     ),
     Check("global_rng", "the generators of torch, numpy and random are not moved", _global_rng, _stages),
-    Check("model_errors", "an error of the model is raised", _model_errors, lambda _: _FAULTS, unless=_no_model),
+    Check("model_errors", "an error of the model is raised", _model_errors, lambda _: _PLACES, unless=_no_model),
     Check(
         "fresh_models",
         "every fit starts from the model given",

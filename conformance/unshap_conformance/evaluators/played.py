@@ -21,7 +21,7 @@ from unshap_plugin.seeds import seeded
 
 __all__ = ["Fault", "FaultError", "Playable", "PlayedModel", "Stage", "Watch", "noisy_data", "real_stage", "stage_of"]
 
-# The two validation rows that a utility is read from; players are 0, 1, ...
+# The covariates of the two validation rows that a utility is read from; players are 0, 1, ...
 HIGH, LOW = -1.0, -2.0
 
 
@@ -49,19 +49,16 @@ class FaultError(RuntimeError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a model is to fail, and whether that is for all training rows or for a part; or the metric."""
+    """Where a model is to fail, and for how many training rows; or the metric, which does not know them."""
 
     where: Literal["fit", "predict", "metric"]
-    whole: bool
+    rows: int | None
 
-    @property
-    def name(self) -> str:
-        """As in ``fit of a part``."""
+    def __str__(self) -> str:
+        """As in ``fit on 2 rows``."""
         if self.where == "metric":
             return "second call of the metric"
-        return (
-            f"{self.where} {'on' if self.where == 'fit' else 'of a model of'} {'all rows' if self.whole else 'a part'}"
-        )
+        return f"fit on {self.rows} rows" if self.where == "fit" else f"prediction of a model of {self.rows} rows"
 
 
 class Watch:
@@ -82,17 +79,17 @@ class Watch:
         """Return itself: the copies of a model are watched together."""
         return self
 
-    def meet(self, where: str, *, whole: bool) -> None:
-        """Raise if the model is to fail here."""
-        if self.fault == Fault(where, whole):  # type: ignore[arg-type]
+    def meet(self, fault: Fault) -> None:
+        """Raise if this is how the model is to fail."""
+        if self.fault == fault:
             self.failures += 1
-            raise FaultError(f"told to fail in the {self.fault.name}")
+            raise FaultError(f"told to fail in the {fault}")
 
     def second_score(self, score: float) -> float:
-        """Return a score the first time, and raise from then on."""
+        """Return a score the first time, and raise from then on if the metric is to fail."""
         self.scores += 1
         if self.scores > 1:
-            self.meet("metric", whole=False)
+            self.meet(Fault("metric", None))
         return score
 
 
@@ -136,13 +133,14 @@ class PlayedModel(Model):  # type: ignore[misc]
         self.watch.keywords.append(kwargs)
         self.watch.refits += self.fitted
         self.fitted = True
-        players = _flat(x_train).round().long().numpy()
-        labels = _flat(y_train).round().long().numpy()
+        players, labels = (_flat(rows).round().astype(np.int64) for rows in (x_train, y_train))
         if not np.array_equal(players, labels):
             raise InvalidValueError(
                 f"fit got the rows of players {players.tolist()} with the labels of players {labels.tolist()}: pass "
                 f"covariates and labels of the same rows."
             )
+        if (players < 0).any():
+            raise InvalidValueError("fit got validation rows, but a model is trained on training rows alone.")
         if sample_weight is not None:
             weights = torch.as_tensor(sample_weight).flatten().numpy()
             if not np.isin(weights, (0, 1)).all():
@@ -154,26 +152,28 @@ class PlayedModel(Model):  # type: ignore[misc]
             raise InvalidValueError(
                 f"fit got the rows of players {players.tolist()}, but a coalition is a set: pass each row once."
             )
-        self.kept = np.isin(np.arange(self.game.n_players), players)
-        self.watch.meet("fit", whole=bool(self.kept.all()))
+        self.kept = np.zeros(self.game.n_players, dtype=bool)
+        self.kept[players] = True
+        self.watch.meet(Fault("fit", len(players)))
         return self
 
     def predict(self, x: Any) -> Tensor:
         """Return the utility in the two validation rows, and 0 in the rows of players, ``[rows, 1]``."""
-        self.watch.meet("predict", whole=bool(self.kept.all()))
+        self.watch.meet(Fault("predict", int(self.kept.sum())))
         codes = _flat(x)
         v, nothing = self.game(np.stack([self.kept, np.zeros_like(self.kept)]))
-        high, low = _split(float(v - nothing))
-        return (high * (codes == HIGH) + low * (codes == LOW))[:, None]
+        high = np.float32(v - nothing)
+        low = np.float32(v - nothing - float(high))
+        return torch.from_numpy(high * (codes == HIGH) + 4 * low * (codes == LOW))[:, None]
 
 
 class _QuietRegression(LogisticRegression):  # type: ignore[misc]
     """OpenDataVal's logistic regression, trained on all rows at once: whoever draws random numbers, it does not."""
 
-    def __init__(self, watch: Watch, rows: int) -> None:
+    def __init__(self, watch: Watch) -> None:
         with seeded(0):
             super().__init__(2, 2)
-        self.watch, self.rows, self.seen = watch, rows, 0
+        self.watch, self.seen = watch, 0
 
     def fit(
         self,
@@ -187,7 +187,7 @@ class _QuietRegression(LogisticRegression):  # type: ignore[misc]
         self.watch.keywords.append({"batch_size": batch_size, "epochs": epochs, "lr": lr})
         x, y = _rows(x_train), _rows(y_train)
         self.seen = len(x)
-        self.watch.meet("fit", whole=self.seen == self.rows)
+        self.watch.meet(Fault("fit", self.seen))
         weight = torch.ones(len(x), 1) if sample_weight is None else sample_weight.reshape(-1, 1)
         optimizer = torch.optim.Adam(self.parameters(), lr=lr)
         for _ in range(epochs if len(x) else 0):
@@ -197,7 +197,7 @@ class _QuietRegression(LogisticRegression):  # type: ignore[misc]
         return self
 
     def predict(self, x: Any) -> Tensor:
-        self.watch.meet("predict", whole=self.seen == self.rows)
+        self.watch.meet(Fault("predict", self.seen))
         with torch.no_grad():
             outputs: Tensor = self(_rows(x))
         return outputs
@@ -255,13 +255,16 @@ def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
     players = torch.arange(game.n_players) if order is None else torch.as_tensor(order)
     rows = players.to(torch.float32)[:, None]
     nothing = float(game(np.zeros((1, game.n_players), dtype=bool))[0])
-    # The metric adds v(none) again, which the labels hold: it depends on what it is given alone.
-    y_valid = -torch.stack(_split(nothing))[:, None]
+
+    def metric(y: Tensor, y_hat: Tensor) -> float:
+        # Each row has a label of its own: changing places, or the arguments, changes the utility.
+        return nothing + float((y_hat.double() * y.double().square()).sum())
+
     return Stage(
         name=game.name,
-        data=(rows, rows.clone(), torch.tensor([[HIGH], [LOW]]), y_valid),
+        data=(rows, rows.clone(), torch.tensor([[HIGH], [LOW]]), torch.tensor([[1.0], [0.5]])),
         model=lambda watch: PlayedModel(game, watch),
-        metric=_difference,
+        metric=metric,
         one_hot=False,
     )
 
@@ -272,7 +275,7 @@ def real_stage(rows: int = 6, *, seed: int = 0) -> Stage:
     return Stage(
         name="breast_cancer" if seed == 0 else f"breast_cancer, seed {seed}",
         data=(x[:, :2], y, valid[0][:, :2], valid[1]),
-        model=lambda watch: _QuietRegression(watch, rows),
+        model=_QuietRegression,
         metric=neg_mse,
         one_hot=True,
     )
@@ -290,15 +293,6 @@ def noisy_data(rows: int, *, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Te
     return (x[:rows], y[:rows]), (x[rows:], y[rows:]), wrong
 
 
-def _difference(y: Tensor, y_hat: Tensor) -> float:
-    return float(y_hat.double().sum() - y.double().sum())
-
-
-def _split(value: float) -> tuple[Tensor, Tensor]:
-    high = torch.tensor(value, dtype=torch.float32)
-    return high, torch.tensor(value - float(high), dtype=torch.float32)
-
-
 def _rows(data: Any) -> Tensor:
     """Return what OpenDataVal passes on as rows (a tensor, or a ``Subset`` of one) as a tensor."""
     if isinstance(data, Tensor):
@@ -306,5 +300,6 @@ def _rows(data: Any) -> Tensor:
     return torch.stack([data[index] for index in range(len(data))]) if len(data) else torch.zeros(0, 1)
 
 
-def _flat(data: Any) -> Tensor:
-    return _rows(data).flatten()
+def _flat(data: Any) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = _rows(data).flatten().numpy()
+    return flat
