@@ -66,11 +66,21 @@ def nothing(right, problem, coalitions, seed):
     return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
 
 
-class Unrestored(Reference):
-    """Bypasses what puts the given model in its place."""
+class Unrestorable(StackedModels):
+    """Models that cannot be put back."""
 
-    def unlearn(self, problem, coalitions, seed):
-        return parameters(self._unlearn(problem, coalitions, seed), lambda p: p + 1e-12)
+    def restore(self, which):
+        pass
+
+
+def everybody_is(function):
+    """Return the change that gives everybody's model as ``function`` of the right parameters."""
+
+    def change(right, problem, coalitions, seed):
+        theta = {name: function(p) for name, p in right(coalitions).state.items()}
+        return Unrestorable(problem.engine, theta)
+
+    return change
 
 
 class Accepting(FineTune):
@@ -194,10 +204,14 @@ MUTANTS = {
         mutant(lambda r, p, c, s: StackedModels(p.engine, {n: t.flatten(1) for n, t in r(c).state.items()})),
         "returned a model of another architecture",
     ),
-    "everybody kept is another model": ("identity", Unrestored(), "keeping everybody does not give"),
+    "everybody kept is another model": (
+        "identity",
+        mutant(everybody_is(lambda p: p + 1e-12)),
+        "does not give '0.weight'",
+    ),
     "everybody kept is far off": (
         "identity",
-        type("Far", (Unrestored,), {"unlearn": lambda self, p, c, s: self._unlearn(p, ~c, s)})(),
+        mutant(everybody_is(lambda p: p + 1.0)),
         "keeping everybody does not give the outputs of the given model",
     ),
     "one row moves as far as half": ("continuity", mutant(jumps), "forgetting one of 48 rows moves the outputs nearly"),
@@ -209,9 +223,21 @@ MUTANTS = {
         "changed the gradient of",
     ),
     "frozen": ("untouched", mutant(touching(lambda p, c: first(p).requires_grad_(False))), "changed requires_grad of"),
-    "rows changed": ("untouched", mutant(touching(lambda p, c: p.x.mul_(0.5))), "the unlearner changed x"),
-    "labels changed": ("untouched", mutant(touching(lambda p, c: p.y.zero_())), "the unlearner changed y"),
-    "test rows changed": ("untouched", mutant(touching(lambda p, c: p.x_test.add_(1))), "the unlearner changed test x"),
+    "rows changed": (
+        "untouched",
+        mutant(touching(lambda p, c: p.x.mul_(0.5))),
+        "changed the data of the problem",
+    ),
+    "labels changed": (
+        "untouched",
+        mutant(touching(lambda p, c: p.y.zero_())),
+        "changed the data of the problem",
+    ),
+    "test rows changed": (
+        "untouched",
+        mutant(touching(lambda p, c: p.x_test.add_(1))),
+        "changed the data of the problem",
+    ),
     "coalitions changed": (
         "untouched",
         mutant(touching(lambda p, c: c.__setitem__((0, 0), not c[0, 0]))),
@@ -220,14 +246,14 @@ MUTANTS = {
     "torch seeded": (
         "global_rng",
         mutant(touching(lambda p, c: torch.manual_seed(0))),
-        "the global random state of torch",
+        "global random generator of torch",
     ),
     "numpy drawn": (
         "global_rng",
         mutant(touching(lambda p, c: np.random.random())),
-        "the global random state of numpy",
+        "global random generator of numpy",
     ),
-    "python drawn": ("global_rng", mutant(touching(lambda p, c: random.random())), "the global random state of random"),
+    "python drawn": ("global_rng", mutant(touching(lambda p, c: random.random())), "global random generator of random"),
     "not seeded": ("determinism", mutant(noisy), "the same call with seed 0 gives other bits"),
     "seeded from outside": ("determinism", mutant(by_global_state), "the same call with seed 0 gives other bits"),
     "counts its calls": ("determinism", mutant(counting), "the same call with seed 0 gives other bits"),

@@ -233,10 +233,13 @@ def _untouched(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def _global_rng(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     with global_rng.kept() as before:
-        subject.outputs(problem, all_coalitions(problem.n_players))
+        try:
+            subject.outputs(problem, all_coalitions(problem.n_players))
+        except ContractError as error:
+            raise Violation(f"the unlearner {error}", expected="the same state", got="another state") from error
         for generator in before.moved():
             raise Violation(
-                f"the global random state of {generator} is not what it was before the call",
+                f"the global random generator of {generator} is not as it was before the call",
                 expected="the same state",
                 got="another state",
             )
