@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import unshap_conformance
 from unshap_conformance import ConformanceError, Record, check_estimator, table, tasks_of
+from unshap_conformance.estimators import ESTIMATOR_CHECKS
 from unshap_conformance.records import Skipped, Violation, compare
 from unshap_conformance.runner import Check, perform, run_tasks
 
+from unshap_plugin.cli import main
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 
 pytest_plugins = ["pytester"]
@@ -315,3 +317,32 @@ def test_importing_the_package_loads_nothing():
     code = "import sys, unshap_conformance; print({'torch', 'numpy', 'unshap_plugin', 'pytest'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+# The command.
+
+
+def test_the_command_prints_a_table(capsys):
+    assert main(["conformance", "exact"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("exact: ")
+    assert lines[1].split() == ["check", "status", "cases", "residual", "tolerance", "why"]
+    assert {line.split()[0] for line in lines[2:]} == {check.name for check in ESTIMATOR_CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("permutatoin", "unknown unlearner or estimator 'permutatoin' (did you mean 'permutation'?)"),
+        ("nowhere:thing", "'nowhere:thing' cannot be found (No module named 'nowhere')"),
+        ("unshap_plugin:nothing", "'unshap_plugin:nothing' cannot be found"),
+        ("math:pi", "estimator is a float, but a callable is needed"),
+    ],
+)
+def test_errors_of_the_command_are_one_sentence(capsys, name, message):
+    path = list(sys.path)
+    assert main(["conformance", name]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("unshap: error: ")
+    assert message in err
+    assert sys.path == path

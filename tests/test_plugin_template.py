@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
+from venvs import layered, run, wheel
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "examples" / "plugin-template"
-
-
-def run(*command, **kwargs):
-    """Run a command and return what it printed."""
-    environment = {**os.environ, "PYTHONWARNINGS": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    out = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, env=environment, **kwargs
-    )
-    assert out.returncode == 0, f"{command}\n{out.stdout}\n{out.stderr}"
-    return out.stdout
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +17,7 @@ def python(tmp_path_factory):
     """A new virtual environment, layered over this one, with the wheel of the template."""
     folder = tmp_path_factory.mktemp("template")
     source = shutil.copytree(TEMPLATE, folder / "source")
-    offline = ["--no-deps", "--no-index", "--quiet"]
-    run(
-        sys.executable, "-m", "pip", "wheel", *offline, "--no-build-isolation", "--wheel-dir", folder / "wheels", source
-    )
-    [wheel] = (folder / "wheels").glob("unshap_first_order-0.1.0-*.whl")
-    venv.create(folder / "venv", with_pip=True, symlinks=True)
-    new = folder / "venv" / "bin" / "python"
-    site = Path(run(new, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    # addsitedir, and not the path alone: packages of this environment may be installed editable, by .pth files.
-    below = sysconfig.get_path("purelib")
-    (site / "below.pth").write_text(f"import site; site.addsitedir({below!r})\n")
-    run(new, "-m", "pip", "install", *offline, wheel)
-    return new
+    return layered(folder / "venv", wheel(source, folder / "wheels"))
 
 
 def listed(python):

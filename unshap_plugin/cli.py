@@ -369,9 +369,13 @@ def _conformance(options: argparse.Namespace) -> int:
     from unshap_conformance.naming import subject_named
     from unshap_conformance.runner import run_tasks
 
-    sys.path.insert(0, "")  # package.module:object may be in the folder that this runs in
-    subject = subject_named(options.name)
-    records = run_tasks(tasks_of(subject, subject.checks), on_fail="collect")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)  # package.module:object may be in the folder that this runs in
+    try:
+        subject = subject_named(options.name)
+        records = run_tasks(tasks_of(subject, subject.checks), on_fail="collect")
+    finally:
+        sys.path.remove(here)
     failed = [str(record) for record in records if record.status == "failed"]
     sys.stdout.write("\n\n".join([table(records), *failed]) + "\n")
     return 1 if failed else 0

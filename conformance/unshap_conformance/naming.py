@@ -35,10 +35,10 @@ def subject_named(name: str) -> CheckedSubject:
     """
     if name in ESTIMATORS:
         return estimator_subject(name)
-    if ":" not in name or plugins().named(name):
-        if ":" not in name and not plugins().named(name):
-            raise UnknownNameError("unlearner or estimator", name, [*registered_unlearners(), *ESTIMATORS])
+    if plugins().named(name):
         return unlearner_subject(name)
+    if ":" not in name:
+        raise UnknownNameError("unlearner or estimator", name, [*registered_unlearners(), *ESTIMATORS])
     found = load(name)
     if _is_evaluator(found):
         # Only now, since that imports the framework.
