@@ -1,6 +1,6 @@
 """Which Shapley axioms OpenDataVal's evaluators and ours keep, and by how much they break them, as Markdown.
 
-    python benchmarks/axioms_of_opendataval.py axioms.md
+    python benchmarks/axioms_of_opendataval.py docs/axioms_of_opendataval.md
 
 Every evaluator is played through OpenDataVal's own interface by ``unshap_conformance``. Needs OpenDataVal; takes about
 ten minutes on one core.
@@ -198,6 +198,8 @@ def main() -> None:
         for least in (5, 0)
     ]
     parts = [
+        "# The axioms that OpenDataVal's evaluators keep",
+        "Written by `python benchmarks/axioms_of_opendataval.py docs/axioms_of_opendataval.md`.",
         f"Python {platform.python_version()}, {versions}.",
         "The largest difference, the game where it came, and in how many games there was one. It holds: nothing beyond "
         "1e-9 or, of an evaluator that samples, beyond six standard errors of the mean over 30 seeds; efficiency has "

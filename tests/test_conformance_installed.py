@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -47,15 +49,8 @@ class Mine(FineTune):
 class Boastful(Mine):
     exact = True
 """
-CHECKED = """
-from mine import shapley
-from unshap_conformance import estimator_subject, parametrize_with_checks
-
-
-@parametrize_with_checks([estimator_subject(shapley)])
-def test_mine(check):
-    check()
-"""
+GUIDE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +106,17 @@ def test_the_command_checks_both(python, here):
     assert "it claims to equal retraining, but its utilities are others" in out
 
 
-def test_one_line_in_a_test_file(python, here):
-    (here / "test_mine.py").write_text(CHECKED)
+def test_the_examples_of_the_guide_run(python, here):
+    assert set(BLOCKS) == {"shell", "tests", "script"}
+    assert len(re.findall(r"^```\w+", GUIDE, re.MULTILINE)) == len(BLOCKS)
+    for line in BLOCKS["shell"].splitlines():
+        program, *arguments = shlex.split(line)
+        out = run(python.parent / program, *arguments, cwd=here)
+        assert " passed" in out
+        assert "failed" not in out
+    (here / "test_mine.py").write_text(BLOCKS["tests"])
     out = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py", cwd=here)
     assert " passed" in out
     assert "failed" not in out
+    out = run(python, "-c", BLOCKS["script"], cwd=here)
+    assert out.startswith("shapley: ")

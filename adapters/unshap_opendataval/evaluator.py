@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,12 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
     result
         The full ``ValuationResult``: values, standard errors, and how they were made.
     """
+
+    #: How the conformance suite plays games with it: their utility is the metric, of a model without parameters.
+    conformance: ClassVar[dict[str, Any]] = {
+        "kwargs": {"unlearner": "retrain", "estimator": "exact", "utility": "metric"},
+        "exact": True,
+    }
 
     def __new__(cls, *args: Any, **kwargs: Any) -> UnlearningShapley:
         """Record the arguments for the repr, which keys the rows of OpenDataVal's tables: arrays by their content."""

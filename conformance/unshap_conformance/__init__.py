@@ -1,6 +1,7 @@
 """Conformance checks of data valuation against the Shapley axioms.
 
-Nothing is imported before it is used: the pytest plugin of this package is loaded in every pytest run of its users.
+Nothing is imported before it is used: the pytest plugin of this package is loaded in every pytest run of its users, and
+the names with ``evaluator`` need OpenDataVal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unshap_conformance.estimators import EstimatorSubject, check_estimator, estimator_subject
+    from unshap_conformance.evaluators import EvaluatorSubject, check_evaluator, evaluator_subject
     from unshap_conformance.games import GAMES, Game
     from unshap_conformance.parametrize import parametrize_with_checks
     from unshap_conformance.records import ConformanceError, Record
@@ -21,12 +23,15 @@ __all__ = [
     "GAMES",
     "ConformanceError",
     "EstimatorSubject",
+    "EvaluatorSubject",
     "Game",
     "Record",
     "UnlearnerSubject",
     "check_estimator",
+    "check_evaluator",
     "check_unlearner",
     "estimator_subject",
+    "evaluator_subject",
     "parametrize_with_checks",
     "table",
     "tasks_of",
@@ -36,13 +41,16 @@ __all__ = [
 _MODULES = {
     "ConformanceError": "records",
     "EstimatorSubject": "estimators",
+    "EvaluatorSubject": "evaluators",
     "GAMES": "games",
     "Game": "games",
     "Record": "records",
     "UnlearnerSubject": "unlearners",
     "check_estimator": "estimators",
+    "check_evaluator": "evaluators",
     "check_unlearner": "unlearners",
     "estimator_subject": "estimators",
+    "evaluator_subject": "evaluators",
     "parametrize_with_checks": "parametrize",
     "table": "tables",
     "tasks_of": "runner",

@@ -44,12 +44,16 @@ class States:
 
 @contextmanager
 def kept() -> Iterator[States]:
-    """Put the states back afterwards: a subject that moves them shall not move those of its users."""
-    states = States()
+    """Put the states back afterwards: a subject that moves them shall not move those of its users.
+
+    Inside they are away from where any seed puts them, so that seeding them shows as well as drawing.
+    """
+    outside = States()
+    outside.move()
     try:
-        yield states
+        yield States()
     finally:
-        states.restore()
+        outside.restore()
 
 
 def _plain(state: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from unshap_conformance.axioms import TOLERANCE, compare_runs, exact_values
 from unshap_conformance.evaluators.played import Fault, FaultError, Stage, Watch, noisy_data, real_stage, stage_of
 from unshap_conformance.evaluators.subject import EvaluatorSubject, no_game, silence, trained, values_of
 from unshap_conformance.games import by_name
+from unshap_conformance.global_rng import kept
 from unshap_conformance.records import Skipped, Violation, compare
 from unshap_conformance.runner import Check
 from unshap_plugin.seeds import seeded
@@ -249,13 +249,9 @@ def _random_state(subject: EvaluatorSubject, stage: Stage) -> None:
 
 
 def _global_rng(subject: EvaluatorSubject, stage: Stage) -> None:
-    with seeded(0):
-        # Away from where any seed puts them: seeding them has to show as well.
-        _ = torch.rand(1), np.random.random(), random.random()  # noqa: NPY002
-        before = _generators()
+    with kept() as before:
         values_of(trained(subject.fresh(), stage), stage)
-        after = _generators()
-    moved = [name for name in before if before[name] != after[name]]
+        moved = before.moved()
     if moved:
         raise Violation("training moves global random generators", expected="unmoved", got=moved)
 
@@ -351,14 +347,6 @@ def _are_exact(subject: EvaluatorSubject, values: NDArray[np.float64]) -> bool:
     if subject.no_game or subject.semivalue is None:
         return False
     return bool(np.allclose(values, exact_values(subject, _GAME), rtol=0.0, atol=TOLERANCE))
-
-
-def _generators() -> dict[str, Any]:
-    return {
-        "torch": bytes(torch.get_rng_state().numpy()),
-        "numpy": _comparable(np.random.get_state()),  # noqa: NPY002
-        "random": random.getstate(),
-    }
 
 
 def _comparable(state: Any) -> tuple[Any, ...]:

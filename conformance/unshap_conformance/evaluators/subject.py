@@ -111,7 +111,8 @@ def evaluator_subject(
     Parameters
     ----------
     evaluator
-        Its class, a function that returns a new one, or ``"package.module:Class"``. A subject stays as it is.
+        Its class, a function that returns a new one, or ``"package.module:Class"``. A subject stays as it is. A class
+        may declare the traits below itself, as a dict in its attribute ``conformance``, which count if none are given.
     name
         What it is called in records; by default its own name.
     kwargs
@@ -144,6 +145,10 @@ def evaluator_subject(
         if any(trait is not None for trait in traits) or variants or no_game or semivalue != "shapley":
             raise InvalidValueError(f"the traits of {evaluator.name!r} are declared where that subject is made.")
         return evaluator
+    declared = getattr(evaluator, "conformance", None)
+    given = (name, kwargs, efficient, exact, seedable, *variants, no_game or None)
+    if declared is not None and semivalue == "shapley" and all(trait is None for trait in given):
+        return evaluator_subject(evaluator, **{"name": getattr(evaluator, "__name__", None), **declared})
     if not callable(evaluator):
         raise InvalidTypeError(
             f"evaluator is a {type(evaluator).__name__}, but its class, or a function that returns a new one, is "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 import unshap_first_order
 from sklearn.datasets import load_iris
 from torch import nn
+from unshap_conformance import parametrize_with_checks, unlearner_subject
 
 from unshap_plugin import UnlearnerSpec, UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.registry import find_unlearner, resolve_unlearner
@@ -28,6 +31,12 @@ def problem() -> ValuationProblem:
         optimizer.step()
     players = np.arange(60) % 3
     return ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), metric="log_likelihood", players=players)
+
+
+@parametrize_with_checks([unlearner_subject("first_order")])
+def test_it_conforms(check: Callable[[], None]) -> None:
+    """The contracts of all unlearners, on small real problems."""
+    check()
 
 
 def test_it_is_found() -> None:
