@@ -331,6 +331,59 @@ def never_last_first(self, rng, n, count):
     return orders
 
 
+def wrong_for(n, factor):
+    """Standard errors that are wrong for one number of players only."""
+
+    def std_error(self, samples):
+        right = np.std(samples, axis=0, ddof=1) / np.sqrt(len(samples))
+        return right * factor if samples.shape[1] == n else right
+
+    return std_error
+
+
+wrong_for_six, wrong_for_two = wrong_for(6, 3.0), wrong_for(2, 0.0)
+
+
+def identity_for_six(self, rng, n, count):
+    orders = [rng.permutation(n) for _ in range(count)]
+    return [np.arange(n)] * 3 + orders[3:] if n == 6 else orders
+
+
+def caching_by_ends():
+    known = {}
+
+    def estimate(game):
+        ends = game(np.array([[False] * game.n_players, [True] * game.n_players]))
+        key = (game.n_players, *ends)
+        if key not in known:
+            known[key] = exact(game)
+        return known[key]
+
+    return estimate
+
+
+def reusing_its_errors():
+    right, buffers = Sampler(), {}
+
+    def estimate(game, budget=100, seed=0):
+        result = right(game, budget, seed)
+        buffer = buffers.setdefault(game.n_players, np.zeros(game.n_players))
+        buffer[:] = result.std_errors
+        return SimpleNamespace(values=result.values, std_errors=buffer)
+
+    return estimate
+
+
+def truncating(share):
+    """Truncated Monte Carlo: contributions count as nothing once the rest is a small share of the whole."""
+
+    def contributions(self, steps):
+        rest = np.abs(steps[::-1].cumsum()[::-1])
+        return np.where(rest < share * abs(steps.sum()), 0.0, steps)
+
+    return contributions
+
+
 MUTANTS = [
     # What comes back
     Mutant("nan_for_a_player", "result", changed(lambda x, v: np.where(np.arange(len(x)) == 0, np.nan, x)), "finite"),
@@ -386,8 +439,13 @@ MUTANTS = [
         "in the mean over 40 runs",
         SAMPLER,
     ),
+    Mutant("truncated_at_1_percent", "efficiency", sampling(contributions=truncating(0.01)), "sum to what", SAMPLER),
+    Mutant("truncated_at_0.1_percent", "agreement", sampling(contributions=truncating(1e-3)), "40 runs", SAMPLER),
+    Mutant("complex_values", "result", lambda: lambda game: exact(game) + 1e-3j, "are not numbers"),
+    Mutant("values_as_text", "result", lambda: lambda game: [str(value) for value in exact(game)], "are not numbers"),
     Mutant("median_for_mean", "agreement", sampling(values=lambda self, s: np.median(s, axis=0)), "40 runs", SAMPLER),
     Mutant("orders_left_out", "agreement", sampling(orders=never_last_first), "40 runs", SAMPLER),
+    Mutant("not_shuffled_at_first_for_six", "bias", sampling(orders=identity_for_six), "right on average", SAMPLER),
     Mutant("shuffled_naively", "bias", sampling(orders=shuffled_naively), "right on average", SAMPLER),
     Mutant("not_shuffled_at_first", "bias", sampling(orders=not_shuffled_at_first), "right on average", SAMPLER),
     # Randomness
@@ -402,6 +460,8 @@ MUTANTS = [
     Mutant("torch_drawn", "global_rng", moving(lambda: torch.rand(1)), "state of torch"),
     # State
     Mutant("cache_of_utilities", "no_memory", caching_utilities, "played after another one"),
+    Mutant("cache_by_ends", "no_memory", caching_by_ends, "played after another one"),
+    Mutant("errors_reused", "no_memory", reusing_its_errors, "changed when another one was played", SAMPLER),
     Mutant("cache_by_size", "no_memory", caching(lambda game: game.n_players), "played after another one"),
     Mutant("cache_by_address", "no_memory", caching(id), "played after another one"),
     Mutant("buffer_reused", "no_memory", reusing_its_buffer, "changed when another one was played"),
@@ -409,7 +469,16 @@ MUTANTS = [
     Mutant("every_error_is_zero", "errors", errors_become_zero(Exception), "was lost"),
     Mutant("value_errors_are_zero", "errors", errors_become_zero(ValueError), "was lost"),
     Mutant("arithmetic_errors_are_zero", "errors", errors_become_zero(ArithmeticError), "was lost"),
+    *(
+        Mutant(f"{kind.__name__}_is_zero", "errors", errors_become_zero(kind), "was lost")
+        for kind in (FloatingPointError, MemoryError, OSError, LookupError, TypeError, AssertionError, RuntimeError)
+    ),
     # Budget
+    Mutant("budget_ignored", "budget", sampling(count=lambda self, n, b: 100 // (n + 1)), "than the budget", SAMPLER),
+    Mutant("ten_orders_at_least", "budget", sampling(count=lambda self, n, b: max(10, b // (n + 1))), "than", SAMPLER),
+    Mutant(
+        "large_budget_exceeded", "budget", sampling(count=lambda self, n, b: b // (n + 1) + (b > 150)), "than", SAMPLER
+    ),
     Mutant(
         "one_order_too_many", "budget", sampling(count=lambda self, n, b: b // (n + 1) + 1), "than the budget", SAMPLER
     ),
@@ -451,5 +520,7 @@ MUTANTS = [
         "as large as the standard errors claim",
         SAMPLER,
     ),
+    Mutant("std_errors_wrong_for_six", "std_errors", sampling(std_error=wrong_for_six), "as large as", SAMPLER),
+    Mutant("std_errors_wrong_for_two", "std_errors", sampling(std_error=wrong_for_two), "as large as", SAMPLER),
     Mutant("exact_with_std_errors", "std_errors", with_errors(0.1), "as large as the standard errors claim"),
 ]

@@ -339,7 +339,9 @@ def test_the_command_prints_a_table(capsys):
         ("permutatoin", "unknown unlearner or estimator 'permutatoin' (did you mean 'permutation'?)"),
         ("nowhere:thing", "'nowhere:thing' cannot be found (No module named 'nowhere')"),
         ("unshap_plugin:nothing", "'unshap_plugin:nothing' cannot be found"),
-        ("math:pi", "estimator is a float, but a callable is needed"),
+        ("math:pi", "'math:pi' is neither an unlearner, an evaluator class nor a callable: it is 3.14"),
+        ("unshap_plugin:Unlearner", "'unshap_plugin:Unlearner' cannot be made without arguments (TypeError: "),
+        ("auto", "unknown unlearner or estimator 'auto'"),
     ],
 )
 def test_errors_of_the_command_are_one_sentence(capsys, name, message):
@@ -349,3 +351,21 @@ def test_errors_of_the_command_are_one_sentence(capsys, name, message):
     assert err.startswith("unshap: error: ")
     assert message in err
     assert sys.path == path
+
+
+@pytest.mark.parametrize("end", [SystemExit(0), GeneratorExit(), pytest.skip.Exception("not today")])
+def test_what_would_end_or_skip_the_run_is_a_failure(end):
+    def quits(game):
+        raise end
+
+    records = check_estimator(quits, checks=["result"], on_fail="collect")
+    assert {record.status for record in records} == {"failed"}
+    assert all("in quits" in record.reason for record in records)
+
+
+def test_ctrl_c_ends_the_run():
+    def interrupted(game):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_estimator(interrupted, checks=["result"])

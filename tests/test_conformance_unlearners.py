@@ -15,9 +15,9 @@ from unshap_conformance import check_unlearner
 from unshap_conformance.problems import PROBLEMS, all_coalitions
 from unshap_conformance.unlearners import UNLEARNER_CHECKS, unlearner_subject
 
-from unshap_plugin import Access
+from unshap_plugin import Access, UnlearnerSpec
 from unshap_plugin.errors import AccessError, InvalidTypeError, UnknownNameError
-from unshap_plugin.unlearners import FineTune, Retrain, StackedModels
+from unshap_plugin.unlearners import FineTune, GradientAscent, Retrain, StackedModels
 
 STATEMENTS = {check.name: check.statement for check in UNLEARNER_CHECKS}
 
@@ -190,6 +190,105 @@ def negated(matrix):
     return ~matrix
 
 
+class Refusing(FineTune):
+    """Refuses whatever it is asked about."""
+
+    def check(self, problem):
+        raise AccessError("unlearner 'finetune' is not in the mood")
+
+
+class Eager(FineTune):
+    """Works before it refuses."""
+
+    def check(self, problem):
+        if Access.RETAIN not in problem.available:
+            with torch.no_grad():
+                next(problem.model.parameters()).mul_(0.5)
+        super().check(problem)
+
+
+def initial_parameters_moved(right, problem, coalitions, seed):
+    models = right(coalitions)
+    if problem.recipe is not None and problem.recipe.init is not None:
+        next(iter(problem.recipe.init.values())).data.add_(0.5)
+    return models
+
+
+def answering(function):
+    """Return the change by which models answer ``function(right answers, models, problem)``."""
+
+    def change(right, problem, coalitions, seed):
+        models = right(coalitions)
+        models.outputs = lambda x: function(StackedModels.outputs(models, x), models, problem)
+        return models
+
+    return change
+
+
+def drifting(outputs, models, problem):
+    """Other answers every time, but for the first."""
+    models.asked = getattr(models, "asked", 0) + 1
+    return outputs * (1.0 if models.asked == 1 else 1.1)
+
+
+BUFFERS: dict = {}
+
+
+def in_one_buffer(right, problem, coalitions, seed):
+    """All calls write into the same tensors."""
+    models = right(coalitions)
+    for name, p in models.state.items():
+        buffer = BUFFERS.setdefault((name, p.shape, p.dtype), torch.empty_like(p))
+        models.state[name] = buffer.copy_(p)
+    return models
+
+
+def lazily(right, problem, coalitions, seed):
+    """Models that are made when they are asked."""
+    models = right(coalitions)
+    models.outputs = lambda x: StackedModels.outputs(right(coalitions), x)
+    return models
+
+
+def leaking(right, problem, coalitions, seed):
+    """One more step, on the test rows."""
+    models, engine = right(coalitions), problem.engine
+    weights = torch.full((len(coalitions), len(problem.y_test)), 1 / len(problem.y_test), dtype=engine.dtype)
+    forgotten = 1 - problem.retained(coalitions).to(engine.dtype).mean(dim=1)
+    gradients = engine.gradients(models.state, weights, problem.x_test, problem.y_test)
+    steps = scaled(gradients, 0.01 * forgotten)
+    models.state = {name: p - steps[name] for name, p in models.state.items()}
+    return models
+
+
+def first_after_48(right, problem, coalitions, seed):
+    models = right(coalitions)
+    for p in models.state.values():
+        p[48:] = p[:1]
+    return models
+
+
+def one_step_up(model, forget, retain, reference, generator, *, loss, rate=0.01):
+    """One step up the gradient of the forget rows."""
+    model = copy.deepcopy(model)
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(loss(model(forget[0]), forget[1]).sum(), parameters)
+    with torch.no_grad():
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.add_(gradient, alpha=rate)
+    return model
+
+
+def many_steps_up(sign):
+    def batched(problem, coalitions, seed, *, rate):
+        engine = problem.engine
+        forget = (~problem.retained(coalitions)).to(engine.dtype)
+        gradients = engine.gradients(engine.stack(len(coalitions)), forget, problem.x, problem.y)
+        return {name: engine.theta0[name] + sign * rate * g for name, g in gradients.items()}
+
+    return batched
+
+
 EXACT = {"exact": True}
 MUTANTS = {
     "too few models": ("result", mutant(lambda r, p, c, s: r(c[:1])), "returned 1 models for 16 coalitions"),
@@ -297,6 +396,60 @@ MUTANTS = {
     "refuses namelessly": ("refusal", Nameless(), "the refusal does not name the unlearner"),
     "cannot be pickled": ("pickling", Local(), "the unlearner cannot be pickled (TypeError: not me)"),
     "loses its settings": ("pickling", Amnesic(lr=0.05), "after pickling the unlearner gives other models"),
+    "refuses everything": ("accepts", Refusing(), "it refuses every problem that has what it says it needs"),
+    "works before it refuses": ("refusal", Eager(), "it does something before it refuses"),
+    "changes the initial parameters": ("untouched", mutant(initial_parameters_moved), "the unlearner changed initial"),
+    "changes the labels of the reference set": (
+        "untouched",
+        mutant(touching(lambda p, c: p.reference[1].numpy().fill(0))),
+        "the unlearner changed reference y",
+    ),
+    "does nothing": ("direction", mutant(nothing), "the outputs do not move towards those of retraining"),
+    "sets out the wrong way": (
+        "direction",
+        mutant(lambda r, p, c, s: parameters(r(c), lambda t: 2 * t[-1:] - t)),
+        "the outputs do not move towards those of retraining",
+    ),
+    "forgets the next player": (
+        "renaming",
+        mutant(lambda r, p, c, s: r(np.roll(c, 1, axis=1)), base=GradientAscent),
+        "the models do not follow the players",
+    ),
+    "players reversed": (
+        "renaming",
+        mutant(lambda r, p, c, s: r(c[:, ::-1].copy()), base=GradientAscent),
+        "the models do not follow the players",
+    ),
+    "never forgets the last player": (
+        "renaming",
+        mutant(lambda r, p, c, s: r(c | (np.arange(c.shape[1]) == c.shape[1] - 1))),
+        "the models do not follow the players",
+    ),
+    "never forgets who is called a": (
+        "renaming",
+        mutant(lambda r, p, c, s: r(c | np.array([player == "a" for player in p.players]))),
+        "the models do not follow the players",
+    ),
+    "centres its answers": (
+        "models",
+        mutant(answering(lambda out, models, problem: out - 0.01 * out.mean(dim=1, keepdim=True))),
+        "answer otherwise when they are asked about few rows",
+    ),
+    "answers otherwise the second time": ("models", mutant(answering(drifting)), "the models answer otherwise"),
+    "one buffer for all calls": ("models", mutant(in_one_buffer), "the models answer otherwise"),
+    "models made when asked": ("models", mutant(lazily), "the models answer otherwise"),
+    "looks at the test set": ("test_set", mutant(leaking), "with another test set the models are others"),
+    "wrong beyond 48 coalitions": ("batch", mutant(first_after_48), "at the end of a large batch give other models"),
+    "one by one is another method": (
+        "loop",
+        UnlearnerSpec.from_function(one_step_up, source="A test", batched=many_steps_up(-1)).make(),
+        "the batched way and the plain loop give other",
+    ),
+    "seed ignored, claims to be exact": (
+        "distance",
+        type("Seedless", (Retrain,), {"_unlearn": lambda self, p, c, s: Retrain._unlearn(self, p, c, 0)})(),
+        "it claims to equal retraining, but its utilities are others (seed 1)",
+    ),
     "another utility every time": ("axioms", mutant(alternating), "the values of its own utility"),
 }
 
@@ -304,6 +457,7 @@ MUTANTS = {
 @pytest.fixture(autouse=True)
 def _calls():
     CALLS["count"] = 0
+    BUFFERS.clear()
 
 
 @pytest.mark.parametrize("name", MUTANTS)

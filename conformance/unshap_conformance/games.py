@@ -207,6 +207,7 @@ GAMES: tuple[Game, ...] = (
     from_function("zero", 3, lambda _: 0),
     from_function("one_player", 1, lambda players: Fraction(2, 3) + 5 * len(players)),
     from_function("two_players", 2, lambda players: (1, 4, Fraction(-1, 3), 6)[sum(1 << player for player in players)]),
+    from_function("dominated", 4, _additive([300, 1, Fraction(1, 3), Fraction(-1, 2)])),
     random_game(4, 1),
     random_game(5, 2),
     random_game(6, 3),

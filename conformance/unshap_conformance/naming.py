@@ -10,7 +10,7 @@ from unshap_conformance.estimators import estimator_subject
 from unshap_conformance.loading import load
 from unshap_conformance.parametrize import CheckedSubject
 from unshap_conformance.unlearners import unlearner_subject
-from unshap_plugin.errors import UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators import ESTIMATORS
 from unshap_plugin.plugins import plugins
 from unshap_plugin.registry import registered_unlearners
@@ -45,8 +45,18 @@ def subject_named(name: str) -> CheckedSubject:
         subject: CheckedSubject = load("unshap_conformance.evaluators:evaluator_subject")(found)
         return subject
     if inspect.isclass(found) and issubclass(found, Unlearner):
-        return unlearner_subject(found())
-    return unlearner_subject(found) if isinstance(found, Unlearner) else estimator_subject(found)
+        try:
+            found = found()
+        except Exception as error:
+            raise InvalidValueError(
+                f"{name!r} cannot be made without arguments ({type(error).__name__}: {error}): "
+                f"name an instance instead."
+            ) from error
+    if isinstance(found, Unlearner):
+        return unlearner_subject(found)
+    if not callable(found):
+        raise InvalidTypeError(f"{name!r} is neither an unlearner, an evaluator class nor a callable: it is {found!r}.")
+    return estimator_subject(found)
 
 
 def _is_evaluator(found: Any) -> bool:

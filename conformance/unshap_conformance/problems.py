@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from unshap_plugin.unlearners import Retrain
 
 __all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]
 
-#: Every problem has a reference set of some thirty further rows.
+#: Thirty further rows are the reference set.
 _ROWS, _TESTS, _FEATURES = 48, 60, 5
 
 
@@ -43,6 +43,8 @@ class ProblemCase:
         background. ``rows``: four single rows, the others are background. ``every_row``: all 48 of them.
     access
         ``partial``: only the rows of the players are at hand. The model saw the background too.
+    reference
+        Whether there is a reference set.
     dtype
         Of the model.
     """
@@ -51,27 +53,35 @@ class ProblemCase:
     model: Literal["ridge", "logistic", "network", "object"]
     players: Literal["providers", "background", "rows", "every_row"]
     access: Literal["full", "partial"] = "full"
+    reference: bool = True
     dtype: torch.dtype = torch.float64
 
     @property
     def available(self) -> Access:
         """What can be seen of it."""
-        return Access.FORGET | Access.REFERENCE | (Access.RETAIN if self.access == "full" else Access(0))
+        seen = Access.FORGET | (Access.RETAIN if self.access == "full" else Access(0))
+        return seen | Access.REFERENCE if self.reference else seen
 
     @property
     def kind(self) -> ModelKind:
         """What kind of model it has."""
         return ModelKind.FIT_PREDICT if self.model == "object" else ModelKind.PARAMETERS
 
-    def make(self) -> ValuationProblem:
-        """Return the problem."""
-        return self._problem(self.access)
+    def make(self, *, order: Sequence[int] | None = None, other_test: bool = False) -> ValuationProblem:
+        """Return the problem; with player ``k`` renamed and put in place ``order[k]``, or with another test set."""
+        return self._problem(self.access, order, other_test)
 
     def retrained(self, seed: int) -> NDArray[np.float64]:
         """Return the utilities of retraining without what a coalition lacks, ``[2**n_players]``."""
-        return _retrained(self, seed)
+        return _retrained(self, seed)[0]
 
-    def _problem(self, access: Literal["full", "partial"]) -> ValuationProblem:
+    def retrained_outputs(self, seed: int) -> NDArray[np.float64]:
+        """Return the outputs of retraining on the test set, ``[2**n_players, rows, ...]``."""
+        return _retrained(self, seed)[1]
+
+    def _problem(
+        self, access: Literal["full", "partial"], order: Sequence[int] | None = None, other_test: bool = False
+    ) -> ValuationProblem:
         classes = self.model in ("logistic", "network")
         x, y = _data(classes)
         model, recipe = _trained(self.model, self.dtype)
@@ -83,8 +93,14 @@ class ProblemCase:
             "every_row": list(range(_ROWS)),
         }
         targets = everybody[self.players]
+        if order is not None:
+            names = {target: f"player {order[k]}" for k, target in enumerate(targets)}
+            labels = np.array([names.get(label, "the rest") for label in labels.tolist()])
+            targets = sorted(names.values())
         at_hand = np.isin(labels, targets) if access == "partial" else np.ones(_ROWS, dtype=bool)
-        train, test = (x[:_ROWS], y[:_ROWS]), (x[_ROWS : _ROWS + _TESTS], y[_ROWS : _ROWS + _TESTS])
+        train, test, rest = ((x[a:b], y[a:b]) for a, b in ((0, _ROWS), (_ROWS, _ROWS + _TESTS), (_ROWS + _TESTS, None)))
+        if other_test:
+            test = rest
         return ValuationProblem(
             copy.deepcopy(model),
             (train[0][at_hand], train[1][at_hand]),
@@ -93,9 +109,9 @@ class ProblemCase:
             metric="log_likelihood" if classes else "neg_mean_squared_error",
             players=labels[at_hand],
             targets=targets,
-            reference=(x[_ROWS + _TESTS :], y[_ROWS + _TESTS :]),
+            reference=rest if self.reference else None,
             access=access,
-            fit=recipe,
+            fit=copy.deepcopy(recipe),
         )
 
 
@@ -103,7 +119,7 @@ PROBLEMS = (
     ProblemCase("ridge", "ridge", "providers"),
     ProblemCase("ridge-rows", "ridge", "rows"),
     ProblemCase("logistic", "logistic", "providers"),
-    ProblemCase("logistic-background", "logistic", "background"),
+    ProblemCase("logistic-background", "logistic", "background", reference=False),
     ProblemCase("logistic-rows", "logistic", "rows"),
     ProblemCase("logistic-partial", "logistic", "background", "partial"),
     ProblemCase("network", "network", "providers"),
@@ -133,11 +149,12 @@ def utilities(problem: ValuationProblem, models: Any) -> NDArray[np.float64]:
 
 
 @cache
-def _retrained(case: ProblemCase, seed: int) -> NDArray[np.float64]:
+def _retrained(case: ProblemCase, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     problem = case._problem("full")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it cannot be batched, which is of no interest here
-        return utilities(problem, Retrain().unlearn(problem, all_coalitions(problem.n_players), seed))
+        models = Retrain().unlearn(problem, all_coalitions(problem.n_players), seed)
+    return utilities(problem, models), models.outputs(problem.x_test).double().cpu().numpy()
 
 
 @cache

@@ -169,7 +169,9 @@ def perform(task: Task[S]) -> Record:
             tolerance=violation.tolerance,
             reason=violation.what,
         )
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # also what would end or skip a run: SystemExit, and pytest's own
         record = replace(blank, status="failed", reason=f"the subject raised an exception:\n{traceback.format_exc()}")
     if task.expected is not None and record.status == "failed":
         record = replace(record, status="expected_failure", reason=f"{task.expected} ({record.reason})")

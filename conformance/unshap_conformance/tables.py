@@ -17,7 +17,7 @@ _WIDTH = 90
 def table(records: Sequence[Record]) -> str:
     """Return a table for every subject, with a line for every check.
 
-    A line shows the worst of its cases: how many failed (or were expected to, or skipped) of how many, the largest
+    A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
     residual with its tolerance, and why, at the case where that happened.
     """
     groups: dict[str, dict[str, list[Record]]] = {}
@@ -33,19 +33,22 @@ def _of_subject(subject: str, checks: dict[str, list[Record]]) -> str:
     seconds = sum(record.duration for found in checks.values() for record in found)
     counts: dict[str, int] = {}
     for found in checks.values():
-        status = _worst(found).status
+        status = _worst([record for record in found if record.status != "skipped"] or found).status
         counts[status] = counts.get(status, 0) + 1
     summary = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
     return "\n".join([f"{subject}: {summary} ({seconds:.1f} s)", *(f"  {row}" for row in rows)])
 
 
 def _line(check: str, found: list[Record]) -> tuple[str, ...]:
-    worst = _worst(found)
-    alike = sum(record.status == worst.status for record in found)
+    # Where a check ran on some cases, those that it skipped are no news.
+    ran = [record for record in found if record.status != "skipped"] or found
+    worst = _worst(ran)
+    alike = sum(record.status == worst.status for record in ran)
+    skipped = f", {len(found) - len(ran)} skipped" if len(ran) < len(found) else ""
     return (
         check,
         worst.status.replace("_", " "),
-        f"{alike}/{len(found)}",
+        f"{alike}/{len(ran)}{skipped}",
         "" if worst.residual is None else f"{worst.residual:.3g}",
         "" if worst.tolerance is None else f"{worst.tolerance:.3g}",
         "" if worst.status == "passed" else _why(worst),

@@ -125,7 +125,7 @@ class FunctionUnlearner(Unlearner):
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         many, engine = self.factory.many, problem.engine
-        if many is not None and engine is not None:
+        if many is not None and engine is not None and engine.batched:
             return StackedModels(engine, many(problem, coalitions, seed, **self._keywords(many, _MANY, problem)))
         forgets = ~coalitions.all(axis=1)
         retained = problem.retained(coalitions)

@@ -18,7 +18,7 @@ from unshap_conformance.semivalues import Semivalue, check_semivalue
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError, check_integer
 from unshap_plugin.estimators import Estimate, Estimator, resolve_estimator
 
-__all__ = ["EstimatorSubject", "Log", "Played", "View", "estimator_subject", "numbers"]
+__all__ = ["EstimatorSubject", "Log", "Played", "View", "estimator_subject", "numbers", "values_of"]
 
 #: What a sampler may ask for if it declares nothing: ten antithetic pairs of permutations of six players, nearly.
 DEFAULT_BUDGET = 100
@@ -87,14 +87,15 @@ class Played:
         float64 ``[n_players]``; no standard errors if none came.
     asked
         How many utilities were asked for.
-    raw
-        The values as they came.
+    raw, raw_errors
+        The values and the standard errors as they came.
     """
 
     values: NDArray[np.float64]
     std_errors: NDArray[np.float64] | None
     asked: int
     raw: Any
+    raw_errors: Any
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,13 @@ class EstimatorSubject:
         """
         log = Log()
         returned = self.call(View(game, log), seed, budget)
-        raw = getattr(returned, "values", returned)
+        raw = values_of(returned)
         errors = getattr(returned, "std_errors", None)
         std_errors = None if errors is None else numbers("standard errors", errors, game)
         if std_errors is not None and (std_errors < 0).any():
             players = np.flatnonzero(std_errors < 0).tolist()
             raise Violation("standard errors are negative", players=players, got=std_errors[players].tolist())
-        return Played(numbers("values", raw, game), std_errors, log.asked, raw)
+        return Played(numbers("values", raw, game), std_errors, log.asked, raw, errors)
 
 
 def estimator_subject(
@@ -228,10 +229,19 @@ def estimator_subject(
     )
 
 
+def values_of(returned: Any) -> Any:
+    """Return the values of a result: its ``values``, unless that is a method, as of a tensor; or itself."""
+    values = getattr(returned, "values", returned)
+    return returned if callable(values) else values
+
+
 def numbers(what: str, given: Any, game: Game) -> NDArray[np.float64]:
     """Return a copy of one finite number per player, float64 ``[n]``, or raise ``Violation``."""
     players = range(game.n_players)
     try:
+        kind = np.asarray(given).dtype.kind
+        if kind not in "biuf":
+            raise TypeError(f"they are {type(given).__name__} of kind {kind!r}")
         array = np.array(given, dtype=np.float64)  # a copy: the subject may write to its own
     except (TypeError, ValueError) as error:
         raise Violation(f"the {what} are not numbers ({error})", players=players, got=given) from error
