@@ -42,7 +42,7 @@ from unshap_plugin.registry import find_unlearner, registered_unlearners, resolv
 from unshap_plugin.unlearners import FineTune, FunctionUnlearner, ModelList
 
 FOLDER = Path(__file__).parent / "plugins"
-BUILT_IN = {"retrain", "newton", "replay", "finetune", "gradient_ascent"}
+BUILT_IN = {"retrain", "linear_exact", "newton", "replay", "finetune", "gradient_ascent"}
 BROKEN = {
     "import_error": ("broken-import 0.3", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
     "wrong_type": ("wrong-type 0.4", "unshap_unlearners gave a dict, but UnlearnerSpec records are needed"),

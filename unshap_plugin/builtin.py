@@ -8,7 +8,7 @@ from unshap_plugin.curvature import LinearHead
 from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners import FineTune, GradientAscent, Newton, Replay, Retrain
+from unshap_plugin.unlearners import FineTune, GradientAscent, LinearExact, Newton, Replay, Retrain, Unlearner
 from unshap_plugin.unlearners.newton import expansion
 from unshap_plugin.unlearners.retrain import trains_differently
 
@@ -26,6 +26,12 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
         Retrain,
         "Trains from scratch on the retained rows: what the others approximate.",
         "the definition",
+    )
+    yield UnlearnerSpec(
+        "linear_exact",
+        LinearExact,
+        "Solves the normal equations of the retained rows, for linear regression with or without a penalty.",
+        "Cook & Weisberg 1982, Residuals and Influence in Regression",
     )
     yield UnlearnerSpec(
         "newton",
@@ -56,15 +62,17 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
 def choose(problem: ValuationProblem) -> tuple[str, str]:
     """Return the name of the built-in method for this problem, and why it is that one.
 
-    Newton for a linear head, where it measured best by far; for other modules the replay of their training, or
-    fine-tuning where that is not known; gradient ascent where no retained rows are at hand; retraining for models
-    without parameters.
+    The exact solution for a linear regression; Newton for another linear head, where it measured best by far; for other
+    modules the replay of their training, or fine-tuning where that is not known; gradient ascent where no retained rows
+    are at hand; retraining for models without parameters.
     """
     engine, kind = problem.engine, type(problem.model).__name__
     if engine is None or not engine.theta0:
         return "retrain", f"{kind} has no parameters that gradients could change"
     if Access.RETAIN not in problem.available:
         return "gradient_ascent", "no retained rows are at hand"
+    if _works(LinearExact(), problem):
+        return "linear_exact", f"{kind} is a linear regression at its optimum, which has an exact solution"
     size = f"{engine.n_parameters:,} parameters"
     if engine.n_parameters > FEW_PARAMETERS:
         return _for_networks(problem, f"a model of {size} is too large for Newton steps")
@@ -75,9 +83,14 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
 
 def _for_networks(problem: ValuationProblem, why: str) -> tuple[str, str]:
     assert problem.engine is not None
-    try:
-        Replay().check(problem)
-    except AccessError:
-        return "finetune", why
     # Layers that train differently from how they predict would be replayed as they predict.
-    return ("finetune" if trains_differently(problem.engine, problem.x) else "replay"), why
+    replayed = _works(Replay(), problem) and not trains_differently(problem.engine, problem.x)
+    return ("replay" if replayed else "finetune"), why
+
+
+def _works(unlearner: Unlearner, problem: ValuationProblem) -> bool:
+    try:
+        unlearner.check(problem)
+    except AccessError:
+        return False
+    return True

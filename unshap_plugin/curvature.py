@@ -18,7 +18,7 @@ from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, each_row, map_rows, n_rows
 from unshap_plugin.solvers import product
 
-__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "second_order"]
+__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "linear_layer", "second_order"]
 
 _BLOCK = 4 * 2**20
 
@@ -37,6 +37,28 @@ class SecondOrder(Protocol):
 def second_order(engine: Engine, x: Rows, y: Tensor) -> SecondOrder:
     """Return the fast way for these rows where the module is a linear head, else the general one."""
     return LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
+
+
+def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
+    """Return the name of the linear layer that has all parameters of a module, and its features ``[rows, d]``.
+
+    The features are what the layer is applied to, with a last one of 1 if it has a bias. ``None`` for other modules.
+    """
+    own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
+    if len(own) != 1 or type(own[0][1]) is not nn.Linear:
+        return None
+    name, layer = own[0]
+    if len(engine.theta0) != len(list(layer.parameters())):
+        return None
+    seen: list[Any] = []
+    probe = copy.deepcopy(engine.module)
+    probe.get_submodule(name).register_forward_pre_hook(lambda _layer, args: seen.append(args[0]))
+    with torch.no_grad():
+        Engine(probe, engine.loss).call(engine.theta0, x)
+    if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
+        return None
+    z = seen[0].detach()
+    return name, z if layer.bias is None else torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
 
 
 class GeneralCurvature:
@@ -108,22 +130,10 @@ class LinearHead:
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
         """Return the fast way for this module, or ``None`` if it has another form."""
-        own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
-        if len(own) != 1 or type(own[0][1]) is not nn.Linear or not engine.batched:
+        found = linear_layer(engine, x) if engine.batched else None
+        if found is None:
             return None
-        name, layer = own[0]
-        if len(engine.theta0) != len(list(layer.parameters())):
-            return None
-        seen: list[Any] = []
-        probe = copy.deepcopy(engine.module)
-        probe.get_submodule(name).register_forward_pre_hook(lambda _layer, args: seen.append(args[0]))
-        with torch.no_grad():
-            Engine(probe, engine.loss).call(engine.theta0, x)
-        if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
-            return None
-        z = seen[0].detach()
-        if layer.bias is not None:
-            z = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+        name, z = found
         head = cls(engine, x, y, z, name)
         try:
             head._pre_activation_derivatives({name: p[None] for name, p in engine.theta0.items()})

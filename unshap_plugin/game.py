@@ -48,9 +48,9 @@ class UnlearningGame:
     problem
         What is to be valued.
     unlearner
-        A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: Newton for linear
-        models, the replay of their training or fine-tuning for other modules, gradient ascent in partial access,
-        retraining for models without parameters; ``reason`` then says why.
+        A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
+        for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
+        modules, gradient ascent in partial access, retraining for models without parameters; ``reason`` then says why.
     seed
         Of everything random in the unlearner, together with the coalition.
     settings
