@@ -6,7 +6,6 @@ import gc
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -20,9 +19,18 @@ from opendataval.model import LogisticRegression, Model
 from torch import Tensor, nn
 
 from unshap_conformance.axioms import TOLERANCE, compare_runs, exact_values
-from unshap_conformance.evaluators.played import Fault, FaultError, Stage, Watch, noisy_data, real_stage, stage_of
+from unshap_conformance.evaluators.played import (
+    ERRORS,
+    Fault,
+    FaultError,
+    Stage,
+    Watch,
+    noisy_data,
+    real_stage,
+    stage_of,
+)
 from unshap_conformance.evaluators.subject import EvaluatorSubject, no_game, silence, trained, values_of
-from unshap_conformance.games import by_name
+from unshap_conformance.games import by_name, from_function
 from unshap_conformance.global_rng import kept
 from unshap_conformance.records import Skipped, Violation, compare
 from unshap_conformance.runner import Check
@@ -32,7 +40,11 @@ __all__ = ["INTERFACE"]
 
 # Every player of both has a value of its own.
 _GAME, _SMALLER = by_name("random_6_3", "random_5_2")
+# Large values without variance, even of a sampler: little of them shows among others.
+_FAR = from_function("far", _GAME.n_players, lambda players: sum(1000 * (player + 1) for player in players))
+# Values are looked at before and after the others read them.
 _EXPERIMENTS = (
+    exper_methods.save_dataval,
     exper_methods.noisy_detection,
     exper_methods.discover_corrupted_sample,
     exper_methods.remove_high_low,
@@ -79,7 +91,7 @@ def _form(subject: EvaluatorSubject, stage: Stage) -> None:
         values_of(evaluator, stage)
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
         got = f"{type(values).__name__} of {getattr(values, 'dtype', 'no dtype')}"
-        raise Violation("the values are not a numpy array of real floats", expected="ndarray of float64", got=got)
+        raise Violation("the values are not a numpy array of real floats", expected="ndarray of floats", got=got)
 
 
 def _returns_self(subject: EvaluatorSubject, stage: Stage) -> None:
@@ -259,9 +271,11 @@ def _global_rng(subject: EvaluatorSubject, stage: Stage) -> None:
 def _model_errors(subject: EvaluatorSubject, place: _Place) -> None:
     stage = _stages(subject)[0]
     sizes = [None] if place.where == "metric" else range(stage.n_players + 1)
-    met = [_raised(subject, stage, Fault(place.where, rows)) for rows in sizes]
-    if not any(met):
+    met = [rows for rows in sizes if _raised(subject, stage, Fault(place.where, rows))]
+    if not met:
         raise Skipped(f"it never comes to a {place.where}.")
+    for error in ERRORS[1:]:
+        _raised(subject, stage, Fault(place.where, met[0], error))
 
 
 def _raised(subject: EvaluatorSubject, stage: Stage, fault: Fault) -> bool:
@@ -275,11 +289,11 @@ def _raised(subject: EvaluatorSubject, stage: Stage, fault: Fault) -> bool:
         if _caused_by_fault(error):
             return True
         what = f"an error of the model (in the {fault}) is hidden by another one"
-        raise Violation(what, expected="FaultError", got=repr(error)) from error
+        raise Violation(what, expected=fault.error.__name__, got=repr(error)) from error
     if watch.failures:
         raise Violation(
             f"the model failed {watch.failures} times (in the {fault}), and the evaluator made numbers of it",
-            expected="the error of the model",
+            expected=fault.error.__name__,
             got=np.asarray(values).tolist(),
         )
     return False
@@ -323,9 +337,9 @@ def _experiments(subject: EvaluatorSubject, _: _Nothing) -> None:
                     expected=repr(evaluator),
                     got=list(table.index),
                 )
-        saved = table["data_values"].to_numpy(dtype=float)
-    if saved.shape != (10,) or not np.isfinite(saved).all():
-        raise Violation("the values that save_dataval gives are not ten finite numbers", got=saved.tolist())
+            saved = table["data_values"].to_numpy(dtype=float) if "data_values" in table else np.zeros(10)
+            if saved.shape != (10,) or not np.isfinite(saved).all():
+                raise Violation("the values that save_dataval gives are not ten finite numbers", got=saved.tolist())
 
 
 def _contents(fetcher: DataFetcher) -> dict[str, Any]:
@@ -338,9 +352,13 @@ def _contents(fetcher: DataFetcher) -> dict[str, Any]:
 
 
 def _state(model: Model) -> dict[str, Tensor]:
-    if isinstance(model, nn.Module):
-        return {"mode": torch.tensor(model.training), **{name: p.clone() for name, p in model.state_dict().items()}}
-    return {"fitted": torch.tensor(model.fitted)}
+    if not isinstance(model, nn.Module):
+        return {"fitted": torch.tensor(model.fitted)}
+    state = {"mode": torch.tensor(model.training), **{name: p.clone() for name, p in model.state_dict().items()}}
+    for name, p in model.named_parameters():
+        state[f"{name}.grad is None"] = torch.tensor(p.grad is None)
+        state[f"{name}.requires_grad"] = torch.tensor(p.requires_grad)
+    return state
 
 
 def _are_exact(subject: EvaluatorSubject, values: NDArray[np.float64]) -> bool:
@@ -382,8 +400,12 @@ def _changes(subject: EvaluatorSubject) -> list[Change]:
     if subject.no_game:
         first, second, smaller = real_stage(), real_stage(seed=1), real_stage(5)
     else:
-        first, second, smaller = map(stage_of, (_GAME, _GAME.times(Fraction(-2)), _SMALLER))
-    return [Change(first, second), Change(first, smaller)]
+        first, second, smaller = map(stage_of, (_FAR, _GAME, _SMALLER))
+    return [Change(first, _with_another_metric(second)), Change(first, smaller)]
+
+
+def _with_another_metric(stage: Stage) -> Stage:
+    return replace(stage, name=f"3 * {stage.name}", metric=lambda y, y_hat: 3 * stage.metric(y, y_hat))
 
 
 def _no_model(subject: EvaluatorSubject) -> str | None:

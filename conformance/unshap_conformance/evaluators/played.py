@@ -10,16 +10,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from opendataval.dataloader import DataFetcher
-from opendataval.metrics import neg_mse
 from opendataval.model import LogisticRegression, Model
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import NotFittedError
 from torch import Tensor
 from torch.nn import functional as F
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.seeds import seeded
 
-__all__ = ["Fault", "FaultError", "Playable", "PlayedModel", "Stage", "Watch", "noisy_data", "real_stage", "stage_of"]
+__all__ = [
+    "ERRORS",
+    "Fault",
+    "FaultError",
+    "Playable",
+    "PlayedModel",
+    "Stage",
+    "Watch",
+    "noisy_data",
+    "real_stage",
+    "stage_of",
+]
 
 # The covariates of the two validation rows that a utility is read from; players are 0, 1, ...
 HIGH, LOW = -1.0, -2.0
@@ -43,16 +54,45 @@ class Playable(Protocol):
         ...
 
 
-class FaultError(RuntimeError):
+class FaultError(Exception):
     """What a model raises that was told to fail."""
+
+
+# What models raise; scikit-learn a ValueError where a coalition has only one class. None is derived from another one,
+# so that one class can be derived from all.
+_CAUGHT: tuple[type[Exception], ...] = (
+    NotFittedError,  # a ValueError and an AttributeError
+    np.linalg.LinAlgError,
+    torch.cuda.OutOfMemoryError,
+    NotImplementedError,
+    FloatingPointError,
+    ZeroDivisionError,
+    MemoryError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AssertionError,
+)
+#: Ways to fail. The first is of many types at once: whatever catches one of these catches it.
+ERRORS: tuple[type[FaultError], ...] = (
+    type("FaultOfManyTypes", (FaultError, *_CAUGHT), {}),
+    *(
+        type(f"Fault{error.__name__}", (FaultError, error), {})
+        for error in (ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, TypeError, OSError)
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a model is to fail, and for how many training rows; or the metric, which does not know them."""
+    """Where a model is to fail, and for how many training rows; or the metric, which does not know them.
+
+    Two faults in the same place are equal, whatever they raise.
+    """
 
     where: Literal["fit", "predict", "metric"]
     rows: int | None
+    error: type[FaultError] = field(default=ERRORS[0], compare=False)
 
     def __str__(self) -> str:
         """As in ``fit on 2 rows``."""
@@ -81,9 +121,9 @@ class Watch:
 
     def meet(self, fault: Fault) -> None:
         """Raise if this is how the model is to fail."""
-        if self.fault == fault:
+        if self.fault is not None and self.fault == fault:
             self.failures += 1
-            raise FaultError(f"told to fail in the {fault}")
+            raise self.fault.error(f"told to fail in the {fault}")
 
     def second_score(self, score: float) -> float:
         """Return a score the first time, and raise from then on if the metric is to fail."""
@@ -236,10 +276,17 @@ class Stage:
         return len(self.data[0])
 
     def fetcher(self) -> DataFetcher:
-        """Return the data in OpenDataVal's form, with test rows of zeros: values have to come from the others."""
-        x, y, x_valid, y_valid = (part.numpy().copy() for part in self.data)
-        test = np.zeros_like(x_valid), np.zeros_like(y_valid)
-        return DataFetcher.from_data_splits(x, y, x_valid, y_valid, *test, one_hot=self.one_hot, random_state=0)
+        """Return the data in OpenDataVal's form, with test rows of zeros: values have to come from the others.
+
+        The rows are split from a shuffled table, so that a row's number in it says nothing about its place in training.
+        """
+        x, y, x_valid, y_valid = (part.numpy() for part in self.data)
+        given = (np.concatenate([x, x_valid, 0 * x_valid]), np.concatenate([y, y_valid, 0 * y_valid]))
+        order = np.random.default_rng(0).permutation(len(given[0]))
+        parts = np.split(order, [len(x), len(x) + len(x_valid)])
+        shuffled = (part[order.argsort()] for part in given)
+        fetcher = DataFetcher.from_data(*shuffled, one_hot=self.one_hot, random_state=0)
+        return fetcher.split_dataset_by_indices(*parts)
 
 
 def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
@@ -276,7 +323,7 @@ def real_stage(rows: int = 6, *, seed: int = 0) -> Stage:
         name="breast_cancer" if seed == 0 else f"breast_cancer, seed {seed}",
         data=(x[:, :2], y, valid[0][:, :2], valid[1]),
         model=_QuietRegression,
-        metric=neg_mse,
+        metric=_log_likelihood,
         one_hot=True,
     )
 
@@ -291,6 +338,11 @@ def noisy_data(rows: int, *, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Te
     y[wrong] = 1 - y[wrong]
     x, y = torch.as_tensor(x, dtype=torch.float32), torch.eye(2)[torch.as_tensor(y)]
     return (x[:rows], y[:rows]), (x[rows:], y[rows:]), wrong
+
+
+def _log_likelihood(y: Tensor, y_hat: Tensor) -> float:
+    """Return what is not the same with its arguments exchanged."""
+    return float((y * y_hat.clamp_min(1e-3).log()).sum(dim=1).mean())
 
 
 def _rows(data: Any) -> Tensor:
