@@ -858,3 +858,11 @@ def test_a_played_model_refuses_what_is_no_coalition():
     with pytest.raises(InvalidValueError, match=r"weights \[1.0, 0.5\], but a player is in a coalition or not"):
         model.fit(x[:2], y[:2], sample_weight=torch.tensor([[1.0], [0.5]]))
     assert model.fit(x, y, sample_weight=torch.tensor([1.0, 0, 0, 1])).kept.tolist() == [True, False, False, True]
+
+
+def test_a_class_may_declare_its_traits():
+    subject = evaluator_subject(UnlearningShapley)
+    assert (subject.name, subject.exact) == ("UnlearningShapley", True)
+    assert dict(subject.kwargs) == {"unlearner": "retrain", "estimator": "exact", "utility": "metric"}
+    given = evaluator_subject(UnlearningShapley, kwargs={"budget": 100})
+    assert (dict(given.kwargs), given.exact) == ({"budget": 100}, False)
