@@ -201,7 +201,8 @@ def main() -> None:
         "# The axioms that OpenDataVal's evaluators keep",
         "Written by `python benchmarks/axioms_of_opendataval.py docs/axioms_of_opendataval.md`.",
         f"Python {platform.python_version()}, {versions}.",
-        "The largest difference, the game where it came, and in how many games there was one. It holds: nothing beyond "
+        "The largest difference (in units of the utility; player 0 of `dominated` alone is worth 300), the game where it "
+        "came, and in how many games there was one. It holds: nothing beyond "
         "1e-9 or, of an evaluator that samples, beyond six standard errors of the mean over 30 seeds; efficiency has "
         "to hold for every seed.",
         table(
@@ -210,7 +211,7 @@ def main() -> None:
         ),
         "No game can be played with:",
         "\n".join(f"- {name}: {reason}." for name, reason in NO_GAME.items()),
-        "The interface:",
+        "The interface (the last row differs from run to run, since that cache is keyed by addresses):",
         table(["evaluator", "kept", "broken"], [interface(*pair) for pair in (*played, *unplayed)]),
         "What DataShapley pays out of what it has to pay, in an additive game of n players who are worth 1 each:",
         table(["n", "min_cardinality", *(f"permutations: {count}" for count in counts)], shares),
