@@ -239,10 +239,10 @@ def numbers(what: str, given: Any, game: Game) -> NDArray[np.float64]:
     """Return a copy of one finite number per player, float64 ``[n]``, or raise ``Violation``."""
     players = range(game.n_players)
     try:
-        kind = np.asarray(given).dtype.kind
-        if kind not in "biuf":
-            raise TypeError(f"they are {type(given).__name__} of kind {kind!r}")
-        array = np.array(given, dtype=np.float64)  # a copy: the subject may write to its own
+        came = np.asarray(given)
+        if came.dtype.kind not in "biuf":
+            raise TypeError(f"they are {type(given).__name__} of dtype {came.dtype}")
+        array = came.astype(np.float64)  # a copy: the subject may write to its own
     except (TypeError, ValueError) as error:
         raise Violation(f"the {what} are not numbers ({error})", players=players, got=given) from error
     if array.shape != (game.n_players,):
