@@ -202,8 +202,8 @@ def main() -> None:
         "Written by `python benchmarks/axioms_of_opendataval.py docs/axioms_of_opendataval.md`.",
         f"Python {platform.python_version()}, {versions}.",
         "The largest difference (in units of the utility; player 0 of `dominated` alone is worth 300), the game where "
-        "it came, and in how many games there was one. It holds: nothing beyond 1e-9 or, of an evaluator that samples, beyond six standard errors of the mean over 30 seeds; efficiency has "
-        "to hold for every seed.",
+        "it came, and in how many games there was one. It holds: nothing beyond 1e-9 or, of an evaluator that samples, "
+        "beyond six standard errors of the mean over 30 seeds; efficiency has to hold for every seed.",
         table(
             ["evaluator", *checks],
             [[subject.name, *(cell(of(records, name)) for name in checks)] for subject, records in played],
