@@ -203,7 +203,7 @@ def main() -> None:
         f"Python {platform.python_version()}, {versions}.",
         "The largest difference (in units of the utility; player 0 of `dominated` alone is worth 300), the game where "
         "it came, and in how many games there was one. It holds: nothing beyond 1e-9 or, of an evaluator that samples, "
-        "beyond six standard errors of the mean over 30 seeds; efficiency has to hold for every seed.",
+        "beyond six standard errors of the mean over 30 seeds; efficiency has to hold for each of the first ten seeds.",
         table(
             ["evaluator", *checks],
             [[subject.name, *(cell(of(records, name)) for name in checks)] for subject, records in played],
