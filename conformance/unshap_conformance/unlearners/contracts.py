@@ -262,10 +262,7 @@ def _direction(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def _distance(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     matrix = all_coalitions(problem.n_players)
-    refused = refusal(subject.unlearner, problem)
-    if refused is not None:
-        raise Skipped(f"the unlearner refuses it: {refused}.")
-    got = [utilities(problem, subject.unlearner.unlearn(problem, matrix, seed))[:-1] for seed in (0, 1)]
+    got = [utilities(problem, subject.models(problem, matrix, seed))[:-1] for seed in (0, 1)]
     retrained = [case.retrained(seed)[:-1] for seed in (0, 1)]
     if subject.unlearner.exact:
         what = "it claims to equal retraining, but its utilities are others"
@@ -289,10 +286,7 @@ def _distance(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def _axioms(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     matrix = all_coalitions(problem.n_players)
-    refused = refusal(subject.unlearner, problem)
-    if refused is not None:
-        raise Skipped(f"the unlearner refuses it: {refused}.")
-    own = [float(v) for v in utilities(problem, subject.unlearner.unlearn(problem, matrix, seed=0))]
+    own = [float(v) for v in utilities(problem, subject.models(problem, matrix))]
     values = shapley_values(UnlearningGame(problem, subject.unlearner), "exact").values
     tolerance = ROUND_OFF[_dtype(problem)] * max(map(abs, own))
     total = float(problem.given_utility) - own[0]

@@ -15,7 +15,7 @@ from unshap_conformance.runner import Check
 from unshap_plugin import ValuationProblem
 from unshap_plugin.errors import AccessError, InvalidTypeError, InvalidValueError
 from unshap_plugin.registry import resolve_unlearner
-from unshap_plugin.unlearners import Unlearner
+from unshap_plugin.unlearners import Models, Unlearner
 
 __all__ = ["UnlearnerSubject", "refusal", "unlearner_subject"]
 
@@ -34,6 +34,19 @@ class UnlearnerSubject:
 
         return UNLEARNER_CHECKS
 
+    def models(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> Models:
+        """Return the unlearned models.
+
+        Raises
+        ------
+        Skipped
+            If the unlearner refuses the problem, which it may.
+        """
+        refused = refusal(self.unlearner, problem)
+        if refused is not None:
+            raise Skipped(f"the unlearner refuses it: {refused}.")
+        return self.unlearner.unlearn(problem, coalitions, seed)
+
     def outputs(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> NDArray[np.float64]:
         """Return the outputs of the unlearned models on the test set, float64 ``[m, rows, ...]``.
 
@@ -44,10 +57,7 @@ class UnlearnerSubject:
         Violation
             If there is not one finite model for every coalition, of the dtype of the given model.
         """
-        refused = refusal(self.unlearner, problem)
-        if refused is not None:
-            raise Skipped(f"the unlearner refuses it: {refused}.")
-        models = self.unlearner.unlearn(problem, coalitions, seed)
+        models = self.models(problem, coalitions, seed)
         outputs = models.outputs(problem.x_test)
         if len(models) != len(coalitions) or len(outputs) != len(coalitions):
             raise Violation("not one model for every coalition came", expected=len(coalitions), got=len(outputs))
