@@ -13,7 +13,7 @@ from unshap_plugin.losses import cross_entropy
 
 torch.set_num_threads(1)
 
-UNLEARNERS = ["retrain", "newton", "replay", "finetune", "gradient_ascent"]
+UNLEARNERS = ["retrain", "newton", "influence", "replay", "finetune", "gradient_ascent", "ssd"]
 
 
 def breast_cancer(rows=40, tests=60, seed=0, features=6):

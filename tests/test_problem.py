@@ -72,8 +72,9 @@ def test_values_of_targets_are_those_of_the_game_with_the_rest_kept():
 
 
 def test_the_reference_set_is_access():
-    assert make(reference=TEST).available == Access.FORGET | Access.RETAIN | Access.REFERENCE
-    alone = make(reference=TEST[0], access="partial")
+    (_, _), (others, labels) = breast_cancer(rows=100, tests=20)
+    assert make(reference=(others, labels)).available == Access.FORGET | Access.RETAIN | Access.REFERENCE
+    alone = make(reference=others, access="partial")
     assert alone.available == Access.FORGET | Access.REFERENCE
     assert alone.reference[1] is None
 

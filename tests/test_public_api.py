@@ -56,7 +56,16 @@ def test_the_core_imports_no_framework():
 
 def test_the_built_in_unlearners_come_through_the_hook():
     specs = registered_unlearners()
-    assert list(specs) == ["retrain", "linear_exact", "newton", "replay", "finetune", "gradient_ascent"]
+    assert list(specs) == [
+        "retrain",
+        "linear_exact",
+        "newton",
+        "influence",
+        "replay",
+        "finetune",
+        "gradient_ascent",
+        "ssd",
+    ]
     for name, registered in specs.items():
         spec = registered.spec
         assert (registered.provider.distribution, registered.provider.entry_point) == ("unshap-plugin", "builtin")

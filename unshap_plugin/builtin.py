@@ -8,7 +8,17 @@ from unshap_plugin.curvature import LinearHead
 from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners import FineTune, GradientAscent, LinearExact, Newton, Replay, Retrain, Unlearner
+from unshap_plugin.unlearners import (
+    SSD,
+    FineTune,
+    GradientAscent,
+    Influence,
+    LinearExact,
+    Newton,
+    Replay,
+    Retrain,
+    Unlearner,
+)
 from unshap_plugin.unlearners.newton import expansion
 from unshap_plugin.unlearners.retrain import trains_differently
 
@@ -40,6 +50,12 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
         "Guo, Goldstein, Hannun & van der Maaten 2020, arXiv 1911.03030",
     )
     yield UnlearnerSpec(
+        "influence",
+        Influence,
+        "Adds up the influence functions of the forgotten players: a matrix product, for any number of coalitions.",
+        "Koh & Liang 2017, arXiv 1703.04730; for groups Koh et al. 2019, arXiv 1905.13289",
+    )
+    yield UnlearnerSpec(
         "replay",
         Replay,
         "Follows Adam on the retained rows in a few large steps, for networks whose training is known.",
@@ -56,6 +72,12 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
         GradientAscent,
         "Ascends the bounded loss of the forget rows; needs no retained rows.",
         "Jang et al. 2023, arXiv 2210.01504",
+    )
+    yield UnlearnerSpec(
+        "ssd",
+        SSD,
+        "Dampens the parameters that matter more to the forget rows than to the retained ones; trains nothing.",
+        "Foster, Schoepf & Brintrup 2024, arXiv 2308.07707",
     )
 
 

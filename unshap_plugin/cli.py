@@ -185,7 +185,7 @@ def _value(options: argparse.Namespace) -> int:
     result = _estimate(game, options)
     marked = set(table.players[flipped].tolist())
     _write(result, options.out, marked)
-    lines = [*(f"note: {note}" for note in table.notes), "", *_table_lines(result), ""]
+    lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
     lines += _summary(result, game)
     if options.flip is not None:
         lines.append(_found(result, marked))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import jacrev, vmap
+from torch.func import grad, jacrev, jvp, vjp, vmap
 
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, each_row, map_rows, n_rows
@@ -79,6 +79,35 @@ class GeneralCurvature:
         # One coalition at a time: the Jacobians of a single model already fill the processor and the memory.
         matrices = [self._matrix(flat, row) for flat, row in zip(engine.flatten(theta), weights, strict=True)]
         return engine.losses(theta, weights, x, y), gradients, torch.stack(matrices)
+
+    def multiply(self, vectors: Tensor) -> Tensor:
+        """Return the products ``[m, p]`` of the matrix of all rows at the given parameters with vectors ``[m, p]``.
+
+        Without the matrix: a Jacobian-vector product, one with the Hessians of the losses in the outputs, and a
+        vector-Jacobian product (Schraudolph 2002, section 3).
+        """
+        engine = self.engine
+        flat = engine.flatten(engine.stack(1))[0]
+
+        def outputs_of(flat: Tensor) -> Tensor:
+            return engine.call(engine.unflatten(flat), self.x)
+
+        def total(outputs: Tensor) -> Tensor:
+            return engine.loss(outputs, self.y).sum()
+
+        def one(vector: Tensor) -> Tensor:
+            pushed = jvp(outputs_of, (flat,), (vector,))
+            (curved,) = vjp(grad(total), pushed[0])[1](pushed[1])  # Hessians are symmetric
+            (pulled,) = vjp(outputs_of, flat)[1](curved)
+            return pulled
+
+        def one_slowly(vector: Tensor) -> Tensor:
+            outputs, pushed = torch.autograd.functional.jvp(outputs_of, flat, vector)
+            curved = torch.autograd.functional.hvp(total, outputs, pushed)[1]
+            pulled: Tensor = torch.autograd.functional.vjp(outputs_of, flat, curved)[1]
+            return pulled
+
+        return engine.either(lambda: vmap(one)(vectors), lambda: torch.stack([one_slowly(v) for v in vectors]))
 
     def _matrix(self, flat: Tensor, weights: Tensor) -> Tensor:
         engine = self.engine

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -22,6 +22,9 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.rows import Rows, arguments, map_rows, n_rows, take
 
 __all__ = ["Engine", "Theta", "along", "out_of_memory", "row_weights"]
+
+#: Numbers in a block of gradients of single rows.
+_BLOCK = 4 * 2**20
 
 Theta: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
@@ -149,6 +152,17 @@ class Engine:
         return self.either(
             lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
         )
+
+    def row_gradients(self, x: Rows, y: Tensor) -> Iterator[Tensor]:
+        """Yield the gradients of the losses of the rows at the given parameters, in blocks ``[b, p]`` of rows."""
+        n = n_rows(x)
+        block = max(1, min(_BLOCK // self.n_parameters, n))
+        for begin in range(0, n, block):
+            index = torch.arange(begin, min(begin + block, n))
+            rows = map_rows(lambda t: t[:, None], take(x, index))
+            labels = y[index.to(y.device), None]
+            one = torch.ones(len(index), 1, dtype=self.dtype, device=y.device)
+            yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, own_rows=True))
 
     def bytes_per_coalition(self, rows: Rows) -> int:
         """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.

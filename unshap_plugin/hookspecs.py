@@ -113,6 +113,11 @@ class UnlearnerSpec:
         return self.default.needs
 
     @property
+    def stored(self) -> str | None:
+        """The stored artefact that can stand in for retained rows."""
+        return self.default.stored
+
+    @property
     def takes(self) -> ModelKind:
         """The kinds of model that it takes."""
         return self.default.takes

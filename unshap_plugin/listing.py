@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from unshap_plugin.hookspecs import UnlearnerSpec
 from unshap_plugin.plugins import Plugins, Registered
 from unshap_plugin.problem import Access, ModelKind
 
@@ -19,7 +20,7 @@ def table(plugins: Plugins) -> Iterator[str]:
     for name, one in plugins.usable.items():
         spec = one.spec
         batching = "batched" if spec.batched else "one by one"
-        access = spec.access.names().lower()
+        access = _access(spec)
         rows.append((name, access, "yes" if spec.exact else "no", batching, str(one.provider), spec.summary))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
@@ -45,7 +46,7 @@ def one_as_text(name: str, one: Registered) -> Iterator[str]:
     yield f"summary     {spec.summary}"
     yield f"source      {spec.source}"
     yield f"provider    {one.provider} (entry point {one.provider.entry_point!r})"
-    yield f"access      {spec.access.names().lower()}"
+    yield f"access      {_access(spec)}"
     yield f"models      {spec.takes.names()}"
     yield f"exact       {'yes' if spec.exact else 'no'}"
     yield f"batching    {'batched' if spec.batched else 'one by one'}"
@@ -84,6 +85,7 @@ def _data(name: str, one: Registered) -> dict[str, Any]:
         "summary": spec.summary,
         "source": spec.source,
         "access": [str(flag.name).lower() for flag in Access if flag in spec.access],
+        "stored": spec.stored,
         "models": [str(kind.name).lower() for kind in ModelKind if kind in spec.takes],
         "exact": spec.exact,
         "order_dependent": spec.order_dependent,
@@ -91,6 +93,11 @@ def _data(name: str, one: Registered) -> dict[str, Any]:
         "settings": spec.settings,
         "provider": _provider(one),
     }
+
+
+def _access(spec: UnlearnerSpec) -> str:
+    seen = spec.access.names().lower()
+    return seen if spec.stored is None else f"{seen} or stored {spec.stored}"
 
 
 def _provider(one: Registered) -> dict[str, str]:

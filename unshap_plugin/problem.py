@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import enum
+import os
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -14,17 +16,21 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.architecture import change, same
+from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
 from unshap_plugin.fit_predict import classifies, predicted
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
-from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, n_rows, to_like
+from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, n_rows, row_hashes, take, to_like
 
 __all__ = ["Access", "ModelKind", "ValuationProblem"]
 
 T = TypeVar("T")
+
+#: A smaller test set is not split into a reference set and a test set.
+_FEWEST_TO_SPLIT = 4
 
 
 class Access(enum.Flag):
@@ -82,11 +88,25 @@ class ValuationProblem:
         The groups (or rows) that are valued; the others are background, which is always kept. The values are then
         those of the game over the targets alone, which are *not* the full-data values restricted to the targets.
     reference
-        ``(x, y)`` or ``x``: data outside training that an unlearner may look at.
+        ``(x, y)`` or ``x``: data outside training that an unlearner may look at. Rows of it that are test or training
+        rows too are left out, with a warning. ``"test"`` insists that the test set is the reference set as well.
+        ``None``: there is none; but in partial access the test set is split in two halves, one for each, and
+        ``notes`` says so.
     access
         ``"full"``: ``train`` holds everything that the model was trained on. ``"partial"``: the model saw more.
     fit
         How the model was trained: a ``Recipe``, or a dict of its settings.
+    artifacts
+        What ``artifacts()`` of the problem with all data returned, or the file that it was saved to. In partial access
+        some unlearners then work as if the rows that are not at hand were. The model has to be the same, and the
+        training rows among those that they were computed from: both are checked.
+
+    Attributes
+    ----------
+    notes
+        What a reader of the values should know of how the problem was set up, in sentences.
+    stored
+        The artefacts that were given.
 
     Raises
     ------
@@ -107,6 +127,7 @@ class ValuationProblem:
         reference: Any = None,
         access: Literal["full", "partial"] = "full",
         fit: Recipe | Mapping[str, Any] | None = None,
+        artifacts: Artifacts | str | os.PathLike[str] | None = None,
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
@@ -132,10 +153,9 @@ class ValuationProblem:
 
         self.x, self.y = self._pair(train, "train")
         self.x_test, self.y_test = self._pair(test, "test")
-        self.reference: tuple[Rows, Tensor | None] | None = None
-        if reference is not None:
-            pair = isinstance(reference, tuple) and len(reference) == 2
-            self.reference = self._pair(reference, "reference") if pair else (self._rows(reference, "reference"), None)
+        self.notes: tuple[str, ...] = ()
+        self.reference = self._reference(reference)
+        self.stored = None if artifacts is None else self._checked(artifacts)
 
         if n_rows(self.x) < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
@@ -157,6 +177,8 @@ class ValuationProblem:
             seen |= Access.RETAIN
         if self.reference is not None:
             seen |= Access.REFERENCE
+        if self.stored is not None:
+            seen |= Access.ARTIFACTS
         return seen
 
     @property
@@ -165,6 +187,22 @@ class ValuationProblem:
         if self.engine is None:
             return ModelKind.FIT_PREDICT
         return ModelKind.PARAMETERS if self.engine.theta0 else ModelKind(0)
+
+    def artifacts(self) -> Artifacts:
+        """Compute what methods need of the full data, to be saved for when not all of it is at hand.
+
+        Raises
+        ------
+        InvalidValueError
+            In partial access, where not all data is at hand, or if the model has no parameters that gradients could
+            change.
+        """
+        if self.access != "full":
+            raise InvalidValueError(
+                f"artefacts are computed from all rows that the model was trained on, but access is {self.access!r}: "
+                f"call artifacts() on the problem with all of them and access='full'."
+            )
+        return Artifacts.of(self._trainable(), self.x, self.y, self.recipe)
 
     def recover(self) -> str | None:
         """Put the model back as it was given where something changed it, and say what that was.
@@ -219,6 +257,75 @@ class ValuationProblem:
         kept = [str(player) for player, keep in zip(self.players, coalition, strict=True) if keep]
         shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
         return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
+
+    def _trainable(self) -> Engine:
+        if self.engine is None or not self.engine.theta0:
+            raise InvalidValueError(
+                f"artefacts are of torch modules with trainable parameters, but {type(self.model).__name__} is not one "
+                f"of these."
+            )
+        return self.engine
+
+    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
+        """Return the artefacts, which are those of this model and of these rows."""
+        engine = self._trainable()
+        stored = artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
+        stored.check(engine, self.x, self.y)
+        if self.access == "full" and len(stored) != len(self.y):
+            raise InvalidValueError(
+                f"the artefacts are of {len(stored)} rows and train has {len(self.y)}, but access is 'full': pass "
+                f"access='partial' where train does not hold everything that the model was trained on."
+            )
+        return stored
+
+    def _reference(self, given: Any) -> tuple[Rows, Tensor | None] | None:
+        """Return the reference set, which shares no row with the test set unless the user says so."""
+        if given is None:
+            return self._half_of_test() if self.access == "partial" else None
+        if isinstance(given, str):
+            if given != "test":
+                raise UnknownNameError("reference", given, ["test"])
+            return self.x_test, self.y_test
+        pair = isinstance(given, tuple) and len(given) == 2
+        x, y = self._pair(given, "reference") if pair else (self._rows(given, "reference"), None)
+        kept = self._elsewhere(x)
+        left_out = n_rows(x) - len(kept)
+        if len(kept) == 0:
+            raise InvalidValueError(
+                f"all {left_out} reference rows are test or training rows too: give other rows, or reference='test' if "
+                f"the test set is to be the reference set as well."
+            )
+        if left_out:
+            warnings.warn(
+                f"{left_out} of {n_rows(x)} reference rows are test or training rows too, and are left out; pass "
+                f"reference='test' if the test set is to be the reference set as well.",
+                stacklevel=4,
+            )
+        return (x, y) if not left_out else (take(x, kept), None if y is None else y[kept.to(y.device)])
+
+    def _half_of_test(self) -> tuple[Rows, Tensor] | None:
+        """Split the test set into the reference set, which is returned, and a smaller test set."""
+        x, y = self.x_test, self.y_test
+        if len(y) < _FEWEST_TO_SPLIT:
+            self.notes += (f"there is no reference set: the {len(y)} test rows are too few to split.",)
+            return None
+        order = np.random.default_rng(0).permutation(len(y))
+        if y.ndim == 1 and not y.is_floating_point():  # by class, so that both halves have their share of each
+            order = order[np.argsort(y.cpu().numpy()[order], kind="stable")]
+        test, other = (torch.as_tensor(np.sort(order[begin::2])) for begin in (0, 1))
+        self.x_test, self.y_test = take(x, test), y[test.to(y.device)]
+        other = other[self._elsewhere(take(x, other))]
+        half = f"only one set was given beside the training rows: {len(test)} of its {len(y)} rows are the test set"
+        if len(other) == 0:
+            self.notes += (f"{half}, and there is no reference set, since the others are test or training rows too.",)
+            return None
+        self.notes += (f"{half}, and {len(other)} others the reference set.",)
+        return take(x, other), y[other.to(y.device)]
+
+    def _elsewhere(self, x: Rows) -> Tensor:
+        """Return the numbers of the rows that are neither test nor training rows."""
+        known = set(row_hashes(self.x_test).tolist()) | set(row_hashes(self.x).tolist())
+        return torch.tensor([i for i, one in enumerate(row_hashes(x).tolist()) if one not in known], dtype=torch.long)
 
     def _put_back(self) -> None:
         self.model = copy.deepcopy(self._given)
@@ -298,7 +405,10 @@ class ValuationProblem:
     def _count_classes(self) -> int:
         if self.y.is_floating_point() or not classifies(self.model):
             return 0
-        return int(max(self.y.max(), self.y_test.max())) + 1
+        labels = [self.y, self.y_test]
+        if self.reference is not None and self.reference[1] is not None:
+            labels.append(self.reference[1])  # which may be the other half of the test set
+        return int(max(y.max() for y in labels)) + 1
 
     def _check_model(self) -> None:
         outputs = {}

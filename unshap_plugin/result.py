@@ -52,6 +52,8 @@ class ValuationResult:
         Wall time.
     versions
         Of the packages involved.
+    notes
+        What a reader of the values should know of how the problem was set up, in sentences.
     """
 
     players: tuple[Any, ...]
@@ -73,6 +75,7 @@ class ValuationResult:
     access: str
     seconds: float
     versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper ends of the confidence intervals of the values (Student's t).
@@ -136,7 +139,8 @@ class ValuationResult:
             raise InvalidValueError(f"the result lacks or does not know the fields {odd}: it is of another version.")
         for name in _ARRAYS:
             data[name] = np.array(data[name], dtype=np.float64)  # numpy reads "inf"
-        data["players"], data["columns"] = tuple(data["players"]), tuple(data["columns"])
+        for name in ("players", "columns", "notes"):
+            data[name] = tuple(data[name])
         return cls(**data)
 
     def plot(self, ax: Axes | None = None, *, highlight: Collection[Any] = (), label: str = "highlighted") -> Axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ __all__ = [
     "leaves",
     "map_rows",
     "n_rows",
+    "row_hashes",
     "take",
     "to_like",
 ]
@@ -64,6 +66,23 @@ def each_row(rows: Rows) -> Iterator[Rows]:
     """Yield the rows one by one, without their first dimension."""
     for index in range(n_rows(rows)):
         yield take(rows, torch.tensor(index))
+
+
+def row_hashes(*parts: Rows) -> Tensor:
+    """Return a 64-bit hash (BLAKE2b) of the bytes of every row of all parts together, int64 ``[rows]``.
+
+    Integers and booleans of any width count as int64; the tensors of a dict come in the order of their keys.
+    """
+    pieces = []
+    for part in parts:
+        tensors = [part[key] for key in sorted(part)] if isinstance(part, dict) else leaves(part)
+        for tensor in tensors:
+            values = tensor.detach().cpu()
+            values = values if values.is_floating_point() else values.long()
+            pieces.append(values.reshape(len(values), -1).contiguous().view(torch.uint8))
+    rows = torch.cat(pieces, dim=1).numpy()
+    digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return torch.from_numpy(np.frombuffer(digests, dtype="<i8").astype(np.int64))
 
 
 def to_like(rows: Rows, parameter: Tensor) -> Rows:

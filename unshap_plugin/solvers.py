@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["conjugate_gradients", "product", "solve_damped"]
+__all__ = ["conjugate_gradients", "damped_factor", "product", "solve_damped"]
 
 _TILE = 8
 
@@ -36,6 +36,26 @@ def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
     -------
     ``[m, p]``; not finite where no damping helps (the matrix is not finite).
     """
+    factor = damped_factor(matrices)
+    # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
+    half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)
+    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, 0]
+    solution[torch.isnan(factor[:, 0, 0])] = torch.nan
+    return solution.to(vectors.dtype)
+
+
+def damped_factor(matrices: Tensor) -> Tensor:
+    """Return the Cholesky factors of ``C + r I``, in float64, with the least damping ``r`` that makes ``C`` definite.
+
+    Parameters
+    ----------
+    matrices
+        ``[m, p, p]``.
+
+    Returns
+    -------
+    ``[m, p, p]``; NaN where no damping helps (the matrix is not finite).
+    """
     c = matrices.double()
     # The largest entry, not the mean: sums over one row and over many are not added up in the same order.
     scale = c.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
@@ -51,11 +71,8 @@ def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
         c.diagonal(dim1=1, dim2=2)[bad] += (raised - damping[bad])[:, None]
         damping[bad] = raised
         factor[bad], info[bad] = torch.linalg.cholesky_ex(c[bad])
-    # Two triangular solves: torch.cholesky_solve copies the factor, which takes longer than solving.
-    half = torch.linalg.solve_triangular(factor, vectors.double()[:, :, None], upper=False)
-    solution = torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, 0]
-    solution[info > 0] = torch.nan
-    return solution.to(vectors.dtype)
+    factor[info > 0] = torch.nan
+    return factor
 
 
 def conjugate_gradients(

@@ -85,4 +85,5 @@ def shapley_values(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        notes=problem.notes,
     )

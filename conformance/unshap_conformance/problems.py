@@ -23,8 +23,9 @@ from unshap_plugin.unlearners import Retrain
 
 __all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]
 
-#: Thirty further rows are the reference set.
-_ROWS, _TESTS, _FEATURES = 48, 60, 5
+#: Training and test rows, reference rows, and those of another test set.
+_ROWS, _TESTS, _REFERENCES, _OTHERS = 48, 60, 30, 30
+_FEATURES = 5
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,12 @@ class ProblemCase:
             labels = np.array([names.get(label, "the rest") for label in labels.tolist()])
             targets = sorted(names.values())
         at_hand = np.isin(labels, targets) if access == "partial" else np.ones(_ROWS, dtype=bool)
-        train, test, rest = ((x[a:b], y[a:b]) for a, b in ((0, _ROWS), (_ROWS, _ROWS + _TESTS), (_ROWS + _TESTS, None)))
-        if other_test:
-            test = rest
+        ends = np.cumsum([_ROWS, _TESTS, _REFERENCES])
+        train, test, rest, others = zip(np.split(x, ends), np.split(y, ends), strict=True)
         return ValuationProblem(
             copy.deepcopy(model),
             (train[0][at_hand], train[1][at_hand]),
-            test,
+            others if other_test else test,
             loss="cross_entropy" if classes else "mse",
             metric="log_likelihood" if classes else "neg_mean_squared_error",
             players=labels[at_hand],
@@ -160,13 +160,11 @@ def _retrained(case: ProblemCase, seed: int) -> tuple[NDArray[np.float64], NDArr
 @cache
 def _data(classes: bool) -> tuple[NDArray[np.float64], NDArray[Any]]:
     x, y = load_breast_cancer(return_X_y=True) if classes else load_diabetes(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(y))[: _ROWS + _TESTS + 30]
-    x = x[order][:, :_FEATURES]
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    if classes:
-        return x, y[order]
-    y = y[order]
-    return x, ((y - y.mean()) / y.std())[:, None]
+    known = _ROWS + _TESTS + _REFERENCES
+    order = np.random.default_rng(0).permutation(len(y))[: known + _OTHERS]
+    x, y = x[order][:, :_FEATURES], y[order]
+    x = (x - x[:known].mean(axis=0)) / x[:known].std(axis=0)
+    return x, y if classes else ((y - y[:known].mean()) / y[:known].std())[:, None]
 
 
 def _providers() -> NDArray[np.str_]:

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unshap_plugin.artifacts import STAND_INS, Artifacts
 from unshap_plugin.engine import Engine, Theta
-from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError
+from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, UnknownNameError
 from unshap_plugin.problem import Access, ModelKind, ValuationProblem
 from unshap_plugin.rows import Rows
 from unshap_plugin.seeds import moved, states
@@ -127,6 +128,9 @@ class Unlearner(ABC):
         What it is called.
     needs
         What it needs to see.
+    stored
+        The artefact that can stand in for retained rows: ``"hessian"``, ``"gram"`` or ``"fisher"``. Where they are not
+        at hand, ``stand_in`` returns the artefacts.
     takes
         The kinds of model it takes.
     exact
@@ -139,6 +143,7 @@ class Unlearner(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[Access] = Access.FORGET
+    stored: ClassVar[str | None] = None
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS
     exact: ClassVar[bool] = False
     order_dependent: ClassVar[bool] = False
@@ -150,6 +155,8 @@ class Unlearner(ABC):
             raise InvalidTypeError(
                 f"{cls.__name__} overrides unlearn, which sees to the contract of all unlearners: implement _unlearn."
             )
+        if cls.stored is not None and cls.stored not in STAND_INS:
+            raise UnknownNameError("stored artefact", cls.stored, STAND_INS)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -165,16 +172,29 @@ class Unlearner(ABC):
             Naming what is missing.
         """
         missing = self.needs & ~problem.available
+        if self.stand_in(problem) is not None:
+            missing &= ~Access.RETAIN
         if missing:
+            remedy = ""
+            if self.stored is not None and Access.RETAIN in missing:
+                lacking = f"the stored artefacts have no {self.stored}"
+                would_do = f"a stored {self.stored} would do: save problem.artifacts() where all data is at hand"
+                remedy = f"; {would_do if problem.stored is None else lacking}"
             raise AccessError(
                 f"unlearner {self.name!r} needs access to {self.needs.names()}, but this problem "
-                f"(access={problem.access!r}) has no {missing.names()}"
+                f"(access={problem.access!r}) has no {missing.names()}{remedy}"
             )
         if not self.takes & problem.kind:
             raise AccessError(
                 f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.model).__name__} is not one of "
                 f"these"
             )
+
+    def stand_in(self, problem: ValuationProblem) -> Artifacts | None:
+        """Return the artefacts that stand in for retained rows that are not at hand, if they are needed and do."""
+        if self.stored is None or Access.RETAIN in problem.available or problem.stored is None:
+            return None
+        return problem.stored if problem.stored.has(self.stored) else None
 
     def bytes_per_coalition(self, problem: ValuationProblem) -> int:
         """Estimate the memory that one coalition takes, from which the size of a chunk follows."""

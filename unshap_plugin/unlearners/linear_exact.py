@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import linear_layer
-from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError
-from unshap_plugin.losses import mse
+from unshap_plugin.normal_equations import NormalEquations
+from unshap_plugin.objective import penalties
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.solvers import product
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 
 __all__ = ["LinearExact"]
@@ -35,26 +32,28 @@ class LinearExact(Unlearner):
     the initial ones are taken, to which gradient methods converge too.
 
     For modules whose only parameters are those of a linear layer whose outputs are the module's, trained with the
-    squared error to an optimum; others are refused. Access: forget and retain rows. Cost per coalition:
-    ``rows d^2 + d^3 / 3`` multiplications for ``d`` features. Error: round-off.
+    squared error to an optimum; others are refused. Access: forget and retain rows, or forget rows and the stored Gram
+    matrix, from which the sums over the forget rows are then taken away. Cost per coalition: ``rows d^2 + d^3 / 3``
+    multiplications for ``d`` features. Error: round-off.
     """
 
     name: ClassVar[str] = "linear_exact"
     needs: ClassVar[Access] = Access.RETAIN
+    stored: ClassVar[str | None] = "gram"
     exact: ClassVar[bool] = True
 
     def check(self, problem: ValuationProblem) -> None:
         """Refuse also what is no linear regression at its optimum."""
         super().check(problem)
         kind = type(problem.model).__name__
-        equations = _equations(problem)
+        equations = self._equations(problem)
         if equations is None:
             raise AccessError(
                 f"unlearner 'linear_exact' needs a linear layer trained with loss='mse', but {kind} is another model "
                 f"or has another loss"
             )
-        everybody = torch.ones(1, len(problem.y), dtype=equations.given.dtype, device=equations.given.device)
-        distance = (equations.solve(everybody)[0] - equations.given).norm()
+        everybody = equations.solve(*self._sums(problem, equations, np.ones((1, problem.n_players), dtype=bool)))[0]
+        distance = (everybody - equations.given).norm()
         if not distance <= _AT_OPTIMUM * equations.given.norm():
             raise AccessError(
                 f"unlearner 'linear_exact' needs a model at the optimum of its training loss, but {kind} is "
@@ -68,90 +67,33 @@ class LinearExact(Unlearner):
         return super().bytes_per_coalition(problem) + 24 * problem.engine.n_parameters**2
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
-        engine, equations = problem.engine, _equations(problem)
+        engine, equations = problem.engine, self._equations(problem)
         assert engine is not None
         assert equations is not None
-        theta = equations.solve(problem.retained(coalitions).to(torch.float64))
+        theta = equations.solve(*self._sums(problem, equations, coalitions))
         return StackedModels(engine, equations.parameters(theta, engine))
 
+    def _equations(self, problem: ValuationProblem) -> NormalEquations | None:
+        """Return the equations of the rows at hand, with the penalty of all, or ``None`` for no linear regression."""
+        engine, stored = problem.engine, self.stand_in(problem)
+        assert engine is not None
 
-def _equations(problem: ValuationProblem) -> _NormalEquations | None:
-    assert problem.engine is not None
-    engine = problem.engine
-    return problem.remember("normal equations", lambda: _NormalEquations.of(problem, engine))
+        def make() -> NormalEquations | None:
+            pair = penalties(engine, problem.recipe) if stored is None else (stored.l2, stored.init)
+            l2, init = (flat.to(problem.y.device) for flat in pair)
+            return NormalEquations.of(engine, problem.x, problem.y, l2, init)
 
+        return problem.remember("normal equations", make)
 
-class _NormalEquations:
-    """``(sum_i w_i A_i + diag(l2)) theta = sum_i w_i B_i`` with ``theta [d, c]``, in float64."""
-
-    def __init__(self, problem: ValuationProblem, engine: Engine, features: Tensor) -> None:
-        z = features.double()
-        y = problem.y.double().reshape(len(z), -1)
-        c, d = y.shape[1], z.shape[1]
-        # [rows, d d]: the upper half would do, but the product takes no longer than reading it.
-        self.squares = 2 / c * (z[:, :, None] * z[:, None, :]).flatten(1)
-        self.moments = 2 / c * (z[:, :, None] * y[:, None, :]).flatten(1)
-        self.d, self.c = d, c
-        self.given = self._matrix(engine.theta0)
-        recipe = problem.recipe
-        self.l2, self.initial = torch.zeros_like(self.given), torch.zeros_like(self.given)
-        if recipe is not None:
-            strengths = {name: torch.full_like(p, recipe.strength(name)) for name, p in engine.theta0.items()}
-            self.l2 = self._matrix(strengths)
-            if recipe.init is not None:
-                state = recipe.initial_state(engine.module, seed=0)  # which is known
-                self.initial = self._matrix({name: state[name] for name in engine.theta0})
-
-    @classmethod
-    def of(cls, problem: ValuationProblem, engine: Engine) -> _NormalEquations | None:
-        """Return the equations, or ``None`` if this is no linear regression."""
-        layer = linear_layer(engine, problem.x) if problem.loss is mse else None
-        if layer is None:
-            return None
-        _, features = layer
-        outputs = problem.outputs(problem.model, problem.x).double().reshape(len(problem.y), -1)
-        found = cls(problem, engine, features)
-        linear = features.double() @ found.given
-        # What comes after the layer, if anything, has to be nothing.
-        same = outputs.shape == linear.shape and torch.allclose(outputs, linear, rtol=1e-4, atol=1e-5)
-        return found if same else None
-
-    def solve(self, weights: Tensor) -> Tensor:
-        """Return the solutions ``[m, d, c]`` for weights ``[m, rows]``."""
-        squares = product(weights.double(), self.squares).reshape(-1, self.d, self.d)
-        moments = product(weights.double(), self.moments).reshape(-1, self.d, self.c)
-        columns = []
-        for k in range(self.c):
-            matrix = squares + torch.diag(self.l2[:, k])
-            start = self.initial[:, k : k + 1] * (self.l2[:, k : k + 1] == 0)
-            residual = moments[:, :, k : k + 1] - matrix @ start
-            columns.append(start + _solved(matrix, residual))
-        return torch.cat(columns, dim=2)
-
-    def parameters(self, theta: Tensor, engine: Engine) -> dict[str, Tensor]:
-        """Return the stacked parameters of the layer."""
-        given = engine.theta0
-        weight, bias = (next((n for n in given if n.endswith(part)), None) for part in ("weight", "bias"))
-        assert weight is not None
-        stacked = {weight: theta[:, : given[weight].shape[1]].transpose(1, 2).to(given[weight].dtype)}
-        if bias is not None:
-            stacked[bias] = theta[:, -1].to(given[bias].dtype)
-        return {name: stacked[name].contiguous() for name in given}
-
-    def _matrix(self, parameters: dict[str, Tensor]) -> Tensor:
-        """Return the parameters of the layer as ``[d, c]``."""
-        weight = next(p for name, p in parameters.items() if name.endswith("weight")).double().T
-        bias = [p.double()[None] for name, p in parameters.items() if name.endswith("bias")]
-        return torch.cat([weight, *bias])
-
-
-def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve ``matrix [m, d, d]``, or find the smallest least-squares solution where it is singular."""
-    scale = matrix.diagonal(dim1=1, dim2=2).amax(dim=1)
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    smallest = factor.diagonal(dim1=1, dim2=2).amin(dim=1).square()
-    singular = (info > 0) | ~(smallest > 1e-10 * scale)
-    solution = torch.cholesky_solve(right, torch.where(singular[:, None, None], torch.eye(len(factor[0])), factor))
-    if singular.any():
-        solution[singular] = torch.linalg.pinv(matrix[singular], hermitian=True, rtol=1e-10) @ right[singular]
-    return solution
+    def _sums(
+        self, problem: ValuationProblem, equations: NormalEquations, coalitions: NDArray[np.bool_]
+    ) -> tuple[Tensor, ...]:
+        """Return the sums over the retained rows; of stored ones also what their round-off is relative to."""
+        retained, stored = problem.retained(coalitions), self.stand_in(problem)
+        if stored is None:
+            return equations.sums(retained)
+        assert stored.gram is not None
+        assert stored.moments is not None
+        squares, moments = equations.sums(~retained)
+        gram = stored.gram.to(squares.device)
+        return gram - squares, stored.moments.to(moments.device) - moments, gram

@@ -1,0 +1,114 @@
+"""``influence``: the influence functions of the forgotten players, added up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unshap_plugin.curvature import GeneralCurvature, LinearHead
+from unshap_plugin.engine import Engine
+from unshap_plugin.errors import check_number
+from unshap_plugin.objective import Objective
+from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.solvers import conjugate_gradients, damped_factor, product
+from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.newton import expansion
+from unshap_plugin.unlearners.player_sums import forgotten, player_sums
+
+__all__ = ["Influence"]
+
+#: Networks and linear heads with more parameters are solved for by conjugate gradients, without the matrix.
+DIRECT, DIRECT_HEAD = 1024, 4096
+_TOLERANCE, _ITERATIONS = 1e-3, 100
+_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Influence(Unlearner):
+    """Influence functions (Koh & Liang 2017, arXiv 1703.04730), added up (Koh et al. 2019, arXiv 1905.13289).
+
+    ``theta(S) = theta_0 + H^-1 sum_F (g_i - tilt / n)`` with the gradients ``g_i`` of the losses of the forget rows
+    ``F``, and the matrix ``H`` of all ``n`` rows (for a linear head their Hessian, else Gauss-Newton's), of the penalty
+    of the recipe and of ``damping``. ``tilt`` is the gradient of all of these at the given parameters: zero at an
+    optimum, and elsewhere what centres the objective (see ``Newton``, whose first step this is but for ``H``, which is
+    not that of the retained rows).
+
+    Solved once for every player, by Cholesky up to some thousand parameters, beyond that by conjugate gradients on
+    products with ``H``; what many players have together is the sum. Large forget sets are underestimated therefore:
+    that the curvature of their rows goes too is left out. Forgetting everything is what it is.
+
+    Access: forget and retain rows, or forget rows and the stored Hessian. Cost: once, a gradient for every row and a
+    system for every player; per coalition ``n_players p`` multiplications. Error: second order in the share that is
+    forgotten; over all coalitions between that of ``newton`` and that of doing nothing.
+
+    Parameters
+    ----------
+    damping
+        Added to the diagonal of ``H``, as a pull to the initial parameters; ``None`` estimates it as ``newton`` does
+        (without the matrix, more roughly).
+    """
+
+    name: ClassVar[str] = "influence"
+    needs: ClassVar[Access] = Access.RETAIN
+    stored: ClassVar[str | None] = "hessian"
+
+    damping: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.damping is not None:
+            check_number("damping", self.damping, zero=True)
+
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        engine = problem.engine
+        assert engine is not None
+        influences: Tensor = problem.remember(self, lambda: self._influences(problem, engine))
+        given = engine.flatten(engine.stack(1))
+        return StackedModels(engine, engine.unflatten(given + product(forgotten(coalitions, given), influences)))
+
+    def _influences(self, problem: ValuationProblem, engine: Engine) -> Tensor:
+        """Return by how much forgetting each player moves the parameters, ``[n_players, p]``."""
+        gradients = player_sums(problem, engine, lambda block: block)[:-1]
+        rows = torch.as_tensor([(problem.player_of_row == player).sum() for player in range(problem.n_players)])
+        rows = rows.to(gradients)[:, None]
+        given = engine.flatten(engine.stack(1))[0]
+        stored = self.stand_in(problem)
+        if stored is not None:
+            quadratic = stored.quadratic(given, self.damping)
+        else:
+            losses = expansion(problem, engine)
+            objective = Objective(engine, problem.x, problem.y, losses, problem.recipe)
+            if engine.n_parameters > (DIRECT_HEAD if isinstance(losses, LinearHead) else DIRECT):
+                multiply = _multiplier(problem, engine, objective)
+                objective.centre_roughly(self.damping, multiply)
+                diagonal = objective.l2 + objective.pull
+                return conjugate_gradients(
+                    lambda v: multiply(v) + diagonal * v,
+                    lambda v: v / diagonal,
+                    gradients - rows / objective.n * objective.tilt,
+                    tolerance=_TOLERANCE,
+                    iterations=_ITERATIONS,
+                )
+            quadratic = objective.centre(self.damping)
+        factor = damped_factor((quadratic.matrix + torch.diag(quadratic.diagonal))[None])[0]
+        right = gradients - rows / quadratic.n * quadratic.tilt
+        return torch.cholesky_solve(right.T.to(factor), factor).T.to(right)
+
+
+def _multiplier(problem: ValuationProblem, engine: Engine, objective: Objective) -> Callable[[Tensor], Tensor]:
+    """Return what multiplies vectors ``[m, p]`` with the matrix of all rows, a bounded number of them at once."""
+    losses = objective.losses
+    if isinstance(losses, LinearHead):
+        second = losses.expand(engine.stack(1), objective.all)[2]
+        some: Callable[[Tensor], Tensor] = lambda v: losses.product(objective.all, second, v)  # noqa: E731
+    else:
+        assert isinstance(losses, GeneralCurvature)
+        some = losses.multiply
+    step = max(1, _BYTES // (2 * engine.bytes_per_coalition(problem.x)))
+    return lambda vectors: torch.cat([some(part) for part in vectors.split(step)])
