@@ -486,13 +486,21 @@ def test_the_reference_passes_everything():
     assert {record.check for record in records if record.status == "passed"} == set(STATEMENTS)
 
 
+EXPECTED = {
+    "ssd": {
+        "direction[ridge-rows]": "it only shrinks, and forgetting a few rows of a regression moves it elsewhere (.08)",
+        "direction[ridge-artifacts]": "the same, where most of the rows are background (-.17)",
+    }
+}
+
+
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", [*UNLEARNERS, "linear_exact"])
 def test_the_built_in_unlearners_pass(name):
-    records = check_unlearner(name)
+    records = check_unlearner(name, expected_failures=EXPECTED.get(name))
     assert {record.check for record in records} == set(STATEMENTS)
     for record in records:
-        assert record.status in ("passed", "skipped")
+        assert record.status in ("passed", "skipped", "expected_failure")
         assert record.reason or record.status == "passed", "a skip says why"
     passed = {record.check for record in records if record.status == "passed"}
     assert set(STATEMENTS) - passed <= ({"continuity"} if unlearner_subject(name).unlearner.exact else set())

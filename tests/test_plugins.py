@@ -587,7 +587,7 @@ def test_errors_outside_of_unlearning_name_the_plugin_too(install, provoking):
     # Nor does it spoil the advice about another unlearner.
     data = (provoking.x, provoking.y), (provoking.x_test, provoking.y_test)
     partial = ValuationProblem(provoking.model, *data, access="partial")
-    with pytest.raises(Exception, match="unlearners that would work: gradient_ascent, mutates, "):
+    with pytest.raises(Exception, match=r"unlearners that would work: .*gradient_ascent.*, mutates, "):
         UnlearningGame(partial, "newton")
 
 
@@ -614,7 +614,7 @@ def test_functions_see_what_they_declared_and_nothing_else(problem):
         return model
 
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
-    with_reference = ValuationProblem(problem.model, *data, reference=problem.x_test[:3])
+    with_reference = ValuationProblem(problem.model, *data, reference=problem.x_test[:3] + 0.5)
     keep = np.ones((1, 40), dtype=bool)
     keep[0, [3, 7]] = False
     for needs in (Access.FORGET, Access.RETAIN, Access.FORGET | Access.RETAIN | Access.REFERENCE):
@@ -726,6 +726,7 @@ def test_the_list_as_data(install, capsys):
         "summary": "Shrinks the parameters.",
         "source": "A test",
         "access": ["forget"],
+        "stored": None,
         "models": ["parameters"],
         "exact": False,
         "order_dependent": False,
@@ -878,7 +879,7 @@ def test_the_reference_set_is_a_copy_too(problem):
         return model
 
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
-    mine = ValuationProblem(problem.model, *data, reference=problem.x_test[:3], metric="log_likelihood")
+    mine = ValuationProblem(problem.model, *data, reference=problem.x_test[:3] + 0.5, metric="log_likelihood")
     unlearner = UnlearnerSpec.from_function(greedy, source="A test", needs=Access.REFERENCE).make()
     matrix = coalitions(6, 40)
     first = UnlearningGame(mine, unlearner)(matrix)

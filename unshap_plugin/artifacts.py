@@ -81,7 +81,7 @@ class Artifacts:
 
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor, recipe: Recipe | None) -> Artifacts:
-        """Compute them from all rows. For networks with thousands of parameters this takes a minute."""
+        """Compute them from all rows. For networks with thousands of parameters the matrix takes minutes."""
         l2, init = penalties(engine, recipe)
         gradient, fisher = torch.zeros_like(l2), torch.zeros_like(l2)
         for block in engine.row_gradients(x, y):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, jacrev, jvp, vjp, vmap
+from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.rows import Rows, each_row, map_rows, n_rows
@@ -95,14 +95,20 @@ class GeneralCurvature:
         def total(outputs: Tensor) -> Tensor:
             return engine.loss(outputs, self.y).sum()
 
-        def one(vector: Tensor) -> Tensor:
-            pushed = jvp(outputs_of, (flat,), (vector,))
-            (curved,) = vjp(grad(total), pushed[0])[1](pushed[1])  # Hessians are symmetric
-            (pulled,) = vjp(outputs_of, flat)[1](curved)
+        def transposed(cotangents: Tensor) -> Tensor:
+            (pulled,) = vjp(outputs_of, flat)[1](cotangents)
             return pulled
 
+        outputs = outputs_of(flat)
+
+        def one(vector: Tensor) -> Tensor:
+            # Twice in reverse mode, which more modules support than forward mode.
+            (pushed,) = vjp(transposed, outputs)[1](vector)
+            (curved,) = vjp(grad(total), outputs)[1](pushed)  # Hessians are symmetric
+            return transposed(curved)
+
         def one_slowly(vector: Tensor) -> Tensor:
-            outputs, pushed = torch.autograd.functional.jvp(outputs_of, flat, vector)
+            pushed = torch.autograd.functional.jvp(outputs_of, flat, vector)[1]
             curved = torch.autograd.functional.hvp(total, outputs, pushed)[1]
             pulled: Tensor = torch.autograd.functional.vjp(outputs_of, flat, curved)[1]
             return pulled

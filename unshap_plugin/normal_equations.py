@@ -101,6 +101,7 @@ def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
         right, torch.where(singular[:, None, None], torch.eye(matrix.shape[1]).to(matrix), factor)
     )
     if singular.any():
-        inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=nothing[singular], rtol=0.0)
+        bound = nothing[singular]
+        inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=bound, rtol=torch.zeros_like(bound))
         solution[singular] = inverse @ right[singular]
     return solution

@@ -17,6 +17,7 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 from unshap_plugin import Access, Recipe, ValuationProblem
+from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.losses import LOSSES
 from unshap_plugin.problem import ModelKind
 from unshap_plugin.unlearners import Retrain
@@ -46,6 +47,8 @@ class ProblemCase:
         ``partial``: only the rows of the players are at hand. The model saw the background too.
     reference
         Whether there is a reference set.
+    artifacts
+        Whether artefacts of all rows stand in for those that are not at hand.
     dtype
         Of the model.
     """
@@ -55,12 +58,14 @@ class ProblemCase:
     players: Literal["providers", "background", "rows", "every_row"]
     access: Literal["full", "partial"] = "full"
     reference: bool = True
+    artifacts: bool = False
     dtype: torch.dtype = torch.float64
 
     @property
     def available(self) -> Access:
         """What can be seen of it."""
         seen = Access.FORGET | (Access.RETAIN if self.access == "full" else Access(0))
+        seen |= Access.ARTIFACTS if self.artifacts else Access(0)
         return seen | Access.REFERENCE if self.reference else seen
 
     @property
@@ -112,6 +117,7 @@ class ProblemCase:
             reference=rest if self.reference else None,
             access=access,
             fit=copy.deepcopy(recipe),
+            artifacts=_artifacts(self) if self.artifacts and access == "partial" else None,
         )
 
 
@@ -122,6 +128,8 @@ PROBLEMS = (
     ProblemCase("logistic-background", "logistic", "background", reference=False),
     ProblemCase("logistic-rows", "logistic", "rows"),
     ProblemCase("logistic-partial", "logistic", "background", "partial"),
+    ProblemCase("ridge-artifacts", "ridge", "background", "partial", artifacts=True),
+    ProblemCase("logistic-artifacts", "logistic", "background", "partial", artifacts=True),
     ProblemCase("network", "network", "providers"),
     ProblemCase("network-background", "network", "background"),
     ProblemCase("network-float32", "network", "providers", dtype=torch.float32),
@@ -155,6 +163,11 @@ def _retrained(case: ProblemCase, seed: int) -> tuple[NDArray[np.float64], NDArr
         warnings.simplefilter("ignore")  # that it cannot be batched, which is of no interest here
         models = Retrain().unlearn(problem, all_coalitions(problem.n_players), seed)
     return utilities(problem, models), models.outputs(problem.x_test).double().cpu().numpy()
+
+
+@cache
+def _artifacts(case: ProblemCase) -> Artifacts:
+    return case._problem("full").artifacts()
 
 
 @cache

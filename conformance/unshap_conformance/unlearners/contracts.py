@@ -17,7 +17,7 @@ from unshap_conformance.records import Skipped, Violation, compare
 from unshap_conformance.runner import Check
 from unshap_conformance.semivalues import by_subsets
 from unshap_conformance.unlearners.subject import UnlearnerSubject, refusal
-from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin import Access, Unlearner, UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.errors import ContractError
 from unshap_plugin.rows import Rows, leaves, take
 from unshap_plugin.unlearners import StackedModels
@@ -32,7 +32,7 @@ EXACT = {torch.float64: 1e-6, torch.float32: 1e-3}
 _LITTLE = 0.4
 #: The smallest cosine that the built-in methods reach is 0.22.
 _TOWARDS = 0.1
-_SORTS = ("ridge", "logistic", "logistic-partial", "network", "network-partial", "object")
+_SORTS = ("ridge", "logistic", "logistic-partial", "logistic-artifacts", "network", "network-partial", "object")
 
 
 def _dtype(problem: ValuationProblem) -> torch.dtype:
@@ -299,7 +299,7 @@ def _axioms(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def _refuses(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     unlearner = subject.unlearner
-    missing = unlearner.needs & ~problem.available
+    missing = _missing(unlearner, problem.available)
     if not missing and unlearner.takes & problem.kind:
         raise Skipped("it has all that the unlearner needs.")
     answers = problem.outputs(problem.model, problem.x_test)
@@ -336,15 +336,27 @@ def _pickling(subject: UnlearnerSubject, case: ProblemCase) -> None:
     compare("after pickling the unlearner gives other models", outputs, other, 0.0, players=names)
 
 
+def _missing(unlearner: Unlearner, available: Access) -> Access:
+    """Return what the unlearner says it needs and cannot see."""
+    missing = unlearner.needs & ~available
+    stand_in = unlearner.stored is not None and Access.ARTIFACTS in available
+    return missing & ~Access.RETAIN if stand_in else missing
+
+
+def _concerning(subject: UnlearnerSubject) -> Sequence[ProblemCase]:
+    """Return the problems, those with artefacts only for who uses these."""
+    return [case for case in PROBLEMS if subject.unlearner.stored is not None or not case.artifacts]
+
+
 def _fitting(subject: UnlearnerSubject) -> Sequence[ProblemCase]:
     """Return the problems that have what the unlearner says it needs."""
-    needs, takes = subject.unlearner.needs, subject.unlearner.takes
-    return [case for case in PROBLEMS if not needs & ~case.available and takes & case.kind]
+    unlearner, cases = subject.unlearner, _concerning(subject)
+    return [case for case in cases if not _missing(unlearner, case.available) and unlearner.takes & case.kind]
 
 
 def _others(subject: UnlearnerSubject) -> Sequence[ProblemCase]:
     fitting = _fitting(subject)
-    return [case for case in PROBLEMS if case not in fitting]
+    return [case for case in _concerning(subject) if case not in fitting]
 
 
 def _some(subject: UnlearnerSubject) -> Sequence[ProblemCase]:
