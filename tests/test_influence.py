@@ -128,9 +128,11 @@ def test_a_network_of_fifty_thousand_parameters_in_float32():
     right = engine.flatten(engine.gradients(engine.stack(6), rows, problem.x, problem.y)) - objective.tilt / 6
     left = losses.multiply(alone) + (objective.l2 + objective.pull) * alone - right
     assert (left.norm(dim=1) <= 5e-3 * right.norm(dim=1)).all(), "the systems are solved"
-    matrix = coalitions(20, 6)
-    retrained, ours = (UnlearningGame(problem, name)(matrix) for name in ("retrain", "influence"))
-    assert np.abs(ours - retrained).mean() < np.abs(problem.given_utility - retrained).mean()
+    models = Influence(damping=5.0).unlearn(problem, ~np.eye(6, dtype=bool), 0)
+    given_losses = cross_entropy(problem.outputs(problem.model, problem.x), problem.y)
+    for player, outputs in enumerate(models.outputs(problem.x)):
+        own = torch.as_tensor(problem.player_of_row == player)
+        assert cross_entropy(outputs, problem.y)[own].sum() > given_losses[own].sum(), "what is forgotten is known less"
 
 
 @settings(max_examples=10, deadline=None)
