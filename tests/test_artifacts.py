@@ -21,7 +21,7 @@ from unshap_plugin import Access, Recipe, Unlearner, UnlearningGame, ValuationPr
 from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.curvature import GeneralCurvature, LinearHead
 from unshap_plugin.engine import Engine
-from unshap_plugin.errors import AccessError, InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.listing import one_as_text, table
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.objective import Objective
@@ -29,6 +29,7 @@ from unshap_plugin.plugins import plugins
 from unshap_plugin.registry import find_unlearner, resolve_unlearner
 from unshap_plugin.rows import row_hashes
 from unshap_plugin.solvers import solve_damped
+from unshap_plugin.unlearners import StackedModels
 
 GROUPS = np.array(list("abcde") * 8)
 OURS = np.isin(GROUPS, ["a", "c", "d"])
@@ -429,3 +430,18 @@ def test_gradients_of_rows_are_the_same_in_any_block(monkeypatch):
     blocks = list(looped.row_gradients(problem.x, problem.y))
     assert [len(block) for block in blocks] == [7, 7, 7, 7, 7, 5]
     torch.testing.assert_close(torch.cat(blocks), whole, atol=1e-12, rtol=0)
+
+
+def test_an_unlearner_may_not_change_what_is_stored():
+    class Careless(Unlearner):
+        name = "careless"
+        stored = "hessian"
+
+        def _unlearn(self, problem, coalitions, seed):
+            self.stand_in(problem).hessian.mul_(2)
+            return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+    problem = logistic()
+    partial = part(problem, problem.artifacts())
+    with pytest.raises(ContractError, match="changed the data of the problem"):
+        Careless().unlearn(partial, every(3), 0)

@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_targets_are_valued_above_a_background_that_is_always_kept(providers, ca
     assert result.evaluations == 8
     assert result.utility_none > -0.6  # the others are there
     assert "provider-4" not in capsys.readouterr().out
+
+
+def test_notes_of_the_problem_are_printed(providers, monkeypatch, capsys):
+    partial = functools.partial(cli.ValuationProblem, access="partial")
+    monkeypatch.setattr(cli, "ValuationProblem", partial)
+    assert main([*providers, "--unlearner", "gradient_ascent"]) == 0
+    [note] = ValuationResult.from_json(Path("values/result.json").read_text()).notes
+    assert note.startswith("only one set was given beside the training rows: 250 of its 500 rows are the test set")
+    assert f"note: {note}" in capsys.readouterr().out.splitlines()
 
 
 def test_one_group_can_be_a_target(providers):

@@ -42,10 +42,10 @@ def test_a_disjoint_reference_set_stays_as_it_is():
 def test_shared_rows_are_left_out_with_one_warning():
     x, y = np.concatenate([OTHERS[0], TEST[0][:3], X[:2]]), np.concatenate([OTHERS[1], TEST[1][:3], Y[:2]])
     with pytest.warns(UserWarning, match="5 of 45 reference rows are test or training rows too") as caught:
-        problem = make(reference=(x[::-1], y[::-1]))
+        problem = ValuationProblem(nn.Linear(6, 2).double(), (X, Y), TEST, reference=(x[::-1], y[::-1]))
     assert len(caught) == 1
     assert "reference='test'" in str(caught[0].message)
-    assert caught[0].filename == __file__
+    assert caught[0].filename == __file__, "it points to the caller"
     assert np.array_equal(problem.reference[0].numpy(), OTHERS[0][::-1])
     assert np.array_equal(problem.reference[1].numpy(), OTHERS[1][::-1])
     with pytest.warns(UserWarning, match="5 of 45"):

@@ -111,6 +111,11 @@ class Artifacts:
         """Return the number of rows, n."""
         return len(self.rows)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return those that are there, by name."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
     def has(self, name: str) -> bool:
         """Tell whether the artefact of that name is there."""
         return getattr(self, name) is not None
@@ -159,7 +164,7 @@ class Artifacts:
             If the file cannot be written.
         """
         target = Path(path)
-        tensors = {name: value.cpu().contiguous().clone() for name, value in self._tensors().items()}
+        tensors = {name: value.cpu().contiguous().clone() for name, value in self.tensors().items()}
         metadata = {
             "format": _FORMAT,
             "model": self.model,
@@ -203,10 +208,6 @@ class Artifacts:
             return cls(metadata["model"], json.loads(metadata["versions"]), **tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidValueError(f"{where} is of another version ({error}): {remedy}.") from error
-
-    def _tensors(self) -> dict[str, Tensor]:
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _fingerprint(engine: Engine) -> str:

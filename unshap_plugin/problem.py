@@ -222,7 +222,8 @@ class ValuationProblem:
     def versions(self) -> list[int]:
         """Return the counters with which torch tells whether data were changed in place."""
         reference = [] if self.reference is None else [*leaves(self.reference[0]), self.reference[1]]
-        tensors = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference]
+        stored = [] if self.stored is None else self.stored.tensors().values()
+        tensors = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference, *stored]
         return [tensor._version for tensor in tensors if tensor is not None]
 
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
@@ -299,7 +300,7 @@ class ValuationProblem:
             warnings.warn(
                 f"{left_out} of {n_rows(x)} reference rows are test or training rows too, and are left out; pass "
                 f"reference='test' if the test set is to be the reference set as well.",
-                stacklevel=4,
+                stacklevel=3,
             )
         return (x, y) if not left_out else (take(x, kept), None if y is None else y[kept.to(y.device)])
 
