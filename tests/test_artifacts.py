@@ -360,6 +360,8 @@ def test_access_and_refusals():
     partial, bare = part(problem, stored), part(problem, None)
     assert partial.available == Access.FORGET | Access.REFERENCE | Access.ARTIFACTS
     assert bare.available == Access.FORGET | Access.REFERENCE
+    [note] = partial.notes
+    assert note == "artefacts of 40 rows stand in for those that are not at hand; newton takes one step then."
     for name in ("newton", "influence", "ssd"):
         assert UnlearningGame(partial, name).unlearner.name == name
         with pytest.raises(AccessError) as caught:

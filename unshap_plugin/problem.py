@@ -277,6 +277,10 @@ class ValuationProblem:
                 f"the artefacts are of {len(stored)} rows and train has {len(self.y)}, but access is 'full': pass "
                 f"access='partial' where train does not hold everything that the model was trained on."
             )
+        if self.access == "partial":
+            self.notes += (
+                f"artefacts of {len(stored)} rows stand in for those that are not at hand; newton takes one step then.",
+            )
         return stored
 
     def _reference(self, given: Any) -> tuple[Rows, Tensor | None] | None:
