@@ -13,7 +13,21 @@ from unshap_plugin.losses import cross_entropy
 
 torch.set_num_threads(1)
 
-UNLEARNERS = ["retrain", "newton", "influence", "replay", "finetune", "gradient_ascent", "ssd"]
+UNLEARNERS = [
+    "retrain",
+    "newton",
+    "influence",
+    "replay",
+    "finetune",
+    "graddiff",
+    "gradient_ascent",
+    "anchored",
+    "reference_teacher",
+    "npo",
+    "random_label",
+    "ssd",
+    "task_vector",
+]
 
 
 def breast_cancer(rows=40, tests=60, seed=0, features=6):

@@ -9,14 +9,20 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners import (
+    NPO,
     SSD,
+    Anchored,
     FineTune,
+    GradDiff,
     GradientAscent,
     Influence,
     LinearExact,
     Newton,
+    RandomLabel,
+    ReferenceTeacher,
     Replay,
     Retrain,
+    TaskVector,
     Unlearner,
 )
 from unshap_plugin.unlearners.newton import expansion
@@ -64,8 +70,14 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
     yield UnlearnerSpec(
         "finetune",
         FineTune,
-        "Descends the retained loss from the given model.",
+        "Descends the retained loss from the given model, shrunk by the forgotten share.",
         "Golatkar, Achille & Soatto 2020, arXiv 1911.04933",
+    )
+    yield UnlearnerSpec(
+        "graddiff",
+        GradDiff,
+        "Descends the retained loss and ascends the bounded loss of the forget rows.",
+        "Liu, Liu & Stone 2022, arXiv 2203.12817",
     )
     yield UnlearnerSpec(
         "gradient_ascent",
@@ -74,10 +86,40 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
         "Jang et al. 2023, arXiv 2210.01504",
     )
     yield UnlearnerSpec(
+        "anchored",
+        Anchored,
+        "Ascends the loss of the forget rows and stays near the given model on a reference set.",
+        "Ma et al. 2025, arXiv 2505.16147",
+    )
+    yield UnlearnerSpec(
+        "reference_teacher",
+        ReferenceTeacher,
+        "Anchored ascent in which forget rows learn what the given model says of similar reference rows.",
+        "this project",
+    )
+    yield UnlearnerSpec(
+        "npo",
+        NPO,
+        "Ascends the loss of the forget rows, more slowly where one has been forgotten.",
+        "Zhang, Lin, Bai & Mei 2024, arXiv 2404.05868",
+    )
+    yield UnlearnerSpec(
+        "random_label",
+        RandomLabel,
+        "Trains the forget rows on labels of other rows.",
+        "Graves, Nagisetty & Ganesh 2021, arXiv 2010.10981",
+    )
+    yield UnlearnerSpec(
         "ssd",
         SSD,
         "Dampens the parameters that matter more to the forget rows than to the retained ones; trains nothing.",
         "Foster, Schoepf & Brintrup 2024, arXiv 2308.07707",
+    )
+    yield UnlearnerSpec(
+        "task_vector",
+        TaskVector,
+        "Subtracts what each forgotten player's rows teach: a matrix product, for any number of coalitions.",
+        "Ilharco et al. 2023, arXiv 2212.04089",
     )
 
 

@@ -116,9 +116,10 @@ class Engine:
         y: Tensor,
         *,
         own_rows: bool = False,
-        shape: Callable[[Tensor], Tensor] | None = None,
+        loss: Loss | None = None,
+        shape: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> Theta:
-        """Return the gradients of ``sum_i weights[k, i] * shape(loss_i(theta[k]))``, stacked like ``theta``.
+        """Return the gradients of ``sum_i weights[k, i] * loss_i(theta[k])``, stacked like ``theta``.
 
         Parameters
         ----------
@@ -128,13 +129,15 @@ class Engine:
             ``[m, rows]``.
         x, y
             Rows shared by all coalitions; ``[m, rows, ...]`` with ``own_rows``.
+        loss
+            Instead of the one of the training.
         shape
-            Applied to the losses of the rows ``[rows]``, such as a bound; the identity by default.
+            What is summed instead: a function of the losses and the weights of the rows, both ``[rows]``.
         """
 
         def objective(theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
-            losses = self.loss(self.call(theta, x), y)
-            return (weights * (losses if shape is None else shape(losses))).sum()
+            losses = (loss or self.loss)(self.call(theta, x), y)
+            return (weights * losses if shape is None else shape(losses, weights)).sum()
 
         def loop() -> Theta:
             each = []

@@ -20,6 +20,7 @@ __all__ = [
     "UnshapError",
     "check_integer",
     "check_number",
+    "check_share",
     "nearest",
 ]
 
@@ -93,3 +94,10 @@ def check_number(name: str, value: object, *, zero: bool) -> None:
         raise InvalidTypeError(f"{name} is {value!r}, but {expected}.")
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
         raise InvalidValueError(f"{name} is {value!r}, but {expected}.")
+
+
+def check_share(name: str, value: object) -> None:
+    """Raise unless ``value`` is a number from 0 to 1."""
+    check_number(name, value, zero=True)
+    if not value <= 1:  # type: ignore[operator]
+        raise InvalidValueError(f"{name} is {value!r}, but a number from 0 to 1 is needed.")

@@ -1,0 +1,74 @@
+"""``random_label``: train the forget rows on labels of other rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unshap_plugin.engine import Theta
+from unshap_plugin.errors import check_integer, check_number
+from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.displacement import descend_displaced
+
+__all__ = ["RandomLabel"]
+
+
+@dataclass(frozen=True)
+class RandomLabel(Unlearner):
+    """Descend the loss of randomly labelled forget rows (amnesiac unlearning, Graves et al. 2021, arXiv 2010.10981).
+
+    ``min_theta  1/n sum_F loss(f_theta(x_i), y'_i)`` by Adam on a displacement that is scaled by the forgotten share
+    ``|F| / n``. ``y'_i`` is another class drawn at random, and where labels are no class numbers the target of a row
+    drawn at random. Both come from the seed and are the same for all coalitions, so that differences of utilities have
+    little of this noise.
+
+    Access: forget rows only. Cost per coalition: ``steps`` gradients of the forget rows. Error: it forgets more than
+    retraining does, since it learns something wrong in its place (``docs/unlearners.md``).
+
+    Parameters
+    ----------
+    steps
+        Full-batch steps of Adam.
+    lr
+        Learning rate, at which the displacement of a coalition that forgets everything moves.
+    """
+
+    name: ClassVar[str] = "random_label"
+    needs: ClassVar[Access] = Access.FORGET
+
+    steps: int = 10
+    lr: float = 0.003
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_integer("steps", self.steps, 1)
+        check_number("lr", self.lr, zero=False)
+
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+        engine = problem.engine
+        assert engine is not None
+        labels = _random_labels(problem, seed)
+        forget = (~problem.retained(coalitions)).to(engine.dtype)
+        weights = forget / forget.shape[1]
+
+        def gradient(theta: Theta) -> Theta:
+            return engine.gradients(theta, weights, problem.x, labels)
+
+        start = engine.stack(len(coalitions))
+        theta = descend_displaced(start, forget.mean(dim=1), gradient, steps=self.steps, lr=self.lr)
+        return StackedModels(engine, theta)
+
+
+def _random_labels(problem: ValuationProblem, seed: int) -> Tensor:
+    """Return another class for every row, or where labels are no class numbers the target of a row drawn at random."""
+    y, rng = problem.y, np.random.default_rng(seed)
+    if y.is_floating_point():
+        return y[torch.as_tensor(rng.permutation(len(y)), device=y.device)]
+    classes = problem.output_shape[0]
+    return (y + torch.as_tensor(rng.integers(1, classes, size=tuple(y.shape)), device=y.device)) % classes

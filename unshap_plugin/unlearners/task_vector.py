@@ -1,0 +1,92 @@
+"""``task_vector``: what each player's rows teach, subtracted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unshap_plugin.engine import Engine, Theta, row_weights
+from unshap_plugin.errors import check_integer, check_number
+from unshap_plugin.problem import Access, ValuationProblem
+from unshap_plugin.rows import take
+from unshap_plugin.solvers import product
+from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.player_sums import forgotten
+
+__all__ = ["TaskVector"]
+
+_PLAYERS = 64
+
+
+@dataclass(frozen=True)
+class TaskVector(Unlearner):
+    """Negation of task vectors (Ilharco et al. 2023, arXiv 2212.04089), one per player.
+
+    ``theta(S) = theta_0 - lambda sum_j tau_j`` over the forgotten players, where ``tau_j`` is how far the parameters
+    move when training goes on with the rows of player ``j`` alone: by Adam on a displacement that is scaled by the
+    player's share of the rows, ``n_j / n``, so that two halves of a player move about as far as the whole.
+
+    Access: forget rows only. Cost: once, ``steps`` gradients of the rows of each player; per coalition ``n_players p``
+    multiplications. Error: it adds up what players teach as if none of it were the same, and so forgets too much of
+    large forget sets (``docs/unlearners.md``).
+
+    Parameters
+    ----------
+    steps
+        Full-batch steps of Adam for each player.
+    lr
+        Learning rate, at which the displacement of a player that has all rows would move.
+    lam
+        What the task vectors are multiplied with, ``lambda``.
+    """
+
+    name: ClassVar[str] = "task_vector"
+    needs: ClassVar[Access] = Access.FORGET
+
+    steps: int = 10
+    lr: float = 0.003
+    lam: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_integer("steps", self.steps, 1)
+        check_number("lr", self.lr, zero=False)
+        check_number("lam", self.lam, zero=True)
+
+    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        engine = problem.engine
+        assert engine is not None
+        vectors: Tensor = problem.remember(
+            ("task vectors", self.steps, self.lr), lambda: self._vectors(problem, engine)
+        )
+        given = engine.flatten(engine.stack(1))
+        return StackedModels(
+            engine, engine.unflatten(given - self.lam * product(forgotten(coalitions, given), vectors))
+        )
+
+    def _vectors(self, problem: ValuationProblem, engine: Engine) -> Tensor:
+        """Return the task vectors ``[n_players, p]``."""
+        mine = ~problem.retained(~np.eye(problem.n_players, dtype=bool))  # [n_players, rows]
+        sizes = mine.sum(dim=1)
+        vectors = []
+        for part in torch.arange(problem.n_players, device=mine.device).split(_PLAYERS):
+            # The rows of every player of this part, its own first; the others have no weight.
+            index = mine[part].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(sizes[part].max())]
+            weights = row_weights(mine[part].gather(1, index), engine.dtype)
+            x, y = take(problem.x, index), problem.y[index]
+            start = engine.stack(len(part))
+
+            def gradient(theta: Theta, weights: Tensor = weights, x=x, y: Tensor = y) -> Theta:  # type:
+            ignore[no-untyped-def]  # noqa: ANN001
+                return engine.gradients(theta, weights, x, y, own_rows=True)
+
+            share = sizes[part].to(engine.dtype) / mine.shape[1]
+            theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
+            vectors.append(engine.flatten(theta) - engine.flatten(start))
+        return torch.cat(vectors)
