@@ -1,6 +1,8 @@
 """Data valuation by unlearning: the Shapley values of the data of a trained model, without retraining it."""
 
 from unshap_plugin.errors import UnshapError
+from unshap_plugin.fidelity import audit
+from unshap_plugin.fidelity_report import FidelityReport
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.metrics import Metric
@@ -12,6 +14,7 @@ from unshap_plugin.valuation import shapley_values
 
 __all__ = [
     "Access",
+    "FidelityReport",
     "Metric",
     "Recipe",
     "Unlearner",
@@ -20,6 +23,7 @@ __all__ = [
     "UnshapError",
     "ValuationProblem",
     "ValuationResult",
+    "audit",
     "hookimpl",
     "shapley_values",
 ]

@@ -9,9 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from unshap_plugin.fidelity_report import FidelityReport
     from unshap_plugin.result import ValuationResult
 
-__all__ = ["draw_bars", "draw_histogram"]
+__all__ = ["draw_audit", "draw_bars", "draw_histogram"]
 
 _PLAIN, _MARKED = "#4878a8", "#d1603d"
 _NAMED = 5
@@ -62,6 +63,40 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
     ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
     typical = float(np.median(result.std_errors))
     return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
+
+
+def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
+    """Draw one point per coalition, unlearned against retrained utility, coloured by the number of players kept."""
+    ax = ax or _axes(height=5.5)
+    unlearned, retrained, given = report.utilities(metric)
+    agreement = report.agreement(metric)
+    mean = retrained.mean(axis=0)
+    ends = np.array([min(mean.min(), unlearned.min()), max(mean.max(), unlearned.max())])
+    ends += np.array([-0.03, 0.03]) * max(float(np.ptp(ends)), 1e-12)
+    noise = agreement.noise_error
+    ax.fill_between(
+        ends, ends - noise, ends + noise, color="lightgrey", lw=0, label=f"noise of retraining: {noise:.2g} on average"
+    )
+    ax.plot(ends, ends, color="black", lw=0.8, label="equal to retraining")
+    ax.axhline(given, color=_MARKED, lw=1, ls="--", label=f"doing nothing: off by {agreement.nothing_error:.2g}")
+    sizes = report.coalitions.sum(axis=1)
+    points = ax.scatter(
+        mean, unlearned, c=sizes, cmap="viridis", s=18, label=f"{report.unlearner}: off by {agreement.error:.2g}"
+    )
+    figure: Any = ax.figure
+    figure.colorbar(points, ax=ax, label="players kept")
+    ax.set_xlim(*ends)
+    ax.set_xlabel(f"{metric} after retraining (mean of {len(retrained)} seeds)")
+    ax.set_ylabel(f"{metric} after unlearning")
+    within = report.bounds(metric)
+    ax.set_title(
+        f"{report.unlearner}, {agreement.count} coalitions of {len(report.players)} players; Spearman "
+        f"{agreement.spearman:.2f} (two retrainings: {agreement.noise_spearman:.2f}), within sizes "
+        f"{within.spearman_within:.2f} ({within.noise_spearman_within:.2f})",
+        fontsize=9,
+    )
+    ax.legend(loc="upper left", fontsize=8)
+    return ax
 
 
 def _text(player: Any, longest: int = 24) -> str:
