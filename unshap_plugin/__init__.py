@@ -9,6 +9,7 @@ from unshap_plugin.metrics import Metric
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.recipe import Recipe
 from unshap_plugin.result import ValuationResult
+from unshap_plugin.tuning import Tuning, tune
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.valuation import shapley_values
 
@@ -17,6 +18,7 @@ __all__ = [
     "FidelityReport",
     "Metric",
     "Recipe",
+    "Tuning",
     "Unlearner",
     "UnlearnerSpec",
     "UnlearningGame",
@@ -26,4 +28,5 @@ __all__ = [
     "audit",
     "hookimpl",
     "shapley_values",
+    "tune",
 ]

@@ -190,7 +190,8 @@ class FidelityReport:
         rows = []
         for name in self.metrics:
             named = {} if self.unlearned.ndim == 1 else {"metric": name}
-            for kept, one in self._rows(name):
+            layers = [(kept, one) for kept, _, one in self.sizes(name)]
+            for kept, one in [*layers, (ALL_SIZES, self.agreement(name))]:
                 figures = dataclasses.asdict(one)
                 rows.append({"kept": kept, **named, "coalitions": figures.pop("count"), **figures})
         return pd.DataFrame(rows)
@@ -204,7 +205,8 @@ class FidelityReport:
         for name in self.metrics:
             values, table = self.value_agreement(name), self.values(name)
             figures[name] = {
-                "sizes": [{"kept": kept, **dataclasses.asdict(one)} for kept, one in self._rows(name)],
+                "sizes": {kept: dataclasses.asdict(one) for kept, _, one in self.sizes(name)},
+                "all": dataclasses.asdict(self.agreement(name)),
                 "bounds": dataclasses.asdict(self.bounds(name)),
                 "values": None if table is None else table.to_dict("records"),
                 "value_agreement": None if values is None else dataclasses.asdict(values),
@@ -231,7 +233,7 @@ class FidelityReport:
         return cls(**data)
 
     def plot(self, ax: Axes | None = None, metric: str | None = None) -> Axes:
-        """Draw unlearned against retrained utilities, coloured by size, with the noise of retraining as a band.
+        """Draw the error by size on a logarithmic axis, with that of doing nothing and the noise of retraining.
 
         Parameters
         ----------
@@ -243,6 +245,13 @@ class FidelityReport:
         from unshap_plugin.plots import draw_audit
 
         return draw_audit(self, ax, self.metrics[self._column(metric)])
+
+    def sizes(self, metric: str | None = None) -> Iterator[tuple[str, NDArray[np.bool_], Agreement]]:
+        """Yield for each stratum of sizes its name, its coalitions as a mask ``[m]``, and their figures."""
+        sizes, n = self.coalitions.sum(axis=1), len(self.players)
+        for layer in strata(n):
+            rows = (sizes >= layer.first) & (sizes <= layer.last)
+            yield layer.name, rows, self._agreement(self._column(metric), rows, layer.count(n))
 
     def utilities(self, metric: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         """Return the utilities of one metric: unlearned ``[m]``, retrained ``[s, m]``, and that of the given model."""
@@ -268,13 +277,6 @@ class FidelityReport:
     def _agreement(self, column: int, rows: NDArray[np.bool_], population: int) -> Agreement:
         unlearned, retrained, given = self.utilities(self.metrics[column])
         return agreement(unlearned[rows], retrained[:, rows], given, population)
-
-    def _rows(self, metric: str) -> Iterator[tuple[str, Agreement]]:
-        sizes, n = self.coalitions.sum(axis=1), len(self.players)
-        for layer in strata(n):
-            rows = (sizes >= layer.first) & (sizes <= layer.last)
-            yield layer.name, self._agreement(self._column(metric), rows, layer.count(n))
-        yield ALL_SIZES, self.agreement(metric)
 
     @cached_property
     def _bounds(self) -> list[Bounds]:

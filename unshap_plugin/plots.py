@@ -66,36 +66,42 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
 
 
 def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
-    """Draw one point per coalition, unlearned against retrained utility, coloured by the number of players kept."""
-    ax = ax or _axes(height=5.5)
-    unlearned, retrained, given = report.utilities(metric)
-    agreement = report.agreement(metric)
-    mean = retrained.mean(axis=0)
-    ends = np.array([min(mean.min(), unlearned.min()), max(mean.max(), unlearned.max())])
-    ends += np.array([-0.03, 0.03]) * max(float(np.ptp(ends)), 1e-12)
-    noise = agreement.noise_error
-    ax.fill_between(
-        ends, ends - noise, ends + noise, color="lightgrey", lw=0, label=f"noise of retraining: {noise:.2g} on average"
+    """Draw the error at each size above the noise of retraining, with one small point per coalition."""
+    ax = ax or _axes(height=4.5)
+    layers = list(report.sizes(metric))[:-1]  # with everybody kept, nothing differs
+    unlearned, retrained, _ = report.utilities(metric)
+    each = np.abs(unlearned - retrained).mean(axis=0)
+    place = np.arange(len(layers))
+    mean, noise, nothing, spread = np.array(
+        [(one.error, one.noise_error, one.nothing_error, np.nan_to_num(one.error_se)) for _, _, one in layers]
+    ).T
+    drawn = np.concatenate([mean, noise, nothing, each])
+    top = float(drawn.max())
+    # Errors span orders of magnitude. Zeros have no place on such an axis, nor has what is round-off beside the rest.
+    bottom = max(float(drawn[drawn > 0].min(initial=top)) / 2, 1e-5 * top)
+    mean, nothing = (np.where(one > bottom, one, np.nan) for one in (mean, nothing))
+    for k, (_, rows, _) in enumerate(layers):
+        across = k + np.linspace(-0.25, 0.25, int(rows.sum()) + 2)[1:-1]
+        ax.scatter(across, each[rows], color=_PLAIN, alpha=0.35, s=8, lw=0)
+    ax.bar(place, noise, width=0.9, color="lightgrey", zorder=0, label="between two retrainings (floor)")
+    ax.plot(place, nothing, color=_MARKED, marker="_", ms=14, ls="--", lw=1, label="doing nothing (the given model)")
+    ax.errorbar(
+        place, mean, yerr=spread, color=_PLAIN, marker="o", ms=5, lw=1.5, capsize=3, label=f"{report.unlearner}, mean"
     )
-    ax.plot(ends, ends, color="black", lw=0.8, label="equal to retraining")
-    ax.axhline(given, color=_MARKED, lw=1, ls="--", label=f"doing nothing: off by {agreement.nothing_error:.2g}")
-    sizes = report.coalitions.sum(axis=1)
-    points = ax.scatter(
-        mean, unlearned, c=sizes, cmap="viridis", s=18, label=f"{report.unlearner}: off by {agreement.error:.2g}"
-    )
-    figure: Any = ax.figure
-    figure.colorbar(points, ax=ax, label="players kept")
-    ax.set_xlim(*ends)
-    ax.set_xlabel(f"{metric} after retraining (mean of {len(retrained)} seeds)")
-    ax.set_ylabel(f"{metric} after unlearning")
-    within = report.bounds(metric)
+    ax.scatter([], [], color=_PLAIN, alpha=0.35, s=8, lw=0, label=f"{report.unlearner}, each coalition")
+    if top > 0:
+        ax.set_yscale("log")
+        ax.set_ylim(bottom, 2 * top)
+    ax.set_xticks(place, [name for name, _, _ in layers])
+    ax.set_xlabel(f"players kept, of {len(report.players)}")
+    ax.set_ylabel(f"absolute error ({metric})")
+    overall, within = report.agreement(metric), report.bounds(metric)
     ax.set_title(
-        f"{report.unlearner}, {agreement.count} coalitions of {len(report.players)} players; Spearman "
-        f"{agreement.spearman:.2f} (two retrainings: {agreement.noise_spearman:.2f}), within sizes "
-        f"{within.spearman_within:.2f} ({within.noise_spearman_within:.2f})",
+        f"{report.unlearner} against retraining, {overall.count} coalitions; Spearman at equal size "
+        f"{within.spearman_within:.2f} (two retrainings: {within.noise_spearman_within:.2f})",
         fontsize=9,
     )
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="upper right", fontsize=8)
     return ax
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class Newton(Unlearner):
 
     name: ClassVar[str] = "newton"
     needs: ClassVar[Access] = Access.RETAIN
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2, 5)}
 
     steps: int = 5
     pull: float | None = None
