@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unshap_plugin import ValuationResult, cli
+from unshap_plugin import FidelityReport, ValuationResult
 from unshap_plugin.cli import main
+from unshap_plugin.commands import value
 
 OUTPUTS = {"values.csv", "result.json", "values.png"}
 
@@ -280,7 +281,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupt(*_args, **_keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "shapley_values", interrupt)
+    monkeypatch.setattr(value, "shapley_values", interrupt)
     assert main(["value", "--example", "iris"]) == 130
     assert "Traceback" not in capsys.readouterr().err
     assert not Path("values").exists()
