@@ -13,6 +13,9 @@ from unshap_plugin import Access, Recipe, Unlearner, ValuationProblem
 from unshap_plugin.losses import mse
 from unshap_plugin.unlearners import Retrain, StackedModels
 
+#: An error of six players that is 0 for the full coalition, which is the given model.
+BY_SIZE, PER_PLAYER = (0.5, 0.3, -0.2, 0.1, 0.4, 0.2, 0.0), (0.3, -0.2, 0.1, 0.0, -0.3, 0.1)
+
 
 class Constant(nn.Module):
     """Answers its only parameter, whatever the row."""
@@ -47,23 +50,37 @@ def constant_problem(players=6, rows=24, *, noisy=False, **kwargs):
 
 @dataclass(frozen=True)
 class Planted(Unlearner):
-    """Retrains with the seed ``like``, and adds ``by_size[|S|] + sum of per_player`` to the parameter."""
+    """Retrains with the seed ``like``, and adds ``factor`` times an error, and ``shift`` per missing player."""
 
     name: ClassVar[str] = "planted"
     needs: ClassVar[Access] = Access.RETAIN
 
-    by_size: tuple[float, ...]
-    per_player: tuple[float, ...]
+    by_size: tuple[float, ...] = BY_SIZE
+    per_player: tuple[float, ...] = PER_PLAYER
     like: int = 1
     factor: float = 1.0
+    shift: float = 0.0
 
     def _unlearn(self, problem, coalitions, seed):
         models = Retrain().unlearn(problem, coalitions, self.like)
         error = self.factor * planted(coalitions, self.by_size, self.per_player)
+        error = error + self.shift * (~coalitions).sum(axis=1)
         state = {"bias": models.state["bias"] + torch.as_tensor(error)[:, None]}
         return StackedModels(problem.engine, state)
 
 
+@dataclass(frozen=True)
+class Idle(Unlearner):
+    """Does nothing."""
+
+    name: ClassVar[str] = "idle"
+
+    unused: int = 0
+
+    def _unlearn(self, problem, coalitions, seed):
+        return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+
 def planted(coalitions, by_size, per_player):
-    """The error of each coalition; ``by_size`` should make that of the full one 0, which is the given model."""
+    """The error of each coalition, ``by_size[|S|]`` and the sum of ``per_player``."""
     return np.asarray(by_size)[coalitions.sum(axis=1)] + coalitions @ np.asarray(per_player)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import Planted, answer, constant_problem, halves, planted
+from planted import BY_SIZE, PER_PLAYER, Idle, Planted, answer, constant_problem, halves, planted
 from problems import early_stopped
 from scipy.stats import pearsonr, spearmanr
 
-from unshap_plugin import FidelityReport, Unlearner, UnlearningGame, ValuationProblem, audit, shapley_values
+from unshap_plugin import FidelityReport, UnlearningGame, ValuationProblem, audit, shapley_values
 from unshap_plugin.agreement import Agreement, Bounds, agreement, bounds, exact_values, residuals, spearman
 from unshap_plugin.errors import (
     AccessError,
@@ -25,7 +25,6 @@ from unshap_plugin.errors import (
     UnknownNameError,
 )
 from unshap_plugin.strata import draw, strata
-from unshap_plugin.unlearners import StackedModels
 from unshap_plugin.verdict import Verdict, judge, sentence
 
 NAMES = [field.name for field in dataclasses.fields(Agreement)]
@@ -294,12 +293,9 @@ def test_nearly_all_coalitions_of_a_quarter_can_be_drawn():
 # End to end.
 
 
-BY_SIZE, PER_PLAYER = (0.5, 0.3, -0.2, 0.1, 0.4, 0.2, 0.0), (0.3, -0.2, 0.1, 0.0, -0.3, 0.1)
-
-
 def test_an_audit_recovers_a_planted_error():
     problem = constant_problem()
-    report = audit(problem, Planted(BY_SIZE, PER_PLAYER))
+    report = audit(problem, Planted())
     error = planted(report.coalitions, BY_SIZE, PER_PLAYER)
     assert error[-1] == pytest.approx(0), "the full coalition is the given model"
     sizes = report.coalitions.sum(axis=1)
@@ -371,8 +367,8 @@ def test_utilities_are_those_of_one_coalition_at_a_time():
 
 
 def test_a_vector_of_metrics_is_audited_metric_by_metric():
-    both = audit(constant_problem(metric={"answer": answer, "half": halves}), Planted(BY_SIZE, PER_PLAYER))
-    single = audit(constant_problem(), Planted(BY_SIZE, PER_PLAYER))
+    both = audit(constant_problem(metric={"answer": answer, "half": halves}), Planted())
+    single = audit(constant_problem(), Planted())
     assert both.metrics == ("answer", "half")
     for name, factor in (("answer", 1), ("half", 2)):
         ours, theirs = both.agreement(name), single.agreement()
@@ -422,7 +418,7 @@ def equal(a, b):
 
 
 def test_json_gives_the_same_report_back(report):
-    complete = audit(constant_problem(), Planted(BY_SIZE, PER_PLAYER))
+    complete = audit(constant_problem(), Planted())
     for one in (report, complete):
         text = one.to_json()
         back = FidelityReport.from_json(text)
@@ -539,13 +535,6 @@ def test_verdicts_of_unlearners_that_are_known():
     assert "trusted like retrained ones" in audit(constant_problem(), "retrain").verdict
     shifted = audit(constant_problem(), Planted((9.0,) * 6 + (0.0,), none))
     assert "use the ranking, not the amounts" in shifted.verdict
-
-    class Idle(Unlearner):
-        name = "idle"
-
-        def _unlearn(self, problem, coalitions, seed):
-            return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
-
     idle = audit(constant_problem(), Idle())
     assert idle.agreement().error == idle.agreement().nothing_error
     assert "no better" in idle.verdict

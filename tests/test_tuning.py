@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from planted import Planted, answer, constant_problem, planted
+from planted import Idle, Planted, answer, constant_problem, planted
 from problems import early_stopped
 
 from unshap_plugin import Tuning, UnlearnerSpec, UnlearningGame, audit, registry, tune
@@ -23,25 +23,19 @@ from unshap_plugin.plugins import Provider, Registered
 from unshap_plugin.registry import registered_unlearners
 from unshap_plugin.strata import draw
 
-BY_SIZE, PER_PLAYER = (0.5, 0.3, -0.2, 0.1, 0.4, 0.2, 0.0), (0.3, -0.2, 0.1, 0.0, -0.3, 0.1)
 
+@pytest.fixture(autouse=True)
+def _offered(monkeypatch):
+    """Let the planted unlearners be found by name, as if a plugin offered them."""
+    specs = [UnlearnerSpec(kind.name, kind, "An example.", "this test") for kind in (Planted, Idle)]
+    offers = {spec.name: Registered(spec, Provider("tests", "0", "planted")) for spec in specs}
+    find = registry.find_unlearner
 
-@pytest.fixture
-def offer(monkeypatch):
-    """Let a factory be found under the name ``planted``, as if a plugin offered it."""
+    def found(name):
+        return offers[name] if name in offers else find(name)
 
-    def offered(factory):
-        spec = UnlearnerSpec("planted", factory, "An example.", "this test")
-        one = Registered(spec, Provider("tests", "0", "planted"))
-        find = registry.find_unlearner
-
-        def found(name):
-            return one if name == "planted" else find(name)
-
-        monkeypatch.setattr(registry, "find_unlearner", found)
-        monkeypatch.setattr("unshap_plugin.game.find_unlearner", found)
-
-    return offered
+    monkeypatch.setattr(registry, "find_unlearner", found)
+    monkeypatch.setattr("unshap_plugin.game.find_unlearner", found)
 
 
 def naive_score(problem, unlearned, retrained, rows):
@@ -80,12 +74,7 @@ def test_scores_are_those_of_a_plain_loop():
     assert UnlearningGame(problem, tuning.unlearner, settings=tuning.settings).n_players == 40
 
 
-def test_the_planted_best_candidate_wins(offer):
-    def factory(*, factor=1.0, shift=0.0):
-        made = Planted(tuple(shift * (6 - s) for s in range(7)), PER_PLAYER, factor=factor)
-        return _with_settings(made, factor=factor, shift=shift)
-
-    offer(factory)
+def test_the_planted_best_candidate_wins():
     problem = constant_problem()
     tuning = tune(problem, "planted", {"factor": [1.0, 0.1, -0.5], "shift": [0.0, 7.0]})
     assert tuning.settings["factor"] == 0.1
@@ -98,21 +87,12 @@ def test_the_planted_best_candidate_wins(offer):
     assert errors[0.1, 7.0] > 10 * errors[0.1, 0.0]
 
 
-def test_doing_nothing_scores_one(offer):
-    given = UnlearningGame(constant_problem(), "retrain", seed=1)
-    everything = np.ones((1, 6), dtype=bool)
-
-    class Idle(Planted):
-        def _unlearn(self, problem, coalitions, seed):
-            return super()._unlearn(problem, np.repeat(everything, len(coalitions), axis=0), seed)
-
-    offer(lambda *, unused=0: _with_settings(Idle((0.0,) * 7, (0.0,) * 6), unused=unused))
-    tuning = tune(given.problem, "planted", {"unused": [1]})
+def test_doing_nothing_scores_one():
+    tuning = tune(constant_problem(), "idle", {"unused": [1]})
     assert tuning.table["score"][0] == pytest.approx(1)
 
 
-def test_several_metrics_count_by_their_spread(offer):
-    offer(lambda *, factor=1.0: _with_settings(Planted(BY_SIZE, PER_PLAYER, factor=factor), factor=factor))
+def test_several_metrics_count_by_their_spread():
     single = tune(constant_problem(), "planted", {"factor": [0.5, 1.0]})
 
     def constant(outputs, targets):
@@ -128,8 +108,7 @@ def test_several_metrics_count_by_their_spread(offer):
         tune(constant_problem(metric=constant), "planted", {"factor": [1.0]})
 
 
-def test_a_candidate_that_diverges_is_listed_and_cannot_win(offer):
-    offer(lambda *, factor=1.0: _with_settings(Planted(BY_SIZE, PER_PLAYER, factor=factor), factor=factor))
+def test_a_candidate_that_diverges_is_listed_and_cannot_win():
     problem = constant_problem()
     tuning = tune(problem, "planted", {"factor": [math.inf, 1.0]})
     assert tuning.settings == {"factor": 1.0}
@@ -182,10 +161,9 @@ def test_the_default_grid_and_auto():
     assert checked.settings["steps"] == tuning.settings["steps"]
 
 
-def test_what_cannot_be_tuned_is_refused_before_any_work(monkeypatch, offer):
+def test_what_cannot_be_tuned_is_refused_before_any_work(monkeypatch):
     problem = constant_problem()
     monkeypatch.setattr(UnlearningGame, "__call__", lambda *_: pytest.fail("evaluated"))
-    offer(lambda *, factor=1.0: _with_settings(Planted(BY_SIZE, PER_PLAYER, factor=factor), factor=factor))
     for arguments, kind, words in [
         (["retrain"], InvalidValueError, "'retrain' has no settings to tune"),
         (["planted"], InvalidValueError, "does not say which settings to try: give a grid.*factor"),
@@ -197,7 +175,7 @@ def test_what_cannot_be_tuned_is_refused_before_any_work(monkeypatch, offer):
         (["finetune", [1]], InvalidTypeError, "grid is a list, but a dict"),
         (["finetune", {"steps": [3, 0]}], InvalidValueError, "steps is 0"),
         (["finetun"], UnknownNameError, "did you mean 'finetune'"),
-        ([Planted(BY_SIZE, PER_PLAYER)], InvalidTypeError, "unlearner is a Planted, but a name is needed"),
+        ([Planted()], InvalidTypeError, "unlearner is a Planted, but a name is needed"),
     ]:
         with pytest.raises(kind, match=words):
             tune(problem, *arguments)
@@ -212,11 +190,3 @@ def test_what_cannot_be_tuned_is_refused_before_any_work(monkeypatch, offer):
 def test_the_planted_error_is_what_it_says():
     rows = np.array([[True, False, True], [False, False, False]])
     np.testing.assert_allclose(planted(rows, (1.0, 2.0, 3.0, 4.0), (10.0, 20.0, 40.0)), [53.0, 1.0])
-
-
-def _with_settings(unlearner, **settings):
-    """Let an instance report the settings of its factory."""
-    made = type(unlearner).__name__
-    kind = type(made, (type(unlearner),), {"settings": property(lambda _: settings), "__hash__": lambda s: id(s)})
-    object.__setattr__(unlearner, "__class__", kind)
-    return unlearner
