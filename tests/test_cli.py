@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unshap_plugin import ValuationResult, cli
+from unshap_plugin import FidelityReport, ValuationResult
 from unshap_plugin.cli import main
+from unshap_plugin.commands import data, value
 
 OUTPUTS = {"values.csv", "result.json", "values.png"}
 
@@ -78,8 +79,8 @@ def test_targets_are_valued_above_a_background_that_is_always_kept(providers, ca
 
 
 def test_notes_of_the_problem_are_printed(providers, monkeypatch, capsys):
-    partial = functools.partial(cli.ValuationProblem, access="partial")
-    monkeypatch.setattr(cli, "ValuationProblem", partial)
+    partial = functools.partial(data.ValuationProblem, access="partial")
+    monkeypatch.setattr(data, "ValuationProblem", partial)
     assert main([*providers, "--unlearner", "gradient_ascent"]) == 0
     [note] = ValuationResult.from_json(Path("values/result.json").read_text()).notes
     assert note.startswith("only one set was given beside the training rows: 250 of its 500 rows are the test set")
@@ -221,6 +222,12 @@ BAD = [
     ),
     (["value", "--example", "iris", "--out", "train.csv/deep"], "cannot be written (Not a directory"),
     (["value", "--example", "iris", "--out", "/proc/values"], "the output folder '/proc/values' cannot be written"),
+    (["audit"], "no data was given"),
+    (["audit", "--example", "iris", "--seeds", "1"], "seeds is 1, but a whole number of at least 2 is needed"),
+    (["audit", "--example", "iris", "--coalitions", "9"], "coalitions=9 is too few"),
+    (["audit", "--example", "iris", "--unlearner", "newtn"], "did you mean 'newton'?"),
+    (["audit", "--example", "iris", "--out", "train.csv"], "cannot be written (Not a directory"),
+    (["value", "--example", "iris", "--audit", "5"], "coalitions=5 is too few"),
     (["valeu"], "invalid choice: 'valeu'"),
     ([], "the following arguments are required: command"),
 ]
@@ -270,6 +277,60 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(arguments, message,
     assert {path.name for path in Path().iterdir()} - {"__pycache__"} == before
 
 
+def test_an_audit_prints_figures_by_size_and_a_verdict(providers, capsys):
+    assert main(["audit", *providers[1:], "--target", "provider-1", "provider-2", "provider-5"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    header = ["kept", "coalitions", "error", "+-", "floor", "nothing", "bias", "Spearman", "ceiling"]
+    assert lines[0].split() == header
+    assert [line.split()[:2] for line in lines[1:5]] == [["none", "1"], ["1", "3"], ["2", "3"], ["all", "1"]]
+    assert lines[1].split()[-2:] == ["-", "-"], "one coalition has no ranks"
+    assert lines[5].startswith("all sizes           8")
+    for words in (
+        "unlearner     newton (steps=5, pull=None)",
+        "verdict       newton is ",
+        "retrainings   16  (2 of each",
+    ):
+        assert words in out
+    report = FidelityReport.from_json(Path("audit/audit.json").read_text())
+    assert report.players == ("provider-1", "provider-2", "provider-5")
+    assert report.complete
+    assert f"verdict       {report.verdict}" in out
+    frame = pd.read_csv("audit/audit.csv")
+    assert list(frame["kept"]) == ["none", "1", "2", "all", "all sizes"]
+    np.testing.assert_allclose(frame["error"], report.to_frame()["error"], rtol=1e-12)
+    assert {path.name for path in Path("audit").iterdir()} == {"audit.csv", "audit.json", "audit.png"}
+    assert Path("audit/audit.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_audit_takes_the_options_of_value_and_its_own(capsys):
+    command = ["audit", "--example", "iris", "--model", "mlp", "--flip", "0.1", "--metric", "accuracy"]
+    assert main([*command, "--unlearner", "finetune", "--coalitions", "20", "--seeds", "3", "--seed", "4"]) == 0
+    report = FidelityReport.from_json(Path("audit/audit.json").read_text())
+    assert (report.unlearner, report.metric, report.seed) == ("finetune", "accuracy", 4)
+    assert report.retrain_seeds == (5, 6, 7)
+    assert len(report.coalitions) == 18
+    out = capsys.readouterr().out
+    assert "training labels were flipped" in out
+    assert "as far as the audited coalitions show" in out
+
+
+def test_values_come_with_an_audit_of_the_same_problem(capsys):
+    command = ["value", "--example", "iris", "--model", "mlp", "--budget", "900", "--audit", "20"]
+    assert main([*command, "--unlearner", "finetune", "--out", "both"]) == 0
+    assert main(["audit", *command[1:5], "--coalitions", "20", "--unlearner", "finetune"]) == 0
+    first, second = (FidelityReport.from_json(Path(f"{out}/audit.json").read_text()) for out in ("both", "audit"))
+    np.testing.assert_array_equal(first.unlearned, second.unlearned)
+    np.testing.assert_array_equal(first.retrained, second.retrained)
+    assert f"audit        {first.verdict}" in capsys.readouterr().out
+    assert {path.name for path in Path("both").iterdir()} == OUTPUTS | {"audit.json"}
+
+
+def test_an_audit_that_is_too_small_is_refused_before_the_values(monkeypatch):
+    monkeypatch.setattr(value, "shapley_values", lambda *_args, **_keywords: pytest.fail("valued"))
+    assert main(["value", "--example", "iris", "--audit", "5"]) == 2
+
+
 def test_files_of_an_earlier_run_stay_whole_when_writing_fails(providers, monkeypatch, capsys):
     assert main(providers) == 0
     before = {path.name: path.read_bytes() for path in Path("values").iterdir()}
@@ -290,7 +351,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupt(*_args, **_keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "shapley_values", interrupt)
+    monkeypatch.setattr(value, "shapley_values", interrupt)
     assert main(["value", "--example", "iris"]) == 130
     assert "Traceback" not in capsys.readouterr().err
     assert not Path("values").exists()
@@ -301,6 +362,7 @@ def test_version_and_help(capsys):
         (["--version"], "unshap 0."),
         (["--help"], "opendataval"),
         (["value", "--help"], "log_likelihood"),
+        (["audit", "--help"], "two retrainings are"),
     ):
         with pytest.raises(SystemExit, match="0"):
             main(arguments)

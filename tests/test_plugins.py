@@ -960,6 +960,6 @@ def test_names_and_settings_are_checked_before_a_model_is_trained(unlearner, set
 
 
 def test_the_command_knows_the_unlearner_before_it_trains(monkeypatch, capsys):
-    monkeypatch.setattr("unshap_plugin.cli.train_model", lambda *args: pytest.fail("trained"))
+    monkeypatch.setattr("unshap_plugin.commands.data.train_model", lambda *args: pytest.fail("trained"))
     assert main(["value", "--example", "iris", "--unlearner", "nonsense"]) == 2
     assert "unknown unlearner 'nonsense'" in capsys.readouterr().err

@@ -29,9 +29,10 @@ def penultimate(engine: Engine, x: Rows) -> Tensor:
             layer.register_forward_pre_hook(lambda _layer, args: inputs.append(args[0] if args else None))
     with torch.no_grad():
         outputs = Engine(probe, engine.loss).call(engine.theta0, x)
-    last = inputs[-1] if inputs else None
-    usable = isinstance(last, Tensor) and last.is_floating_point() and last.ndim > 1 and len(last) == n_rows(x)
-    features = (last if usable else outputs).detach().flatten(1)
+    features = inputs[-1] if inputs else None
+    if not (isinstance(features, Tensor) and features.is_floating_point() and len(features) == n_rows(x)):
+        features = outputs
+    features = features.detach().reshape(n_rows(x), -1)
     return features / features.norm(dim=1, keepdim=True).clamp(min=torch.finfo(features.dtype).tiny)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from unshap_plugin.fidelity_report import FidelityReport
     from unshap_plugin.result import ValuationResult
 
-__all__ = ["draw_bars", "draw_histogram"]
+__all__ = ["draw_audit", "draw_bars", "draw_histogram"]
 
 _PLAIN, _MARKED = "#4878a8", "#d1603d"
 _NAMED = 5
@@ -62,6 +63,46 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
     ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
     typical = float(np.median(result.std_errors))
     return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
+
+
+def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
+    """Draw the error at each size above the noise of retraining, with one small point per coalition."""
+    ax = ax or _axes(height=4.5)
+    layers = list(report.sizes(metric))[:-1]  # with everybody kept, nothing differs
+    unlearned, retrained, _ = report.utilities(metric)
+    each = np.abs(unlearned - retrained).mean(axis=0)
+    place = np.arange(len(layers))
+    mean, noise, nothing, spread = np.array(
+        [(one.error, one.noise_error, one.nothing_error, np.nan_to_num(one.error_se)) for _, _, one in layers]
+    ).T
+    drawn = np.concatenate([mean, noise, nothing, each])
+    top = float(drawn.max())
+    # Errors span orders of magnitude. Zeros have no place on such an axis, nor has what is round-off beside the rest.
+    bottom = max(float(drawn[drawn > 0].min(initial=top)) / 2, 1e-5 * top)
+    mean, nothing = (np.where(one > bottom, one, np.nan) for one in (mean, nothing))
+    for k, (_, rows, _) in enumerate(layers):
+        across = k + np.linspace(-0.25, 0.25, int(rows.sum()) + 2)[1:-1]
+        ax.scatter(across, each[rows], color=_PLAIN, alpha=0.35, s=8, lw=0)
+    ax.bar(place, noise, width=0.9, color="lightgrey", zorder=0, label="between two retrainings (floor)")
+    ax.plot(place, nothing, color=_MARKED, marker="_", ms=14, ls="--", lw=1, label="doing nothing (the given model)")
+    ax.errorbar(
+        place, mean, yerr=spread, color=_PLAIN, marker="o", ms=5, lw=1.5, capsize=3, label=f"{report.unlearner}, mean"
+    )
+    ax.scatter([], [], color=_PLAIN, alpha=0.35, s=8, lw=0, label=f"{report.unlearner}, each coalition")
+    if top > 0:
+        ax.set_yscale("log")
+        ax.set_ylim(bottom, 2 * top)
+    ax.set_xticks(place, [name for name, _, _ in layers])
+    ax.set_xlabel(f"players kept, of {len(report.players)}")
+    ax.set_ylabel(f"absolute error ({metric})")
+    overall, within = report.agreement(metric), report.bounds(metric)
+    ax.set_title(
+        f"{report.unlearner} against retraining, {overall.count} coalitions; Spearman at equal size "
+        f"{within.spearman_within:.2f} (two retrainings: {within.noise_spearman_within:.2f})",
+        fontsize=9,
+    )
+    ax.legend(loc="upper right", fontsize=8)
+    return ax
 
 
 def _text(player: Any, longest: int = 24) -> str:

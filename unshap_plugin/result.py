@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.records import from_text, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,11 +109,7 @@ class ValuationResult:
 
     def to_json(self) -> str:
         """Return everything as JSON, from which ``from_json`` makes an equal result."""
-        data: dict[str, Any] = {"format": _FORMAT}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            data[field.name] = _plain(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
-        return json.dumps(data, indent=1, allow_nan=False)
+        return to_text(self, _FORMAT)
 
     @classmethod
     def from_json(cls, text: str) -> ValuationResult:
@@ -125,18 +120,7 @@ class ValuationResult:
         InvalidValueError
             If the text is not such a result.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InvalidValueError(f"the text is not JSON ({error}): expected what to_json returned.") from error
-        if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
-            raise InvalidValueError(
-                f"the text is not a result in the format {_FORMAT!r}: expected what to_json returned."
-            )
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if set(data) != fields:
-            odd = sorted(set(data) ^ fields)
-            raise InvalidValueError(f"the result lacks or does not know the fields {odd}: it is of another version.")
+        data = from_text(text, _FORMAT, cls)
         for name in _ARRAYS:
             data[name] = np.array(data[name], dtype=np.float64)  # numpy reads "inf"
         for name in ("players", "columns", "notes"):
@@ -171,16 +155,3 @@ class ValuationResult:
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
     ranks: NDArray[np.int64] = stats.rankdata(-values, method="min").astype(np.int64)
     return ranks
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold; infinity (exact values have infinitely many degrees of freedom) as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if value == np.inf:
-        return "inf"
-    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
-import torch
 
 from unshap_plugin.errors import InvalidTypeError, check_integer
 from unshap_plugin.estimators import resolve_estimator
 from unshap_plugin.game import UnlearningGame
+from unshap_plugin.provenance import versions
 from unshap_plugin.result import ValuationResult
 
 __all__ = ["shapley_values"]
@@ -78,12 +76,6 @@ def shapley_values(
         game_seed=game.seed,
         access=problem.access,
         seconds=time.perf_counter() - begin,
-        versions={
-            **({game.provider.distribution: game.provider.version} if game.provider is not None else {}),
-            "unshap-plugin": version("unshap-plugin"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        versions=versions(game),
         notes=problem.notes,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +46,11 @@ class Anchored(Unlearner):
 
     name: ClassVar[str] = "anchored"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "steps": (10, 20),
+        "lr": (0.003, 0.01),
+        "anchor": (0.0, 0.1, 1.0),
+    }
 
     steps: int = 10
     lr: float = 0.01

@@ -139,6 +139,8 @@ class Unlearner(ABC):
         Whether it breaks the rule above: its results then depend on the order in which coalitions come.
     batched
         Whether it works on many coalitions at once.
+    tunable
+        Values that ``tune`` tries for some of its settings where no others are given.
     """
 
     name: ClassVar[str]
@@ -148,6 +150,7 @@ class Unlearner(ABC):
     exact: ClassVar[bool] = False
     order_dependent: ClassVar[bool] = False
     batched: ClassVar[bool] = True
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,11 @@ class GradDiff(Unlearner):
 
     name: ClassVar[str] = "graddiff"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "lr": (0.005, 0.02),
+        "gamma": (0.0, 0.3, 1.0),
+        "shrink": (0.0, 0.9),
+    }
 
     steps: int = 10
     lr: float = 0.02

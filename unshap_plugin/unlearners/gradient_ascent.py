@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class GradientAscent(Unlearner):
 
     name: ClassVar[str] = "gradient_ascent"
     needs: ClassVar[Access] = Access.FORGET
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.001, 0.003, 0.01, 0.03)}
 
     steps: int = 10
     lr: float = 0.003

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ class Influence(Unlearner):
     name: ClassVar[str] = "influence"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"damping": (None, 0.1, 1.0, 10.0)}
 
     damping: float | None = None
 

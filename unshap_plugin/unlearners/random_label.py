@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class RandomLabel(Unlearner):
 
     name: ClassVar[str] = "random_label"
     needs: ClassVar[Access] = Access.FORGET
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}
 
     steps: int = 10
     lr: float = 0.003

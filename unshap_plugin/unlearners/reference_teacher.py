@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -56,6 +57,11 @@ class ReferenceTeacher(Unlearner):
 
     name: ClassVar[str] = "reference_teacher"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "lr": (0.004, 0.012),
+        "teacher": (0.5, 1.0, 2.0),
+        "anchor": (0.0, 0.1, 0.3),
+    }
 
     steps: int = 10
     lr: float = 0.012
@@ -96,7 +102,7 @@ class ReferenceTeacher(Unlearner):
         )
 
     def _taught(self, problem: ValuationProblem, engine: Engine) -> tuple[Tensor, Tensor]:
-        """Return the predictions of the given model for the reference rows, and for each row those of its neighbours."""
+        """Return the given model's predictions for the reference rows, and for each row those of its neighbours."""
         assert problem.reference is not None
         x = problem.reference[0]
         means = predictive(problem.loss, problem.outputs(problem.model, x))

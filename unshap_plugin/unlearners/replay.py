@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +53,7 @@ class Replay(Unlearner):
 
     name: ClassVar[str] = "replay"
     needs: ClassVar[Access] = Access.RETAIN
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40)}
 
     steps: int = 10
 

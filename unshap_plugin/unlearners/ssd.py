@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ class SSD(Unlearner):
     name: ClassVar[str] = "ssd"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
     stored: ClassVar[str | None] = "fisher"
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"alpha": (1.0, 2.0), "lam": (0.5, 1.0)}
 
     alpha: float = 1.0
     lam: float = 1.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from unshap_plugin.engine import Engine, Theta, row_weights
 from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.rows import take
+from unshap_plugin.rows import Rows, take
 from unshap_plugin.solvers import product
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.displacement import descend_displaced
@@ -48,6 +49,7 @@ class TaskVector(Unlearner):
 
     name: ClassVar[str] = "task_vector"
     needs: ClassVar[Access] = Access.FORGET
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"lr": (0.001, 0.003, 0.01), "lam": (0.5, 1.0, 2.0)}
 
     steps: int = 10
     lr: float = 0.003
@@ -82,8 +84,7 @@ class TaskVector(Unlearner):
             x, y = take(problem.x, index), problem.y[index]
             start = engine.stack(len(part))
 
-            def gradient(theta: Theta, weights: Tensor = weights, x=x, y: Tensor = y) -> Theta:  # type:
-            ignore[no-untyped-def]  # noqa: ANN001
+            def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
                 return engine.gradients(theta, weights, x, y, own_rows=True)
 
             share = sizes[part].to(engine.dtype) / mine.shape[1]

@@ -1,0 +1,65 @@
+"""Records as JSON: data classes of numbers, texts and arrays, with a tag of their format."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from unshap_plugin.errors import InvalidValueError
+
+__all__ = ["from_text", "plain", "to_text"]
+
+
+def to_text(record: Any, tag: str, **more: Any) -> str:
+    """Return the fields of a data class as JSON, under the tag of its format.
+
+    Parameters
+    ----------
+    record
+        The data class.
+    tag
+        Name and version of the format.
+    more
+        Fields that are written otherwise than they are, or besides.
+    """
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return json.dumps(plain({"format": tag, **fields, **more}), indent=1, allow_nan=False)
+
+
+def from_text(text: str, tag: str, kind: type, *besides: str) -> dict[str, Any]:
+    """Return the fields of the data class ``kind`` that ``to_text`` wrote, without what was written ``besides``.
+
+    Raises
+    ------
+    InvalidValueError
+        If the text is no such record.
+    """
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidValueError(f"the text is not JSON ({error}): expected what to_json returned.") from error
+    if not isinstance(data, dict) or data.pop("format", None) != tag:
+        raise InvalidValueError(f"the text is not a result in the format {tag!r}: expected what to_json returned.")
+    fields = {field.name for field in dataclasses.fields(kind)}
+    if set(data) != fields | set(besides):
+        odd = sorted(set(data) ^ (fields | set(besides)))
+        raise InvalidValueError(f"the result lacks or does not know the fields {odd}: it is of another version.")
+    return {name: value for name, value in data.items() if name in fields}
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON can hold: NaN (not defined) as null, infinity as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
