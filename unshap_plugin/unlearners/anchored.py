@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.divergence import predictive, soft_loss
@@ -26,7 +25,7 @@ class Anchored(Unlearner):
     """Ascend the loss of the forget rows, anchored at a reference set ``T`` (Ma et al. 2025, arXiv 2505.16147).
 
     ``min_theta  -1/n sum_F c_i loss_i(theta) + anchor |R|/n mean_T KL(f_theta_0(x) || f_theta(x))`` by Adam on a
-    displacement that is scaled by ``sqrt(|F| / n)``. The ascent is bounded by ``c_i`` as in ``gradient_ascent``. The
+    displacement that is scaled by ``|F| / n``. The ascent is bounded by ``c_i`` as in ``gradient_ascent``. The
     anchor keeps what the given model says of data that are not forgotten; it is weighted by the retained share, since
     where all is forgotten nothing is to be kept. For losses other than the cross entropies the divergence is the
     squared difference of the outputs. The paper does not give its loss in full; this is the shape that it describes.
@@ -79,6 +78,4 @@ class Anchored(Unlearner):
             return {name: part + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(
-            engine, descend_displaced(start, torch.sqrt(share), gradient, steps=self.steps, lr=self.lr)
-        )
+        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))

@@ -53,7 +53,7 @@ class GradDiff(Unlearner):
     }
 
     steps: int = 10
-    lr: float = 0.02
+    lr: float = 0.03
     alpha: float = 1.0
     gamma: float = 1.0
     shrink: float = 0.9

@@ -45,7 +45,7 @@ class RandomLabel(Unlearner):
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}
 
     steps: int = 10
-    lr: float = 0.003
+    lr: float = 0.002
 
     def __post_init__(self) -> None:
         """Check the settings."""

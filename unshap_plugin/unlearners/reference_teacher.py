@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,7 +27,7 @@ class ReferenceTeacher(Unlearner):
     """``anchored``, with a teacher for the forget rows: what the given model says of their neighbours in ``T``.
 
     ``min_theta  -1/n sum_F c_i loss_i + |R|/n (teacher 1/n sum_F CE(q_i, f_theta(x_i)) + anchor mean_T KL(f_theta_0 ||
-    f_theta))`` by Adam on a displacement that is scaled by ``sqrt(|F| / n)``. ``q_i`` is the mean of the given model's
+    f_theta))`` by Adam on a displacement that is scaled by ``|F| / n``. ``q_i`` is the mean of the given model's
     predictions for the ``k`` reference rows nearest to row ``i`` in the features before its last layer (cosine).
 
     Raising the loss of a row says what it must no longer be, not what it would be without the row; the label that a
@@ -82,12 +81,12 @@ class ReferenceTeacher(Unlearner):
         assert engine is not None
         assert problem.reference is not None
         x, soft = problem.reference[0], soft_loss(problem.loss)
-        means, taught = problem.remember(("taught", self.neighbors), lambda: self._taught(problem, engine))
+        means, taught, worse = problem.remember(("taught", self.neighbors), lambda: self._taught(problem, engine))
         forget = (~problem.retained(coalitions)).to(engine.dtype)
         share = forget.mean(dim=1)
         fade = (1 - share)[:, None]
         ascents = -forget / forget.shape[1]
-        lessons = self.teacher * fade * forget / forget.shape[1]
+        lessons = self.teacher * fade * forget * worse / forget.shape[1]
         anchors = (self.anchor * fade / len(means)).expand(-1, len(means))
 
         def gradient(theta: Theta) -> Theta:
@@ -97,14 +96,15 @@ class ReferenceTeacher(Unlearner):
             return {name: part + lesson[name] + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(
-            engine, descend_displaced(start, torch.sqrt(share), gradient, steps=self.steps, lr=self.lr)
-        )
+        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))
 
-    def _taught(self, problem: ValuationProblem, engine: Engine) -> tuple[Tensor, Tensor]:
-        """Return the given model's predictions for the reference rows, and for each row those of its neighbours."""
+    def _taught(self, problem: ValuationProblem, engine: Engine) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the predictions for the reference rows, of the neighbours of each row, and where these are worse."""
         assert problem.reference is not None
         x = problem.reference[0]
-        means = predictive(problem.loss, problem.outputs(problem.model, x))
+        outputs = problem.outputs(problem.model, x)
+        means = predictive(problem.loss, outputs)
         near = nearest_rows(penultimate(engine, problem.x), penultimate(engine, x), min(self.neighbors, len(means)))
-        return means, means[near].mean(dim=1)
+        given = engine.loss(problem.outputs(problem.model, problem.x), problem.y)
+        worse = engine.loss(outputs[near].mean(dim=1), problem.y) > given
+        return means, means[near].mean(dim=1), worse
