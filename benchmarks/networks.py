@@ -22,7 +22,7 @@ from unshap_plugin.tables import example
 from unshap_plugin.training import train_model
 
 COALITIONS = 300
-METHODS = ("replay", "newton", "influence", "finetune", "gradient_ascent", "ssd")
+METHODS = ("replay", "newton", "finetune", "graddiff", "gradient_ascent", "influence", "ssd")
 
 
 def main() -> None:

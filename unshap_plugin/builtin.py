@@ -26,7 +26,6 @@ from unshap_plugin.unlearners import (
     Unlearner,
 )
 from unshap_plugin.unlearners.newton import expansion
-from unshap_plugin.unlearners.retrain import trains_differently
 
 __all__ = ["choose", "unshap_unlearners"]
 
@@ -126,30 +125,34 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
 def choose(problem: ValuationProblem) -> tuple[str, str]:
     """Return the name of the built-in method for this problem, and why it is that one.
 
-    The exact solution for a linear regression; Newton for another linear head, where it measured best by far; for other
-    modules the replay of their training, or fine-tuning where that is not known; gradient ascent where no retained rows
-    are at hand; retraining for models without parameters.
+    What measured best (``docs/unlearners.md``). The exact solution for a linear regression; Newton for another linear
+    head; for other modules the replay of their training, or fine-tuning where that is not known. Where no retained rows
+    are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and
+    ``gradient_ascent`` without. Retraining for models without parameters.
     """
     engine, kind = problem.engine, type(problem.model).__name__
     if engine is None or not engine.theta0:
         return "retrain", f"{kind} has no parameters that gradients could change"
-    if Access.RETAIN not in problem.available:
-        return "gradient_ascent", "no retained rows are at hand"
+    partial = Access.RETAIN not in problem.available
+    source = ", and stored artefacts stand in for the rows that are not at hand" if partial else ""
     if _works(LinearExact(), problem):
-        return "linear_exact", f"{kind} is a linear regression at its optimum, which has an exact solution"
+        return "linear_exact", f"{kind} is a linear regression at its optimum, which has an exact solution{source}"
     size = f"{engine.n_parameters:,} parameters"
     if engine.n_parameters > FEW_PARAMETERS:
-        return _for_networks(problem, f"a model of {size} is too large for Newton steps")
-    if not isinstance(expansion(problem, engine), LinearHead):
-        return _for_networks(problem, f"{kind} is not a linear model, which Newton steps are best for")
-    return "newton", f"a linear model of {size} is what Newton steps are best for"
-
-
-def _for_networks(problem: ValuationProblem, why: str) -> tuple[str, str]:
-    assert problem.engine is not None
-    # Layers that train differently from how they predict would be replayed as they predict.
-    replayed = _works(Replay(), problem) and not trains_differently(problem.engine, problem.x)
-    return ("replay" if replayed else "finetune"), why
+        why = f"a model of {size} is too large for Newton steps"
+    elif not isinstance(expansion(problem, engine), LinearHead):
+        why = f"{kind} is not a linear model, which Newton steps are best for"
+    elif _works(Newton(), problem):
+        return "newton", f"a linear model of {size} is what Newton steps are best for{source}"
+    else:
+        why = f"{kind} has no stored Hessian for Newton steps"
+    if not partial:
+        # Layers that train differently from how they predict would be replayed as they predict.
+        replayed = _works(Replay(), problem) and not trains_differently(engine, problem.x)
+        return ("replay" if replayed else "finetune"), why
+    if Access.REFERENCE in problem.available:
+        return "reference_teacher", "no retained rows are at hand, but a reference set is"
+    return "gradient_ascent", "no retained rows are at hand, and no reference set"
 
 
 def _works(unlearner: Unlearner, problem: ValuationProblem) -> bool:

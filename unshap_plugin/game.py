@@ -32,6 +32,8 @@ __all__ = ["UnlearningGame"]
 
 _log = logging.getLogger(__name__)
 
+#: Of the mean loss of an uninformed model, or of the given one where that is larger: more is a divergence.
+LOSS_BOUND = 100
 #: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (design: "the fast path").
 CHUNK_BYTES = 16 * 2**20
 MAX_CHUNK = 256
@@ -108,6 +110,7 @@ class UnlearningGame:
                 f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
                 stacklevel=2,
             )
+        self._loss_bound = self._bound()
         need = self._bytes_per_coalition()
         self.chunk = chunk or int(np.clip(CHUNK_BYTES // max(need, 1), 1, MAX_CHUNK))
         self._known: dict[bytes, NDArray[np.float64]] = {}
@@ -205,11 +208,14 @@ class UnlearningGame:
                 expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
                 raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")
             finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
+            losses = self._losses(outputs)
+            bounded = losses <= self._loss_bound
             values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
             step = f"led to a failure of metric {problem.metric.name!r}"
-            if finite.any():
-                good = torch.as_tensor(finite, device=outputs.device)
-                values[finite] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
+            sound = finite & bounded
+            if sound.any():
+                good = torch.as_tensor(sound, device=outputs.device)
+                values[sound] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
         except (Exception, SystemExit) as error:
             if out_of_memory(error) and self.chunk > 1:
                 raise
@@ -225,9 +231,34 @@ class UnlearningGame:
         for index, row in enumerate(coalitions):
             if not finite[index]:
                 self._failed(row, "gave parameters or outputs that are not finite")
+            elif not bounded[index]:
+                values[index] = self._failed(
+                    row,
+                    f"diverged: the mean loss on the test set is {losses[index]:.3g}, beyond {self._loss_bound:.3g}, "
+                    f"{LOSS_BOUND} times that of an uninformed model,",
+                )
             elif not np.isfinite(values[index]).all():
                 values[index] = self._failed(row, f"led to a utility of {values[index].tolist()}")
         return values
+
+    def _losses(self, outputs: torch.Tensor) -> NDArray[np.float64]:
+        """Return the mean losses of models on the test set, ``[m]``; zero where there is no bound."""
+        problem = self.problem
+        if not np.isfinite(self._loss_bound):
+            return np.zeros(len(outputs))
+        losses: NDArray[np.float64] = (
+            torch.stack([problem.loss(row, problem.y_test).mean() for row in outputs]).double().cpu().numpy()
+        )
+        return losses
+
+    def _bound(self) -> float:
+        """Return the mean loss on the test set beyond which a model has diverged."""
+        problem = self.problem
+        if problem.engine is None or not self.unlearner.gentler:
+            return np.inf
+        outputs = problem.outputs(problem.model, problem.x_test)
+        average = outputs.mean(dim=0, keepdim=True).expand_as(outputs)
+        return LOSS_BOUND * max(float(problem.loss(one, problem.y_test).mean()) for one in (outputs, average))
 
     def _bytes_per_coalition(self) -> int:
         try:
@@ -258,9 +289,10 @@ class UnlearningGame:
         self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
+            gentler = self.unlearner.gentler or "gentler settings"
             raise DivergenceError(
                 f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
-                f"{'' if cause is not None else 'gentler settings, '}another unlearner, or on_error='exclude'.",
+                f"{'' if cause is not None else f'{gentler}, '}another unlearner, or on_error='exclude'.",
                 tuple(bool(keep) for keep in coalition),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)

@@ -45,6 +45,7 @@ class Anchored(Unlearner):
 
     name: ClassVar[str] = "anchored"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
+    gentler: ClassVar[str] = "a smaller lr, fewer steps or a larger anchor"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "steps": (10, 20),
         "lr": (0.003, 0.01),

@@ -48,11 +48,12 @@ class FineTune(Unlearner):
 
     name: ClassVar[str] = "finetune"
     needs: ClassVar[Access] = Access.RETAIN
+    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.005, 0.01, 0.02, 0.05)}
 
-    steps: int = 10
+    steps: int = 12
     lr: float = 0.02
-    shrink: float = 0.9
+    shrink: float = 0.8
 
     def __post_init__(self) -> None:
         """Check the settings."""

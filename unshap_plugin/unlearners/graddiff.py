@@ -46,6 +46,7 @@ class GradDiff(Unlearner):
 
     name: ClassVar[str] = "graddiff"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
+    gentler: ClassVar[str] = "a smaller lr, gamma or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.005, 0.02),
         "gamma": (0.0, 0.3, 1.0),

@@ -43,6 +43,7 @@ class GradientAscent(Unlearner):
 
     name: ClassVar[str] = "gradient_ascent"
     needs: ClassVar[Access] = Access.FORGET
+    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.001, 0.003, 0.01, 0.03)}
 
     steps: int = 10

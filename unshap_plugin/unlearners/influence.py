@@ -60,6 +60,7 @@ class Influence(Unlearner):
     name: ClassVar[str] = "influence"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
+    gentler: ClassVar[str] = "more damping"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"damping": (None, 0.1, 1.0, 10.0)}
 
     damping: float | None = None

@@ -45,6 +45,7 @@ class NPO(Unlearner):
 
     name: ClassVar[str] = "npo"
     needs: ClassVar[Access] = Access.FORGET
+    gentler: ClassVar[str] = "a smaller lr, fewer steps or a larger beta"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "steps": (5, 10),
         "lr": (0.001, 0.003, 0.01),

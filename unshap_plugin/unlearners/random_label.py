@@ -42,6 +42,7 @@ class RandomLabel(Unlearner):
 
     name: ClassVar[str] = "random_label"
     needs: ClassVar[Access] = Access.FORGET
+    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}
 
     steps: int = 10

@@ -56,6 +56,7 @@ class ReferenceTeacher(Unlearner):
 
     name: ClassVar[str] = "reference_teacher"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
+    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.004, 0.012),
         "teacher": (0.5, 1.0, 2.0),

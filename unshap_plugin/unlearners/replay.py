@@ -53,9 +53,10 @@ class Replay(Unlearner):
 
     name: ClassVar[str] = "replay"
     needs: ClassVar[Access] = Access.RETAIN
+    gentler: ClassVar[str] = "more steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40)}
 
-    steps: int = 10
+    steps: int = 20
 
     def __post_init__(self) -> None:
         """Check the settings."""

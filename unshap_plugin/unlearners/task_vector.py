@@ -49,6 +49,7 @@ class TaskVector(Unlearner):
 
     name: ClassVar[str] = "task_vector"
     needs: ClassVar[Access] = Access.FORGET
+    gentler: ClassVar[str] = "a smaller lam or lr"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"lr": (0.001, 0.003, 0.01), "lam": (0.5, 1.0, 2.0)}
 
     steps: int = 10
