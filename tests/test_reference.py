@@ -9,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import breast_cancer
+from problems import breast_cancer, early_stopped
 from torch import nn
 
 from unshap_plugin import Access, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.unlearners import GradientAscent
 
 (X, Y), (XT, YT) = breast_cancer(rows=40, tests=100)
 TEST, OTHERS = (XT[:60], YT[:60]), (XT[60:], YT[60:])
@@ -174,3 +175,30 @@ def test_the_data_that_was_given_is_not_changed():
         make(test=(given_x, given_y), access="partial")
     assert np.array_equal(given_x.numpy(), TEST[0])
     assert np.array_equal(given_y.numpy(), TEST[1])
+
+
+def test_the_share_that_is_forgotten_is_that_of_all_rows_the_model_was_trained_on():
+    problem = early_stopped()
+    half = np.arange(20)
+    data = (problem.x[:20], problem.y[:20]), (problem.x_test, problem.y_test)
+    some = np.ones((1, 20), dtype=bool)
+    some[0, :5] = False
+    moved = {}
+    for rows in (20, 40):
+        partial = ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, trained_rows=rows)
+        assert partial.trained_rows == rows
+        state = GradientAscent().unlearn(partial, some, 0).state
+        moved[rows] = float(sum((p - problem.engine.theta0[n]).square().sum() for n, p in state.items())) ** 0.5
+    assert 0.4 < moved[40] / moved[20] < 0.6
+    unknown = ValuationProblem(problem.model, *data, access="partial")
+    assert unknown.trained_rows == len(half)
+    stored = ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, artifacts=problem.artifacts())
+    assert stored.trained_rows == 40
+
+
+@pytest.mark.parametrize(("access", "rows"), [("full", 39), ("full", 41), ("partial", 39)])
+def test_a_number_of_rows_that_cannot_be_is_refused(access, rows):
+    problem = early_stopped()
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    with pytest.raises(InvalidValueError, match=rf"^trained_rows is {rows}, but 40 rows are at hand: leave it out"):
+        ValuationProblem(problem.model, *data, access=access, trained_rows=rows)

@@ -26,6 +26,7 @@ from unshap_plugin.unlearners import (
     Unlearner,
 )
 from unshap_plugin.unlearners.newton import expansion
+from unshap_plugin.unlearners.retrain import trains_differently
 
 __all__ = ["choose", "unshap_unlearners"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from unshap_plugin.architecture import change, same
 from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.engine import Engine
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_integer, nearest
 from unshap_plugin.fit_predict import classifies, predicted
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
@@ -100,6 +100,10 @@ class ValuationProblem:
         What ``artifacts()`` of the problem with all data returned, or the file that it was saved to. In partial access
         some unlearners then work as if the rows that are not at hand were. The model has to be the same, and the
         training rows among those that they were computed from: both are checked.
+    trained_rows
+        In partial access, how many rows the model was trained on, if that is known: what share of them a coalition
+        forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all, and methods forget as
+        much as if they were.
 
     Attributes
     ----------
@@ -128,6 +132,7 @@ class ValuationProblem:
         access: Literal["full", "partial"] = "full",
         fit: Recipe | Mapping[str, Any] | None = None,
         artifacts: Artifacts | str | os.PathLike[str] | None = None,
+        trained_rows: int | None = None,
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
@@ -156,6 +161,8 @@ class ValuationProblem:
         self.notes: tuple[str, ...] = ()
         self.reference = self._reference(reference)
         self.stored = None if artifacts is None else self._checked(artifacts)
+
+        self.trained_rows = self._all_rows(trained_rows)
 
         if n_rows(self.x) < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
@@ -266,6 +273,21 @@ class ValuationProblem:
                 f"of these."
             )
         return self.engine
+
+    def _all_rows(self, given: int | None) -> int:
+        """Return how many rows the model was trained on, as far as that is known."""
+        at_hand = n_rows(self.x)
+        known = at_hand if self.access == "full" else None if self.stored is None else len(self.stored)
+        if given is None:
+            return at_hand if known is None else known
+        check_integer("trained_rows", given, 1)
+        if given < at_hand or known not in (None, given):
+            where = "are at hand" if known in (None, at_hand) else "were there when the artefacts were stored"
+            raise InvalidValueError(
+                f"trained_rows is {given}, but {at_hand if known is None else known} rows {where}: leave it out, or "
+                f"give the number of rows that the model was trained on."
+            )
+        return int(given)
 
     def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
         """Return the artefacts, which are those of this model and of these rows."""

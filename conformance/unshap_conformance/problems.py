@@ -116,6 +116,7 @@ class ProblemCase:
             targets=targets,
             reference=rest if self.reference else None,
             access=access,
+            trained_rows=_ROWS,
             fit=copy.deepcopy(recipe),
             artifacts=_artifacts(self) if self.artifacts and access == "partial" else None,
         )

@@ -15,7 +15,7 @@ from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["Anchored"]
 
@@ -68,13 +68,12 @@ class Anchored(Unlearner):
         assert problem.reference is not None
         x = problem.reference[0]
         means = predictive(problem.loss, problem.outputs(problem.model, x))
-        forget = (~problem.retained(coalitions)).to(engine.dtype)
-        share = forget.mean(dim=1)
-        weights = -forget / forget.shape[1]
+        forget = forget_weights(problem, coalitions)
+        share = forget.sum(dim=1)
         anchors = (self.anchor * (1 - share) / len(means))[:, None].expand(-1, len(means))
 
         def gradient(theta: Theta) -> Theta:
-            ascent = engine.gradients(theta, weights, problem.x, problem.y, shape=bound)
+            ascent = engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
             anchor = engine.gradients(theta, anchors, x, means, loss=soft_loss(problem.loss))
             return {name: part + anchor[name] for name, part in ascent.items()}
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.engine import Theta, along
 from unshap_plugin.problem import ValuationProblem
 
-__all__ = ["centred", "descend_displaced", "from_scratch", "shrunk"]
+__all__ = ["centred", "descend_displaced", "forget_weights", "from_scratch", "shrunk"]
+
+
+def forget_weights(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> Tensor:
+    """Return ``1 / n`` for the rows that each coalition forgets, else 0, ``[m, rows]``: their sum is ``|F| / n``.
+
+    ``n`` is the number of rows that the model was trained on, also where fewer are at hand.
+    """
+    engine = problem.engine
+    assert engine is not None
+    return (~problem.retained(coalitions)).to(engine.dtype) / problem.trained_rows
 
 
 def shrunk(problem: ValuationProblem, shrinkage: Tensor) -> Theta:

@@ -14,7 +14,7 @@ from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["GradientAscent"]
 
@@ -58,13 +58,12 @@ class GradientAscent(Unlearner):
         engine = problem.engine
         assert engine is not None
         bound = loss_bound(problem)
-        forget = (~problem.retained(coalitions)).to(engine.dtype)
-        weights = -forget / forget.shape[1]
+        forget = forget_weights(problem, coalitions)
 
         def gradient(theta: dict[str, Tensor]) -> dict[str, Tensor]:
-            return engine.gradients(theta, weights, problem.x, problem.y, shape=bound)
+            return engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
 
         start = engine.stack(len(coalitions))
         return StackedModels(
-            engine, descend_displaced(start, forget.mean(dim=1), gradient, steps=self.steps, lr=self.lr)
+            engine, descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
         )

@@ -15,7 +15,7 @@ from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["NPO"]
 
@@ -68,15 +68,14 @@ class NPO(Unlearner):
         given: Tensor = problem.remember(
             "given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y)
         )
-        forget = (~problem.retained(coalitions)).to(engine.dtype)
-        weights = forget / forget.shape[1]
+        forget = forget_weights(problem, coalitions)
 
         def preference(losses: Tensor, weights: Tensor) -> Tensor:
             return weights * 2 / self.beta * F.softplus(self.beta * (given - losses))
 
         def gradient(theta: Theta) -> Theta:
-            return engine.gradients(theta, weights, problem.x, problem.y, shape=preference)
+            return engine.gradients(theta, forget, problem.x, problem.y, shape=preference)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, forget.mean(dim=1), gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
         return StackedModels(engine, theta)

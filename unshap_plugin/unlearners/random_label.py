@@ -15,7 +15,7 @@ from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["RandomLabel"]
 
@@ -46,7 +46,7 @@ class RandomLabel(Unlearner):
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}
 
     steps: int = 10
-    lr: float = 0.002
+    lr: float = 0.001
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -57,14 +57,13 @@ class RandomLabel(Unlearner):
         engine = problem.engine
         assert engine is not None
         labels = _random_labels(problem, seed)
-        forget = (~problem.retained(coalitions)).to(engine.dtype)
-        weights = forget / forget.shape[1]
+        forget = forget_weights(problem, coalitions)
 
         def gradient(theta: Theta) -> Theta:
-            return engine.gradients(theta, weights, problem.x, labels)
+            return engine.gradients(theta, forget, problem.x, labels)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, forget.mean(dim=1), gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
         return StackedModels(engine, theta)
 
 

@@ -17,7 +17,7 @@ from unshap_plugin.features import nearest_rows, penultimate
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
 from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced
+from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["ReferenceTeacher"]
 
@@ -58,15 +58,15 @@ class ReferenceTeacher(Unlearner):
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
     gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "lr": (0.004, 0.012),
-        "teacher": (0.5, 1.0, 2.0),
-        "anchor": (0.0, 0.1, 0.3),
+        "lr": (0.005, 0.02),
+        "teacher": (1.0, 4.0),
+        "anchor": (0.1, 1.0),
     }
 
     steps: int = 10
-    lr: float = 0.012
-    teacher: float = 1.0
-    anchor: float = 0.1
+    lr: float = 0.02
+    teacher: float = 4.0
+    anchor: float = 1.0
     neighbors: int = 5
 
     def __post_init__(self) -> None:
@@ -83,15 +83,14 @@ class ReferenceTeacher(Unlearner):
         assert problem.reference is not None
         x, soft = problem.reference[0], soft_loss(problem.loss)
         means, taught, worse = problem.remember(("taught", self.neighbors), lambda: self._taught(problem, engine))
-        forget = (~problem.retained(coalitions)).to(engine.dtype)
-        share = forget.mean(dim=1)
+        forget = forget_weights(problem, coalitions)
+        share = forget.sum(dim=1)
         fade = (1 - share)[:, None]
-        ascents = -forget / forget.shape[1]
-        lessons = self.teacher * fade * forget * worse / forget.shape[1]
+        lessons = self.teacher * fade * forget * worse
         anchors = (self.anchor * fade / len(means)).expand(-1, len(means))
 
         def gradient(theta: Theta) -> Theta:
-            ascent = engine.gradients(theta, ascents, problem.x, problem.y, shape=bound)
+            ascent = engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
             lesson = engine.gradients(theta, lessons, problem.x, taught, loss=soft)
             anchor = engine.gradients(theta, anchors, x, means, loss=soft)
             return {name: part + lesson[name] + anchor[name] for name, part in ascent.items()}

@@ -88,7 +88,7 @@ class TaskVector(Unlearner):
             def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
                 return engine.gradients(theta, weights, x, y, own_rows=True)
 
-            share = sizes[part].to(engine.dtype) / mine.shape[1]
+            share = sizes[part].to(engine.dtype) / problem.trained_rows
             theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
             vectors.append(engine.flatten(theta) - engine.flatten(start))
         return torch.cat(vectors)
