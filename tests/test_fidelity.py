@@ -363,7 +363,7 @@ def test_utilities_are_those_of_one_coalition_at_a_time():
     game = UnlearningGame(problem, "finetune", settings={"steps": 3}, seed=5)
     one_by_one = np.concatenate([game(row[None]) for row in report.coalitions])
     np.testing.assert_allclose(report.unlearned, one_by_one, atol=1e-12)
-    assert report.settings == {"steps": 3, "lr": 0.02}
+    assert report.settings == {**UnlearningGame(problem, "finetune").unlearner.settings, "steps": 3}
 
 
 def test_a_vector_of_metrics_is_audited_metric_by_metric():
@@ -465,7 +465,7 @@ def test_costs_and_provenance_are_recorded(report):
     assert 0 < report.seconds_unlearned + report.seconds_retrained <= report.seconds
     assert {"unshap-plugin", "torch", "numpy", "python"} <= set(report.versions)
     assert report.unlearner == "finetune"
-    assert report.settings == {"steps": 10, "lr": 0.02}
+    assert report.settings == UnlearningGame(early_stopped(hidden=3), "finetune").unlearner.settings
     assert report.access == "full"
 
 

@@ -78,7 +78,7 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
     drawn = np.concatenate([mean, noise, nothing, each])
     top = float(drawn.max())
     # Errors span orders of magnitude. Zeros have no place on such an axis, nor has what is round-off beside the rest.
-    bottom = max(float(drawn[drawn > 0].min(initial=top)) / 2, 1e-5 * top)
+    bottom = max(float(drawn[drawn > 0].min(initial=top)) / 2, 1e-4 * top)
     mean, nothing = (np.where(one > bottom, one, np.nan) for one in (mean, nothing))
     for k, (_, rows, _) in enumerate(layers):
         across = k + np.linspace(-0.25, 0.25, int(rows.sum()) + 2)[1:-1]

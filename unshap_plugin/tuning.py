@@ -88,8 +88,8 @@ def tune(
     unlearner
         A registered name, or ``"auto"``.
     grid
-        Values to try for each setting; all combinations are tried, and other settings keep their defaults. By default
-        the ``tunable`` settings of the unlearner.
+        Values to try for each setting; all combinations are tried, and other settings keep their defaults. Without
+        a grid the ``tunable`` settings of the unlearner, and its defaults.
     coalitions, seeds, seed
         As for ``audit``.
 
@@ -154,7 +154,7 @@ def tune(
 
 def _candidates(game: UnlearningGame, grid: Mapping[str, Iterable[Any]] | None) -> list[dict[str, Any]]:
     """Return the settings to try, all combinations of the grid."""
-    method = game.unlearner
+    method, own = game.unlearner, grid is None
     known = list(method.settings)
     if not known:
         raise InvalidValueError(f"unlearner {method.name!r} has no settings to tune: use it as it is.")
@@ -185,7 +185,9 @@ def _candidates(game: UnlearningGame, grid: Mapping[str, Iterable[Any]] | None) 
         values[name] = list(options)
         if not values[name]:
             raise InvalidValueError(f"grid has no values for setting {name!r}: give some, or leave the setting out.")
-    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    candidates = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    default = {name: method.settings[name] for name in values}
+    return [default, *candidates] if own and default not in candidates else candidates
 
 
 def _within(coalitions: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -93,7 +93,10 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     )
     yield f"size alone    {_number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
     of = "" if report.complete else ", as far as the audited coalitions show"
-    yield f"bounds        values within {bounds.values:.2g}, differences of two within {bounds.differences:.2g}{of}"
+    yield (
+        f"bounds        values within {bounds.values:.2g} of retrained ones, differences of two within "
+        f"{bounds.differences:.2g}{of}"
+    )
     if values is not None:
         yield (
             f"values        off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
