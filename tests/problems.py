@@ -37,6 +37,13 @@ def breast_cancer(rows=40, tests=60, seed=0, features=6):
     return (x[:rows], y[order][:rows]), (x[rows:], y[order][rows:])
 
 
+def reference(rows=30, seed=0, features=6):
+    """Rows that are neither training nor test rows of the problem below."""
+    x, y = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(y))[: 100 + rows]
+    return StandardScaler().fit_transform(x[order][:, :features])[100:]
+
+
 def early_stopped(dtype=torch.float64, *, hidden=0, seed=0, **kwargs):
     """A model that training left away from an optimum, and its problem."""
     train, test = breast_cancer()
@@ -46,7 +53,12 @@ def early_stopped(dtype=torch.float64, *, hidden=0, seed=0, **kwargs):
     recipe = Recipe("adam", lr=0.05, epochs=3, batch_size=8, init=start)
     x, y = torch.as_tensor(train[0], dtype=dtype), torch.as_tensor(train[1])
     model = recipe.train(start, cross_entropy, x, y, seed=seed)
-    kwargs = {"metric": {"accuracy": "accuracy", "ll": "log_likelihood"}, "fit": recipe, **kwargs}
+    kwargs = {
+        "metric": {"accuracy": "accuracy", "ll": "log_likelihood"},
+        "fit": recipe,
+        "reference": reference(),
+        **kwargs,
+    }
     return ValuationProblem(model, train, test, **kwargs)
 
 

@@ -487,10 +487,13 @@ def test_the_reference_passes_everything():
 
 
 EXPECTED = {
+    "random_label": {
+        "distance[ridge]": "it learns a wrong target instead of forgetting, beyond doing nothing by .0017"
+    },
     "ssd": {
         "direction[ridge-rows]": "it only shrinks, and forgetting a few rows of a regression moves it elsewhere (.08)",
         "direction[ridge-artifacts]": "the same, where most of the rows are background (-.17)",
-    }
+    },
 }
 
 

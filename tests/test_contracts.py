@@ -95,7 +95,8 @@ def test_nothing_of_the_callers_is_touched(name):
     before = copy.deepcopy(model.state_dict())
     train, test = (problem.x.clone(), problem.y.clone()), (problem.x_test, problem.y_test)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    mine = ValuationProblem(model, train, test, metric="log_likelihood", fit=problem.recipe)
+    given = {"fit": problem.recipe, "reference": problem.reference[0].clone()}
+    mine = ValuationProblem(model, train, test, metric="log_likelihood", **given)
     shapley_values(UnlearningGame(mine, name), budget=200)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert model.training
@@ -275,7 +276,9 @@ def test_several_metrics_cost_nothing_and_equal_each_alone(problem, name):
     both = UnlearningGame(problem, name)(matrix)
     assert both.shape == (7, 2)
     for column, metric in enumerate(["accuracy", "log_likelihood"]):
-        alone = ValuationProblem(problem.model, *data, metric=metric, fit=problem.recipe)
+        alone = ValuationProblem(
+            problem.model, *data, metric=metric, fit=problem.recipe, reference=problem.reference[0]
+        )
         assert np.array_equal(both[:, column], UnlearningGame(alone, name)(matrix))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from problems import breast_cancer, coalitions, early_stopped
+from problems import breast_cancer, coalitions, early_stopped, reference
 from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
@@ -18,12 +18,9 @@ from unshap_plugin.registry import resolve_unlearner
 from unshap_plugin.unlearners import FineTune, ReferenceTeacher, TaskVector
 from unshap_plugin.unlearners.bounded import loss_bound
 
-REFERENCE = breast_cancer(rows=30, tests=5, seed=7)[0]
-
 
 def made(**kwargs):
-    rows = torch.as_tensor(REFERENCE[0]) + 0.01  # no row of the test or training set
-    return early_stopped(hidden=5, reference=rows, **kwargs)
+    return early_stopped(hidden=5, **kwargs)
 
 
 def cross_entropies(model, x, y):
@@ -257,7 +254,8 @@ def test_nearest_rows_are_the_nearest_ones():
 
 
 @pytest.mark.parametrize("name", ["anchored", "reference_teacher"])
-def test_without_a_reference_set_it_refuses(problem, name):
+def test_without_a_reference_set_it_refuses(name):
+    problem = early_stopped(reference=None)
     with pytest.raises(AccessError, match=f"unlearner '{name}' needs access to FORGET, REFERENCE"):
         UnlearningGame(problem, name)
 
@@ -326,7 +324,7 @@ def test_other_losses_work(name, loss):
         (x_test, y_test[:, None]),
         loss=loss,
         metric="neg_loss",
-        reference=REFERENCE[0] + 0.01,
+        reference=reference(),
         fit=recipe,
     )
     values = UnlearningGame(problem, name)(coalitions(5, 40))

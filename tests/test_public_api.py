@@ -63,8 +63,14 @@ def test_the_built_in_unlearners_come_through_the_hook():
         "influence",
         "replay",
         "finetune",
+        "graddiff",
         "gradient_ascent",
+        "anchored",
+        "reference_teacher",
+        "npo",
+        "random_label",
         "ssd",
+        "task_vector",
     ]
     for name, registered in specs.items():
         spec = registered.spec

@@ -68,8 +68,7 @@ class Anchored(Unlearner):
         assert problem.reference is not None
         x = problem.reference[0]
         means = predictive(problem.loss, problem.outputs(problem.model, x))
-        forget = forget_weights(problem, coalitions)
-        share = forget.sum(dim=1)
+        forget, share = forget_weights(problem, coalitions)
         anchors = (self.anchor * (1 - share) / len(means))[:, None].expand(-1, len(means))
 
         def gradient(theta: Theta) -> Theta:

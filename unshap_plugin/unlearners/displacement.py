@@ -15,14 +15,17 @@ from unshap_plugin.problem import ValuationProblem
 __all__ = ["centred", "descend_displaced", "forget_weights", "from_scratch", "shrunk"]
 
 
-def forget_weights(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> Tensor:
-    """Return ``1 / n`` for the rows that each coalition forgets, else 0, ``[m, rows]``: their sum is ``|F| / n``.
+def forget_weights(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    """Return ``1 / n`` for the rows that each coalition forgets, else 0, ``[m, rows]``, and ``|F| / n``, ``[m]``.
 
     ``n`` is the number of rows that the model was trained on, also where fewer are at hand.
     """
     engine = problem.engine
     assert engine is not None
-    return (~problem.retained(coalitions)).to(engine.dtype) / problem.trained_rows
+    forget = ~problem.retained(coalitions)
+    # Whole numbers are counted: a sum of shares would depend on the order in which they are added up.
+    share = forget.sum(dim=1).to(engine.dtype) / problem.trained_rows
+    return forget.to(engine.dtype) / problem.trained_rows, share
 
 
 def shrunk(problem: ValuationProblem, shrinkage: Tensor) -> Theta:

@@ -58,12 +58,10 @@ class GradientAscent(Unlearner):
         engine = problem.engine
         assert engine is not None
         bound = loss_bound(problem)
-        forget = forget_weights(problem, coalitions)
+        forget, share = forget_weights(problem, coalitions)
 
         def gradient(theta: dict[str, Tensor]) -> dict[str, Tensor]:
             return engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
 
         start = engine.stack(len(coalitions))
-        return StackedModels(
-            engine, descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
-        )
+        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))

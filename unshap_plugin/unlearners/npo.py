@@ -68,7 +68,7 @@ class NPO(Unlearner):
         given: Tensor = problem.remember(
             "given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y)
         )
-        forget = forget_weights(problem, coalitions)
+        forget, share = forget_weights(problem, coalitions)
 
         def preference(losses: Tensor, weights: Tensor) -> Tensor:
             return weights * 2 / self.beta * F.softplus(self.beta * (given - losses))
@@ -77,5 +77,5 @@ class NPO(Unlearner):
             return engine.gradients(theta, forget, problem.x, problem.y, shape=preference)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
         return StackedModels(engine, theta)

@@ -57,13 +57,13 @@ class RandomLabel(Unlearner):
         engine = problem.engine
         assert engine is not None
         labels = _random_labels(problem, seed)
-        forget = forget_weights(problem, coalitions)
+        forget, share = forget_weights(problem, coalitions)
 
         def gradient(theta: Theta) -> Theta:
             return engine.gradients(theta, forget, problem.x, labels)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, forget.sum(dim=1), gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
         return StackedModels(engine, theta)
 
 

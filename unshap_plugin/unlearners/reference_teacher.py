@@ -83,8 +83,7 @@ class ReferenceTeacher(Unlearner):
         assert problem.reference is not None
         x, soft = problem.reference[0], soft_loss(problem.loss)
         means, taught, worse = problem.remember(("taught", self.neighbors), lambda: self._taught(problem, engine))
-        forget = forget_weights(problem, coalitions)
-        share = forget.sum(dim=1)
+        forget, share = forget_weights(problem, coalitions)
         fade = (1 - share)[:, None]
         lessons = self.teacher * fade * forget * worse
         anchors = (self.anchor * fade / len(means)).expand(-1, len(means))
