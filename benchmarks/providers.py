@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ ROWS, TESTS, REFERENCES = 500, 700, 500
 SIZES = (20, 30, 40, 50, 60, 80, 100, 120)
 NOISES = {"heavy": (0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.8), "light": (0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4)}
 METRICS = {"accuracy": "accuracy", "log-likelihood": "log_likelihood"}
-FULL = ("retrain", "replay", "finetune", "graddiff", "influence", "ssd")
+FULL = ("replay", "finetune", "graddiff", "influence", "ssd")
 PARTIAL = ("reference_teacher", "anchored", "gradient_ascent", "npo", "random_label", "task_vector")
 ALL = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(bool)
 
@@ -73,21 +74,13 @@ def measured(
     return utilities, shapley_values(game, "exact").values, seconds
 
 
-def main() -> None:
-    """Run all methods on all seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--noise", choices=sorted(NOISES), nargs="+", default=sorted(NOISES))
-    parser.add_argument("--methods", nargs="+", choices=[*FULL, *PARTIAL], default=[*FULL, *PARTIAL])
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print(
-        "| noise | access | method | values, accuracy | values, log-likelihood | utilities: Spearman | error | cost |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for noise in options.noise:
-        oracle = [measured(noise, seed, "full", "retrain") for seed in range(options.seeds)]
-        for method in (one for one in options.methods if one != "retrain"):
+def table(seeds: int, noises: Sequence[str], methods: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield "| noise | access | method | values, accuracy | values, log-likelihood | utilities: Spearman | error | cost |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for noise in noises:
+        oracle = [measured(noise, seed, "full", "retrain") for seed in range(seeds)]
+        for method in methods:
             access = "partial" if method in PARTIAL else "full"
             pearson, ranks, errors, costs = [], [], [], []
             for seed, (utilities, values, seconds) in enumerate(oracle):
@@ -96,17 +89,37 @@ def main() -> None:
                 ranks.append([spearmanr(utilities[:, k], ours[:, k])[0] for k in range(2)])
                 errors.append(np.abs(ours - utilities).mean(axis=0))
                 costs.append(own / seconds)
-            cells = [
-                f"{np.mean([p[k] for p in pearson]):.3f} ({np.min([p[k] for p in pearson]):.3f} to "
-                f"{np.max([p[k] for p in pearson]):.3f})"
-                for k in range(2)
-            ]
+            low, mean, high = (function(pearson, axis=0) for function in (np.min, np.mean, np.max))
+            cells = " | ".join(f"{mean[k]:.3f} ({low[k]:.3f} to {high[k]:.3f})" for k in range(2))
             rank, error = np.mean(ranks, axis=0), np.mean(errors, axis=0)
-            print(
-                f"| {noise} | {access} | `{method}` | {cells[0]} | {cells[1]} | {rank[0]:.2f}, {rank[1]:.2f} | "
-                f"{error[0]:.3f}, {error[1]:.2f} | {np.mean(costs):.3f} |",
-                flush=True,
+            yield (
+                f"| {noise} | {access} | `{method}` | {cells} | {rank[0]:.2f}, {rank[1]:.2f} | "
+                f"{error[0]:.3f}, {error[1]:.2f} | {np.mean(costs):.3f} |"
             )
+
+
+def page(seeds: int) -> list[str]:
+    """Return what the documentation says of this benchmark."""
+    return [
+        f"As `python benchmarks/providers.py --seeds {seeds}` prints it: correlation (Pearson) of the exact Shapley",
+        "values with those of retraining, mean (smallest to largest over the seeds), then rank correlation and mean",
+        "absolute error of all 256 utilities (accuracy, log-likelihood), and the cost in units of batched retraining.",
+        "",
+        *table(seeds, sorted(NOISES), [*FULL, *PARTIAL]),
+        "",
+    ]
+
+
+def main() -> None:
+    """Run all methods on all seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--noise", choices=sorted(NOISES), nargs="+", default=sorted(NOISES))
+    parser.add_argument("--methods", nargs="+", choices=[*FULL, *PARTIAL], default=[*FULL, *PARTIAL])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for line in table(options.seeds, options.noise, options.methods):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
