@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
+
 from unshap_plugin.curvature import LinearHead
+from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError
 from unshap_plugin.hookspecs import UnlearnerSpec, hookimpl
 from unshap_plugin.problem import Access, ValuationProblem
@@ -143,6 +146,8 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
         why = f"a model of {size} is too large for Newton steps"
     elif not isinstance(expansion(problem, engine), LinearHead):
         why = f"{kind} is not a linear model, which Newton steps are best for"
+    elif not _curved(problem, engine):
+        why = f"the loss of {kind} has no curvature, which Newton steps follow"
     elif _works(Newton(), problem):
         return "newton", f"a linear model of {size} is what Newton steps are best for{source}"
     else:
@@ -154,6 +159,11 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     if Access.REFERENCE in problem.available:
         return "reference_teacher", "no retained rows are at hand, but a reference set is"
     return "gradient_ascent", "no retained rows are at hand, and no reference set"
+
+
+def _curved(problem: ValuationProblem, engine: Engine) -> bool:
+    everything = torch.ones(1, len(problem.y), dtype=engine.dtype, device=problem.y.device)
+    return bool((expansion(problem, engine)(engine.stack(1), everything)[2] != 0).any())
 
 
 def _works(unlearner: Unlearner, problem: ValuationProblem) -> bool:

@@ -21,10 +21,14 @@ class NormalEquations:
     """``(sum_i w_i A_i + diag(l2)) theta = sum_i w_i B_i`` with ``theta [d, c]``, in float64.
 
     Use ``NormalEquations.of(engine, x, y, l2, init)``, with l2 strengths and initial parameters ``[p]``, which returns
-    ``None`` for what is no linear regression.
+    ``None`` for what is no linear regression. With ``free_bias`` the last parameter is an intercept that is not drawn
+    to its initial value where rows do not determine the others: the features are centred, as in scikit-learn.
     """
 
-    def __init__(self, engine: Engine, features: Tensor, y: Tensor, l2: Tensor, init: Tensor) -> None:
+    def __init__(
+        self, engine: Engine, features: Tensor, y: Tensor, l2: Tensor, init: Tensor, free_bias: bool = False
+    ) -> None:
+        self.free_bias = free_bias
         z = features.double()
         y = y.double().reshape(len(z), -1)
         c, d = y.shape[1], z.shape[1]
@@ -38,7 +42,9 @@ class NormalEquations:
         )
 
     @classmethod
-    def of(cls, engine: Engine, x: Rows, y: Tensor, l2: Tensor, init: Tensor) -> NormalEquations | None:
+    def of(
+        cls, engine: Engine, x: Rows, y: Tensor, l2: Tensor, init: Tensor, free_bias: bool = False
+    ) -> NormalEquations | None:
         """Return the equations, or ``None`` if this is no linear regression."""
         layer = linear_layer(engine, x) if engine.loss is mse else None
         if layer is None:
@@ -46,7 +52,7 @@ class NormalEquations:
         _, features = layer
         with torch.no_grad():
             outputs = engine.call(engine.theta0, x).double().reshape(len(y), -1)
-        found = cls(engine, features, y, l2, init)
+        found = cls(engine, features, y, l2, init, free_bias)
         linear = features.double() @ found.given
         # What comes after the layer, if anything, has to be nothing.
         same = outputs.shape == linear.shape and torch.allclose(outputs, linear, rtol=1e-4, atol=1e-5)
@@ -69,7 +75,9 @@ class NormalEquations:
             whole = matrix if size is None else (size + torch.diag(self.l2[:, k])).expand_as(matrix)
             start = self.initial[:, k : k + 1] * (self.l2[:, k : k + 1] == 0)
             residual = moments[:, :, k : k + 1] - matrix @ start
-            columns.append(start + _solved(matrix, residual, _SINGULAR * whole.diagonal(dim1=1, dim2=2).amax(dim=1)))
+            nothing = _SINGULAR * whole.diagonal(dim1=1, dim2=2).amax(dim=1)
+            solve = _solved_centred if self.free_bias else _solved
+            columns.append(start + solve(matrix, residual, nothing))
         return torch.cat(columns, dim=2)
 
     def parameters(self, theta: Tensor, engine: Engine) -> dict[str, Tensor]:
@@ -105,3 +113,14 @@ def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
         inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=bound, rtol=torch.zeros_like(bound))
         solution[singular] = inverse @ right[singular]
     return solution
+
+
+def _solved_centred(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
+    """Solve for an intercept, the last, and for others by what they are worth beside it."""
+    count = matrix[:, -1:, -1:]
+    count = torch.where(count > nothing[:, None, None], count, torch.ones_like(count))
+    column = matrix[:, :-1, -1:]
+    others = _solved(
+        matrix[:, :-1, :-1] - column @ column.mT / count, right[:, :-1] - column * right[:, -1:] / count, nothing
+    )
+    return torch.cat([others, (right[:, -1:] - column.mT @ others) / count], dim=1)

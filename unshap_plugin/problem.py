@@ -20,6 +20,7 @@ from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_integer, nearest
 from unshap_plugin.fit_predict import classifies, predicted
+from unshap_plugin.linear_models import LinearModel, linear_model
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
@@ -68,8 +69,10 @@ class ValuationProblem:
     ----------
     model
         The trained ``torch.nn.Module``, of which a copy is set to evaluation mode. Or any fitted object with ``fit``
-        and ``predict``, which of the built-in unlearners only ``retrain`` can work with. Copies are taken: the model
-        itself is never touched, and what happens to a module later does not matter.
+        and ``predict``, which of the built-in unlearners only ``retrain`` can work with; but scikit-learn's
+        ``LogisticRegression``, ``Ridge``, ``LinearRegression`` and ``SGDClassifier`` become torch modules with their
+        coefficients, loss and penalty (where their settings allow it), and are retrained by their own ``fit``. Copies
+        are taken: the model itself is never touched, and what happens to a module later does not matter.
     train
         ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
         tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
@@ -111,6 +114,8 @@ class ValuationProblem:
         What a reader of the values should know of how the problem was set up, in sentences.
     stored
         The artefacts that were given.
+    estimator, linear
+        The model as it was given; and what was made of it where it is a linear model of scikit-learn.
 
     Raises
     ------
@@ -137,6 +142,9 @@ class ValuationProblem:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
         self.access = access
+        self.estimator, self.linear = model, _as_module(model, train, loss, fit, trained_rows)
+        if self.linear is not None:
+            model, loss, fit = self.linear.module, self.linear.loss, self.linear.recipe
         self.model = model
         self.loss = resolve_loss(loss)
         self.metric = resolve_metric(metric, self.loss)
@@ -430,7 +438,7 @@ class ValuationProblem:
             )
 
     def _count_classes(self) -> int:
-        if self.y.is_floating_point() or not classifies(self.model):
+        if self.y.is_floating_point() or not classifies(self.estimator):
             return 0
         labels = [self.y, self.y_test]
         if self.reference is not None and self.reference[1] is not None:
@@ -476,6 +484,24 @@ class ValuationProblem:
         #: Of the outputs for one row.
         self.output_shape = outputs["test"].shape[1:]
         self.given_utility: NDArray[np.float64] = utility[0].double().cpu().numpy()
+
+
+def _as_module(
+    model: Any, train: Any, loss: str | Loss, fit: Recipe | Mapping[str, Any] | None, trained_rows: int | None
+) -> LinearModel | None:
+    """Return a linear model of scikit-learn as a module, unless it is something else or none that can be one."""
+    if isinstance(model, nn.Module) or not isinstance(train, tuple | list) or len(train) != 2:
+        return None
+    found = linear_model(model, trained_rows or len(train[1]))
+    if found is not None and fit is not None:
+        raise InvalidValueError(
+            f"fit was given, but {type(model).__name__} says itself how it was trained: leave it out."
+        )
+    if found is not None and loss != "cross_entropy" and resolve_loss(loss) is not found.loss:
+        raise InvalidValueError(
+            f"loss is {loss!r}, but {type(model).__name__} was fitted with another one, which is known: leave it out."
+        )
+    return found
 
 
 def as_array(x: Rows) -> NDArray[Any]:

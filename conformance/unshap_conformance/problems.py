@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.linear_model import Ridge
+from sklearn.kernel_ridge import KernelRidge
 from torch import nn
 
 from unshap_plugin import Access, Recipe, ValuationProblem
@@ -39,7 +39,7 @@ class ProblemCase:
         What it is called in records.
     model
         ``ridge`` and ``logistic`` are linear models at their optimum, ``network`` one hidden layer and few epochs of
-        Adam, ``object`` a fitted ``Ridge`` of scikit-learn.
+        Adam, ``object`` a fitted ``KernelRidge`` of scikit-learn.
     players
         ``providers``: four of unequal size, and all rows are theirs. ``background``: three of them, and the fourth is
         background. ``rows``: four single rows, the others are background. ``every_row``: all 48 of them.
@@ -190,7 +190,7 @@ def _providers() -> NDArray[np.str_]:
 def _trained(kind: str, dtype: torch.dtype) -> tuple[Any, Recipe | None]:
     x, y = _data(kind in ("logistic", "network"))
     if kind == "object":
-        return Ridge(alpha=1.0).fit(x[:_ROWS], y[:_ROWS]), None
+        return KernelRidge(alpha=1.0).fit(x[:_ROWS], y[:_ROWS]), None
     outputs = 1 if kind == "ridge" else 2
     make: Callable[[], nn.Module] = (
         (lambda: nn.Sequential(nn.Linear(_FEATURES, 6), nn.Tanh(), nn.Linear(6, outputs)))

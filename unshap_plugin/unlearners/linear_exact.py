@@ -81,7 +81,8 @@ class LinearExact(Unlearner):
         def make() -> NormalEquations | None:
             pair = penalties(engine, problem.recipe) if stored is None else (stored.l2, stored.init)
             l2, init = (flat.to(problem.y.device) for flat in pair)
-            return NormalEquations.of(engine, problem.x, problem.y, l2, init)
+            free = problem.linear is not None and "linear.bias" in engine.theta0
+            return NormalEquations.of(engine, problem.x, problem.y, l2, init, free)
 
         return problem.remember("normal equations", make)
 

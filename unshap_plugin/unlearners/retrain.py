@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError
 from unshap_plugin.fit_predict import refit
+from unshap_plugin.linear_models import LinearModel
 from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
 from unshap_plugin.recipe import OPTIMIZERS, Recipe
 from unshap_plugin.rows import Rows, n_rows, take
@@ -43,21 +44,16 @@ class Retrain(Unlearner):
     def check(self, problem: ValuationProblem) -> None:
         """Refuse also a torch model that nobody said how to train."""
         super().check(problem)
-        if problem.engine is not None and problem.recipe is None:
+        if problem.linear is None and problem.engine is not None and problem.recipe is None:
             raise AccessError(
                 "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"
             )
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
-        if problem.engine is None:
-            x, y = as_array(problem.x), problem.y.cpu().numpy()
-            pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
-            shape = problem.outputs(problem.model, problem.x).shape[1:]
-            fits = [
-                refit(problem.model, x[k], y[k], problem.n_classes, shape, coalition_seed(seed, c)) for k, c in pairs
-            ]
-            return ModelList(problem, fits)
+        if problem.engine is None or problem.linear is not None:
+            fits = _refits(problem, retained, coalitions, seed)
+            return ModelList(problem, fits) if problem.linear is None else _stacked(problem, problem.linear, fits)
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
@@ -73,6 +69,22 @@ class Retrain(Unlearner):
                 )
             state = _train_each(recipe, engine, initial, problem, retained, seed)
         return StackedModels(engine, state)
+
+
+def _refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> list[Any]:
+    """Return what the object that was given is, fitted on the retained rows of each coalition."""
+    x, y = as_array(problem.x), problem.y.cpu().numpy()
+    pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
+    shape = problem.outputs(problem.model, problem.x).shape[1:]
+    return [refit(problem.estimator, x[k], y[k], problem.n_classes, shape, coalition_seed(seed, c)) for k, c in pairs]
+
+
+def _stacked(problem: ValuationProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
+    """Return fits of a linear model of scikit-learn as modules."""
+    assert problem.engine is not None
+    each = [linear.parameters_of(fitted) for fitted in fits]
+    state = {name: torch.stack([one[name] for one in each]).to(p) for name, p in problem.engine.theta0.items()}
+    return StackedModels(problem.engine, state)
 
 
 def trains_differently(engine: Engine, x: Rows) -> str | None:
