@@ -20,6 +20,7 @@ from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
 from unshap_plugin.fit_predict import classifies, predicted
+from unshap_plugin.frozen import cut, freeze
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
@@ -100,6 +101,14 @@ class ValuationProblem:
         What ``artifacts()`` of the problem with all data returned, or the file that it was saved to. In partial access
         some unlearners then work as if the rows that are not at hand were. The model has to be the same, and the
         training rows among those that they were computed from: both are checked.
+    parameters
+        Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
+        ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
+        one that has parameters of its own. The others are frozen, in retraining too: ``retrain`` starts from the
+        initial values of these alone, with the frozen layers in evaluation mode. Where all of these enter only the end
+        of the module (a submodule whose outputs are the module's, or the last children of an ``nn.Sequential``),
+        what the frozen part makes of the rows is computed once: ``model``, ``x``, ``x_test``, ``reference`` and
+        ``recipe`` are then those of the end. Else every pass takes the whole module.
 
     Attributes
     ----------
@@ -128,6 +137,7 @@ class ValuationProblem:
         access: Literal["full", "partial"] = "full",
         fit: Recipe | Mapping[str, Any] | None = None,
         artifacts: Artifacts | str | os.PathLike[str] | None = None,
+        parameters: str | Sequence[str] | None = None,
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
@@ -138,14 +148,21 @@ class ValuationProblem:
         self.recipe = resolve_recipe(fit)
         self.engine: Engine | None = None
         self._memory: dict[Hashable, Any] = {}
+        self.notes: tuple[str, ...] = ()
         if isinstance(model, nn.Module):
             if self.recipe is not None:
                 self.recipe.check(model)
             self._given = copy.deepcopy(model).eval()
             self._given.zero_grad()
+            note = None if parameters is None else freeze(self._given, parameters)
+            self.notes += () if note is None else (note,)
         elif not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
             raise InvalidTypeError(
                 f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
+            )
+        elif parameters is not None:
+            raise InvalidTypeError(
+                f"parameters is {parameters!r}, but {type(model).__name__} is not a torch module: leave it out."
             )
         else:
             self._given = model
@@ -153,7 +170,6 @@ class ValuationProblem:
 
         self.x, self.y = self._pair(train, "train")
         self.x_test, self.y_test = self._pair(test, "test")
-        self.notes: tuple[str, ...] = ()
         self.reference = self._reference(reference)
         self.stored = None if artifacts is None else self._checked(artifacts)
 
@@ -162,6 +178,9 @@ class ValuationProblem:
         self.players, self.player_of_row = _players(players, targets, n_rows(self.x), alone=access == "partial")
         self._check_labels()
         self.n_classes = self._count_classes()
+        self._whole: tuple[Engine, Rows] | None = None  # where the model is the end of another
+        if parameters is not None:
+            self._cut()
         self._check_model()
 
     @property
@@ -202,7 +221,8 @@ class ValuationProblem:
                 f"artefacts are computed from all rows that the model was trained on, but access is {self.access!r}: "
                 f"call artifacts() on the problem with all of them and access='full'."
             )
-        return Artifacts.of(self._trainable(), self.x, self.y, self.recipe)
+        artifacts = Artifacts.of(self._trainable(), self.x, self.y, self.recipe)
+        return artifacts if self._whole is None else artifacts.identified(*self._whole, self.y)
 
     def recover(self) -> str | None:
         """Put the model back as it was given where something changed it, and say what that was.
@@ -317,7 +337,7 @@ class ValuationProblem:
         order = np.random.default_rng(0).permutation(len(y))
         if y.ndim == 1 and not y.is_floating_point():  # by class, so that both halves have their share of each
             order = order[np.argsort(y.cpu().numpy()[order], kind="stable")]
-        test, other = (torch.as_tensor(np.sort(order[begin::2])) for begin in (0, 1))
+        test, other = (torch.as_tensor(np.sort(order[begin::2]), device=y.device) for begin in (0, 1))
         self.x_test, self.y_test = take(x, test), y[test.to(y.device)]
         other = other[self._elsewhere(take(x, other))]
         half = f"only one set was given beside the training rows: {len(test)} of its {len(y)} rows are the test set"
@@ -337,6 +357,20 @@ class ValuationProblem:
         if isinstance(self.model, nn.Module):
             self.engine = Engine(self.model, self.loss)
         self._memory.clear()  # of what was computed from the model
+
+    def _cut(self) -> None:
+        """Go on with the end of the module that has the parameters, and what the rest makes of the rows."""
+        assert self.engine is not None
+        others = [] if self.reference is None else [self.reference[0]]
+        part = cut(self._given, [self.x, self.x_test, *others])
+        if part is None:
+            return
+        self._whole = self.engine, self.x
+        self._given, self.recipe = part.module, part.recipe(self.recipe)
+        self.x, self.x_test, *others = part.rows
+        if self.reference is not None:
+            self.reference = others[0], self.reference[1]
+        self._put_back()
 
     def _replaced(self) -> str | None:
         """Say which parameter the engine no longer shares with the model, if any."""
