@@ -161,9 +161,9 @@ def test_only_the_selected_parameters_are_touched(name, slowly):
     model, recipe = trained(sequential)
     slow = slowly(model, recipe, "head")
     assert list(slow.engine.theta0) == ["6.weight", "6.bias"]
-    models = unlearned(slow, name, coalitions(4, 8))
+    models = unlearned(slow, name, coalitions(20, 8))
     given = slow.engine.state
-    assert not torch.equal(models.state["6.weight"][1], given["6.weight"])
+    assert any(not torch.equal(one, given["6.weight"]) for one in models.state["6.weight"])
     for key in models.state.keys() - {"6.weight", "6.bias"}:
         assert all(torch.equal(one, given[key]) for one in models.state[key])
     assert all(torch.equal(value, dict(model.state_dict())[key]) for key, value in given.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import logging
 import os
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -24,11 +25,13 @@ from unshap_plugin.frozen import cut, freeze
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
-from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, n_rows, row_hashes, take, to_like
+from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, map_rows, n_rows, row_hashes, take, to_like
 
 __all__ = ["Access", "ModelKind", "ValuationProblem"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 #: A smaller test set is not split into a reference set and a test set.
 _FEWEST_TO_SPLIT = 4
@@ -108,7 +111,7 @@ class ValuationProblem:
         initial values of these alone, with the frozen layers in evaluation mode. Where all of these enter only the end
         of the module (a submodule whose outputs are the module's, or the last children of an ``nn.Sequential``),
         what the frozen part makes of the rows is computed once: ``model``, ``x``, ``x_test``, ``reference`` and
-        ``recipe`` are then those of the end. Else every pass takes the whole module.
+        ``recipe`` are then those of the end. Else every pass takes the whole module, to the same values.
 
     Attributes
     ----------
@@ -350,7 +353,8 @@ class ValuationProblem:
     def _elsewhere(self, x: Rows) -> Tensor:
         """Return the numbers of the rows that are neither test nor training rows."""
         known = set(row_hashes(self.x_test).tolist()) | set(row_hashes(self.x).tolist())
-        return torch.tensor([i for i, one in enumerate(row_hashes(x).tolist()) if one not in known], dtype=torch.long)
+        kept = [i for i, one in enumerate(row_hashes(x).tolist()) if one not in known]
+        return torch.tensor(kept, dtype=torch.long, device=leaves(x)[0].device)
 
     def _put_back(self) -> None:
         self.model = copy.deepcopy(self._given)
@@ -364,6 +368,7 @@ class ValuationProblem:
         others = [] if self.reference is None else [self.reference[0]]
         part = cut(self._given, [self.x, self.x_test, *others])
         if part is None:
+            _log.info("no end of %s holds what is unlearned: every pass takes all of it", type(self.model).__name__)
             return
         self._whole = self.engine, self.x
         self._given, self.recipe = part.module, part.recipe(self.recipe)
@@ -383,6 +388,8 @@ class ValuationProblem:
         rows = as_rows(value, what)
         if self.engine is not None and self.engine.theta0:
             rows = to_like(rows, next(iter(self.engine.theta0.values())))
+        elif self.engine is None:  # the answers of an object with fit and predict are on the CPU
+            rows = map_rows(Tensor.cpu, rows)
         check_finite(rows, what)
         return rows
 
