@@ -13,6 +13,8 @@ from unshap_plugin.losses import cross_entropy
 
 torch.set_num_threads(1)
 
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
 UNLEARNERS = [
     "retrain",
     "newton",

@@ -107,6 +107,10 @@ class Artifacts:
         }
         return cls(_fingerprint(engine), versions, row_hashes(x, y), gradient, fisher, l2, init, **matrices)
 
+    def identified(self, engine: Engine, x: Rows, y: Tensor) -> Artifacts:
+        """Return them as those of this model and of these rows, of which their own are the end."""
+        return dataclasses.replace(self, model=_fingerprint(engine), rows=row_hashes(x, y))
+
     def __len__(self) -> int:
         """Return the number of rows, n."""
         return len(self.rows)

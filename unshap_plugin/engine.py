@@ -161,9 +161,9 @@ class Engine:
         n = n_rows(x)
         block = max(1, min(_BLOCK // self.n_parameters, n))
         for begin in range(0, n, block):
-            index = torch.arange(begin, min(begin + block, n))
+            index = torch.arange(begin, min(begin + block, n), device=y.device)
             rows = map_rows(lambda t: t[:, None], take(x, index))
-            labels = y[index.to(y.device), None]
+            labels = y[index, None]
             one = torch.ones(len(index), 1, dtype=self.dtype, device=y.device)
             yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, own_rows=True))
 
@@ -182,7 +182,7 @@ class Engine:
             if not list(layer.children())
         ]
         with torch.no_grad():
-            first = take(rows, torch.zeros(1, dtype=torch.long))
+            first = map_rows(lambda t: t[:1], rows)
             Engine(probe, self.loss).call(self.theta0, first)
         for handle in handles:
             handle.remove()

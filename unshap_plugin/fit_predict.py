@@ -31,7 +31,7 @@ class ConstantModel:
 
     def outputs(self, rows: int) -> Tensor:
         """Return the outputs ``[rows, ...]``."""
-        return torch.as_tensor(self.output).expand(rows, *self.output.shape)
+        return torch.as_tensor(self.output, device="cpu").expand(rows, *self.output.shape)
 
 
 def classifies(model: Any) -> bool:
@@ -52,11 +52,11 @@ def predicted(model: Any, x: NDArray[Any], n_classes: int) -> Tensor:
         scores = np.zeros((len(x), n_classes))
         if hasattr(model, "predict_proba"):
             scores[:, np.asarray(model.classes_, dtype=np.int64)] = model.predict_proba(x)
-            return torch.as_tensor(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)))
+            return torch.as_tensor(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)), device="cpu")
         scores[np.arange(len(x)), np.asarray(model.predict(x), dtype=np.int64)] = 1.0
-        return torch.as_tensor(scores)
+        return torch.as_tensor(scores, device="cpu")
     outputs = model.predict(x)
-    return outputs.detach() if isinstance(outputs, Tensor) else torch.as_tensor(np.asarray(outputs))
+    return outputs.detach().cpu() if isinstance(outputs, Tensor) else torch.as_tensor(np.asarray(outputs), device="cpu")
 
 
 def refit(model: Any, x: NDArray[Any], y: NDArray[Any], n_classes: int, shape: Sequence[int], seed: int) -> Any:

@@ -172,7 +172,7 @@ def _several(metrics: dict[str, Metric]) -> Metric:
 
 def _one_by_one(metric: Callable[[Tensor, Tensor], Any]) -> Score:
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        scores = [torch.as_tensor(metric(row, targets), dtype=torch.float64).cpu() for row in outputs]
+        scores = [torch.as_tensor(metric(row, targets), dtype=torch.float64, device=outputs.device) for row in outputs]
         if len({one.shape for one in scores}) != 1:
             raise InvalidValueError("the metric gave different shapes for different models, but one shape is needed.")
         return torch.stack(scores)

@@ -105,9 +105,8 @@ def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
     factor, info = torch.linalg.cholesky_ex(matrix)
     smallest = factor.diagonal(dim1=1, dim2=2).amin(dim=1).square()
     singular = (info > 0) | ~(smallest > nothing)
-    solution = torch.cholesky_solve(
-        right, torch.where(singular[:, None, None], torch.eye(matrix.shape[1]).to(matrix), factor)
-    )
+    identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    solution = torch.cholesky_solve(right, torch.where(singular[:, None, None], identity, factor))
     if singular.any():
         bound = nothing[singular]
         inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=bound, rtol=torch.zeros_like(bound))

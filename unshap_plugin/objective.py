@@ -95,8 +95,8 @@ class Objective:
                 self.pull = torch.full_like(self.given, float(_strength(self)))
         else:
             self.pull = torch.full_like(self.given, pull)
-        generator = torch.Generator().manual_seed(0)
-        signs = torch.randint(0, 2, self.given.shape, generator=generator).to(self.given) * 2 - 1
+        generator = torch.Generator("cpu").manual_seed(0)
+        signs = torch.randint(0, 2, self.given.shape, generator=generator, device="cpu").to(self.given) * 2 - 1
         trace = signs @ multiply(signs[None])[0]  # Hutchinson 1990
         self.pull = floored(self.pull, trace / len(signs), self.n)
         self.tilt = self.residual(self.given) + self.pull * (self.given - self.init)

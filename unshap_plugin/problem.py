@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import logging
 import os
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -20,15 +21,18 @@ from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_integer, nearest
 from unshap_plugin.fit_predict import classifies, predicted
+from unshap_plugin.frozen import cut, freeze
 from unshap_plugin.linear_models import LinearModel, linear_model
 from unshap_plugin.losses import LOSSES, Loss, check_loss, cross_entropy, resolve_loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.recipe import Recipe, resolve_recipe
-from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, n_rows, row_hashes, take, to_like
+from unshap_plugin.rows import Rows, as_rows, check_finite, leaves, map_rows, n_rows, row_hashes, take, to_like
 
 __all__ = ["Access", "ModelKind", "ValuationProblem"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 #: A smaller test set is not split into a reference set and a test set.
 _FEWEST_TO_SPLIT = 4
@@ -107,6 +111,14 @@ class ValuationProblem:
         In partial access, how many rows the model was trained on, if that is known: what share of them a coalition
         forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all, and methods forget as
         much as if they were.
+    parameters
+        Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
+        ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
+        one that has parameters of its own. The others are frozen, in retraining too: ``retrain`` starts from the
+        initial values of these alone, with the frozen layers in evaluation mode. Where all of these enter only the end
+        of the module (a submodule whose outputs are the module's, or the last children of an ``nn.Sequential``),
+        what the frozen part makes of the rows is computed once: ``model``, ``x``, ``x_test``, ``reference`` and
+        ``recipe`` are then those of the end. Else every pass takes the whole module, to the same values.
 
     Attributes
     ----------
@@ -138,6 +150,7 @@ class ValuationProblem:
         fit: Recipe | Mapping[str, Any] | None = None,
         artifacts: Artifacts | str | os.PathLike[str] | None = None,
         trained_rows: int | None = None,
+        parameters: str | Sequence[str] | None = None,
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
@@ -151,14 +164,21 @@ class ValuationProblem:
         self.recipe = resolve_recipe(fit)
         self.engine: Engine | None = None
         self._memory: dict[Hashable, Any] = {}
+        self.notes: tuple[str, ...] = ()
         if isinstance(model, nn.Module):
             if self.recipe is not None:
                 self.recipe.check(model)
             self._given = copy.deepcopy(model).eval()
             self._given.zero_grad()
+            note = None if parameters is None else freeze(self._given, parameters)
+            self.notes += () if note is None else (note,)
         elif not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
             raise InvalidTypeError(
                 f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
+            )
+        elif parameters is not None:
+            raise InvalidTypeError(
+                f"parameters is {parameters!r}, but {type(model).__name__} is not a torch module: leave it out."
             )
         else:
             self._given = model
@@ -166,7 +186,6 @@ class ValuationProblem:
 
         self.x, self.y = self._pair(train, "train")
         self.x_test, self.y_test = self._pair(test, "test")
-        self.notes: tuple[str, ...] = ()
         self.reference = self._reference(reference)
         self.stored = None if artifacts is None else self._checked(artifacts)
 
@@ -177,6 +196,9 @@ class ValuationProblem:
         self.players, self.player_of_row = _players(players, targets, n_rows(self.x), alone=access == "partial")
         self._check_labels()
         self.n_classes = self._count_classes()
+        self._whole: tuple[Engine, Rows] | None = None  # where the model is the end of another
+        if parameters is not None:
+            self._cut()
         self._check_model()
 
     @property
@@ -217,7 +239,8 @@ class ValuationProblem:
                 f"artefacts are computed from all rows that the model was trained on, but access is {self.access!r}: "
                 f"call artifacts() on the problem with all of them and access='full'."
             )
-        return Artifacts.of(self._trainable(), self.x, self.y, self.recipe)
+        artifacts = Artifacts.of(self._trainable(), self.x, self.y, self.recipe)
+        return artifacts if self._whole is None else artifacts.identified(*self._whole, self.y)
 
     def recover(self) -> str | None:
         """Put the model back as it was given where something changed it, and say what that was.
@@ -347,7 +370,7 @@ class ValuationProblem:
         order = np.random.default_rng(0).permutation(len(y))
         if y.ndim == 1 and not y.is_floating_point():  # by class, so that both halves have their share of each
             order = order[np.argsort(y.cpu().numpy()[order], kind="stable")]
-        test, other = (torch.as_tensor(np.sort(order[begin::2])) for begin in (0, 1))
+        test, other = (torch.as_tensor(np.sort(order[begin::2]), device=y.device) for begin in (0, 1))
         self.x_test, self.y_test = take(x, test), y[test.to(y.device)]
         other = other[self._elsewhere(take(x, other))]
         half = f"only one set was given beside the training rows: {len(test)} of its {len(y)} rows are the test set"
@@ -360,13 +383,29 @@ class ValuationProblem:
     def _elsewhere(self, x: Rows) -> Tensor:
         """Return the numbers of the rows that are neither test nor training rows."""
         known = set(row_hashes(self.x_test).tolist()) | set(row_hashes(self.x).tolist())
-        return torch.tensor([i for i, one in enumerate(row_hashes(x).tolist()) if one not in known], dtype=torch.long)
+        kept = [i for i, one in enumerate(row_hashes(x).tolist()) if one not in known]
+        return torch.tensor(kept, dtype=torch.long, device=leaves(x)[0].device)
 
     def _put_back(self) -> None:
         self.model = copy.deepcopy(self._given)
         if isinstance(self.model, nn.Module):
             self.engine = Engine(self.model, self.loss)
         self._memory.clear()  # of what was computed from the model
+
+    def _cut(self) -> None:
+        """Go on with the end of the module that has the parameters, and what the rest makes of the rows."""
+        assert self.engine is not None
+        others = [] if self.reference is None else [self.reference[0]]
+        part = cut(self._given, [self.x, self.x_test, *others])
+        if part is None:
+            _log.info("no end of %s holds what is unlearned: every pass takes all of it", type(self.model).__name__)
+            return
+        self._whole = self.engine, self.x
+        self._given, self.recipe = part.module, part.recipe(self.recipe)
+        self.x, self.x_test, *others = part.rows
+        if self.reference is not None:
+            self.reference = others[0], self.reference[1]
+        self._put_back()
 
     def _replaced(self) -> str | None:
         """Say which parameter the engine no longer shares with the model, if any."""
@@ -379,6 +418,8 @@ class ValuationProblem:
         rows = as_rows(value, what)
         if self.engine is not None and self.engine.theta0:
             rows = to_like(rows, next(iter(self.engine.theta0.values())))
+        elif self.engine is None:  # the answers of an object with fit and predict are on the CPU
+            rows = map_rows(Tensor.cpu, rows)
         check_finite(rows, what)
         return rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.rows import Rows, arguments, n_rows, take
 from unshap_plugin.seeds import seeded
 
-__all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe"]
+__all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe", "to_training"]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -108,26 +108,30 @@ class Recipe:
     def initial_state(self, module: nn.Module, seed: int) -> dict[str, Tensor]:
         """Return the state that training starts from: ``init``, or a fresh one drawn from the seed.
 
+        Frozen parameters are those of the module, as are the buffers of layers that do not train.
+
         Raises
         ------
         InvalidValueError
             If ``init`` does not fit the module, or is not known and a layer cannot draw its own parameters.
         """
-        state = module.state_dict()
+        state, trained = module.state_dict(), _trained(module)
         if self.init is not None:
             assert isinstance(self.init, Mapping)
-            wrong = [k for k, v in state.items() if k not in self.init or self.init[k].shape != v.shape]
+            wrong = [k for k in state if k in trained and not _fits(self.init.get(k), state[k])]
             if wrong:
                 raise InvalidValueError(
                     f"init lacks {wrong[0]!r}, or has it in another shape than the model's "
                     f"{list(state[wrong[0]].shape)}: "
                     f"pass the state dict that the model had before training."
                 )
-            return {name: self.init[name].to(value) for name, value in state.items()}
+            return {name: self.init[name].to(value) if name in trained else value for name, value in state.items()}
         fresh = copy.deepcopy(module)
         with seeded(seed):
             for layer in fresh.modules():
                 own = list(layer.parameters(recurse=False))
+                if own and not any(p.requires_grad for p in own):
+                    continue
                 if own and not callable(getattr(layer, "reset_parameters", None)):
                     raise InvalidValueError(
                         f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
@@ -136,7 +140,8 @@ class Recipe:
                 reset: Any = getattr(layer, "reset_parameters", None)
                 if callable(reset):
                     reset()
-        return {name: value.detach().clone() for name, value in fresh.state_dict().items()}
+        drawn = fresh.state_dict()
+        return {name: (drawn[name] if name in trained else value).detach().clone() for name, value in state.items()}
 
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
         """Return one order of all rows per epoch, ``[epochs, rows]``.
@@ -170,7 +175,7 @@ class Recipe:
         count = int(keep.sum())
         if count == 0:
             return model.eval()
-        model.train()
+        to_training(model)
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         parameters = [p for _, p in named]
 
@@ -182,11 +187,11 @@ class Recipe:
 
         with seeded(seed), torch.enable_grad():
             if self.optimizer == "lbfgs":
-                self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0])))
+                self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
             else:
                 optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
                 for order in self.orders(len(keep), seed):
-                    own = torch.as_tensor(order[keep[order]])
+                    own = torch.as_tensor(order[keep[order]], device=y.device)
                     for batch in own.split(self.batch_size or count):
                         optimizer.zero_grad()
                         objective(batch).backward()
@@ -205,6 +210,45 @@ class Recipe:
 
         step: Callable[..., Any] = optimizer.step  # its types changed between versions of torch
         step(closure)
+
+
+def to_training(module: nn.Module) -> nn.Module:
+    """Set the layers that train to training mode and the others to evaluation mode, and return the module.
+
+    A layer of which parameters are frozen does not train: its batch norm keeps its statistics, its dropout is off. A
+    layer without parameters (dropout) trains if one before it does, in the order of the children of a module.
+    """
+    module.eval()
+    for layer in _training_layers(module):
+        layer.train()
+    return module
+
+
+def _training_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the largest submodules that train throughout."""
+    if all(p.requires_grad for p in module.parameters()):
+        yield module
+        return
+    begun = any(p.requires_grad for p in module.parameters(recurse=False))
+    for child in module.children():
+        own = list(child.parameters())
+        if own or begun:
+            yield from _training_layers(child)
+        begun = begun or any(p.requires_grad for p in own)
+
+
+def _trained(module: nn.Module) -> set[str]:
+    """Return the names of the parameters and buffers that training sets: tied weights have several."""
+    layers = {layer for part in _training_layers(module) for layer in part.modules()}
+    names = {name for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
+    for path, layer in module.named_modules(remove_duplicate=False):
+        if layer in layers:
+            names |= {f"{path}.{name}" if path else name for name, _ in layer.named_buffers(recurse=False)}
+    return names
+
+
+def _fits(given: Tensor | None, value: Tensor) -> bool:
+    return given is not None and given.shape == value.shape
 
 
 def resolve_recipe(fit: Recipe | Mapping[str, Any] | None) -> Recipe | None:

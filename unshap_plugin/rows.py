@@ -65,7 +65,7 @@ def take(rows: Rows, index: Tensor) -> Rows:
 def each_row(rows: Rows) -> Iterator[Rows]:
     """Yield the rows one by one, without their first dimension."""
     for index in range(n_rows(rows)):
-        yield take(rows, torch.tensor(index))
+        yield map_rows(lambda tensor: tensor[index], rows)  # noqa: B023 (called at once)
 
 
 def row_hashes(*parts: Rows) -> Tensor:
@@ -149,7 +149,7 @@ def _as_tensor(value: Any, what: str) -> Tensor:
         # What torch has no type for: unsigned and long numbers, the other byte order. Always a copy, since torch
         # refuses read-only and negatively strided arrays.
         kinds = {"b": "?", "i": "i8", "u": "i8", "f": "f4" if array.itemsize <= 4 else "f8"}
-        tensor = torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])))
+        tensor = torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])), device="cpu")
     if tensor.ndim == 0:
         raise InvalidValueError(
             f"{what} is a single number, but rows are needed: pass an array with one entry per row."

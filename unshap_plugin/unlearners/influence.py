@@ -80,8 +80,8 @@ class Influence(Unlearner):
     def _influences(self, problem: ValuationProblem, engine: Engine) -> Tensor:
         """Return by how much forgetting each player moves the parameters, ``[n_players, p]``."""
         gradients = player_sums(problem, engine, lambda block: block)[:-1]
-        rows = torch.as_tensor([(problem.player_of_row == player).sum() for player in range(problem.n_players)])
-        rows = rows.to(gradients)[:, None]
+        sizes = np.bincount(problem.player_of_row[problem.player_of_row >= 0], minlength=problem.n_players)
+        rows = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
         given = engine.flatten(engine.stack(1))[0]
         stored = self.stand_in(problem)
         if stored is not None:

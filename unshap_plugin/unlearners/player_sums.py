@@ -41,4 +41,4 @@ def player_sums(problem: ValuationProblem, engine: Engine, function: Callable[[T
 
 def forgotten(coalitions: NDArray[np.bool_], like: Tensor) -> Tensor:
     """Return which players each coalition forgets, as numbers ``[m, n_players]`` of the kind of ``like``."""
-    return torch.as_tensor(~coalitions).to(like)
+    return torch.as_tensor(~coalitions, dtype=like.dtype, device=like.device)

@@ -16,8 +16,8 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.fit_predict import refit
 from unshap_plugin.linear_models import LinearModel
 from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
-from unshap_plugin.recipe import OPTIMIZERS, Recipe
-from unshap_plugin.rows import Rows, n_rows, take
+from unshap_plugin.recipe import OPTIMIZERS, Recipe, to_training
+from unshap_plugin.rows import Rows, map_rows, take
 from unshap_plugin.seeds import coalition_seed, seeded
 from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
 
@@ -90,13 +90,13 @@ def _stacked(problem: ValuationProblem, linear: LinearModel, fits: list[Any]) ->
 def trains_differently(engine: Engine, x: Rows) -> str | None:
     """Return the name of what trains differently from how it predicts (a layer, or the module itself), if anything."""
     module = engine.module
-    for layer in module.modules():
+    training = to_training(copy.deepcopy(module))
+    for layer in training.modules():
         dropout = isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
-        if dropout or isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if layer.training and (dropout or isinstance(layer, nn.modules.batchnorm._BatchNorm)):
             return type(layer).__name__
     # Dropout may also be called as a function: see whether the outputs are others in training mode.
-    rows = take(x, torch.arange(min(n_rows(x), 32)))
-    training = copy.deepcopy(module).train()
+    rows = map_rows(lambda tensor: tensor[:32], x)
     with seeded(0), torch.no_grad():
         same = torch.equal(engine.call(engine.theta0, rows), Engine(training, engine.loss).call(engine.theta0, rows))
     return None if same else type(module).__name__
