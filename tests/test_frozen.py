@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from problems import UNLEARNERS, breast_cancer, coalitions
-from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 import unshap_plugin.problem
@@ -411,7 +411,7 @@ NAMES = "0.weight, 0.bias, 1.weight, 1.bias, 3.weight, 3.bias, 6.weight, 6.bias"
         (sequential().double(), 6, InvalidTypeError, "parameters is 6, but a pattern"),
         (sequential().double().requires_grad_(False), "head", InvalidValueError, "but none that it names is trainable"),
         (nn.Sequential(nn.Tanh()), "head", InvalidValueError, "but Sequential has no parameters"),
-        (LogisticRegression().fit(X, Y), "head", InvalidTypeError, "but LogisticRegression is not a torch module"),
+        (DecisionTreeClassifier().fit(X, Y), "head", InvalidTypeError, "but DecisionTreeClassifier is not a torch"),
     ],
 )  # fmt: skip
 def test_bad_names(model, parameters, error, message):

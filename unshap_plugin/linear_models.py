@@ -112,8 +112,8 @@ class LinearModel:
             weight, bias = _coefficients(fitted)
             if len(weight) != scores:
                 weight, bias = _widened(weight, bias, fitted.classes_, scores)
-        found = {"linear.weight": torch.as_tensor(weight), "linear.bias": torch.as_tensor(bias)}
-        return {name: found[name].to(p) for name, p in given.items()}
+        found = {"linear.weight": weight, "linear.bias": bias}
+        return {name: torch.as_tensor(found[name], dtype=p.dtype, device=p.device) for name, p in given.items()}
 
 
 def linear_model(model: Any, rows: int) -> LinearModel | None:
