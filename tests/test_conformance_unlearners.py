@@ -497,8 +497,21 @@ EXPECTED = {
 }
 
 
+#: These share their steps with ``gradient_ascent`` and ``reference_teacher``, and their contracts are in
+#: ``tests/test_contracts.py`` too: here only what is about retraining, for the time it takes.
+ALIKE = ["graddiff", "anchored", "npo", "random_label", "task_vector"]
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_the_others_pass_where_they_are_compared_with_retraining(name):
+    checks = ["continuity", "direction", "distance"]
+    records = check_unlearner(name, checks=checks, expected_failures=EXPECTED.get(name))
+    assert {record.check for record in records} == set(checks)
+    assert {record.status for record in records} <= {"passed", "expected_failure"}
+
+
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
-@pytest.mark.parametrize("name", [*UNLEARNERS, "linear_exact"])
+@pytest.mark.parametrize("name", [name for name in [*UNLEARNERS, "linear_exact"] if name not in ALIKE])
 def test_the_built_in_unlearners_pass(name):
     records = check_unlearner(name, expected_failures=EXPECTED.get(name))
     assert {record.check for record in records} == set(STATEMENTS)

@@ -52,7 +52,8 @@ class UnlearningGame:
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
         for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
-        modules, gradient ascent in partial access, retraining for models without parameters; ``reason`` then says why.
+        modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters;
+        ``reason`` then says why.
     seed
         Of everything random in the unlearner, together with the coalition.
     settings

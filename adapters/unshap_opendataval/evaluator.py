@@ -34,8 +34,8 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
     Parameters
     ----------
     unlearner
-        Name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear models, fine-tuning for
-        networks, retraining for models without parameters (scikit-learn wrappers).
+        Name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear models, the replay of
+        their training for networks, retraining for models without parameters (scikit-learn wrappers).
     estimator
         ``"permutation"`` or ``"exact"``.
     budget
