@@ -98,18 +98,6 @@ def table(seeds: int, noises: Sequence[str], methods: Sequence[str]) -> Iterator
             )
 
 
-def page(seeds: int) -> list[str]:
-    """Return what the documentation says of this benchmark."""
-    return [
-        f"As `python benchmarks/providers.py --seeds {seeds}` prints it: correlation (Pearson) of the exact Shapley",
-        "values with those of retraining, mean (smallest to largest over the seeds), then rank correlation and mean",
-        "absolute error of all 256 utilities (accuracy, log-likelihood), and the cost in units of batched retraining.",
-        "",
-        *table(seeds, sorted(NOISES), [*FULL, *PARTIAL]),
-        "",
-    ]
-
-
 def main() -> None:
     """Run all methods on all seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
