@@ -445,9 +445,9 @@ class ValuationProblem:
         return x, y
 
     def _check_labels(self) -> None:
-        sorts = classifies(self.model) or (self.engine is not None and self.loss is cross_entropy)
+        sorts = classifies(self.estimator) or (self.engine is not None and self.loss is cross_entropy)
         binary = self.engine is not None and self.loss is LOSSES["binary_cross_entropy_with_logits"]
-        if classifies(self.model):
+        if classifies(self.estimator):
             self._check_classifier()
         if binary and self.access == "full" and len(self.y.unique()) < 2:
             raise InvalidValueError(
@@ -475,7 +475,7 @@ class ValuationProblem:
                     f"{what} y has dtype {y.dtype} and shape {list(y.shape)}, but a classifier needs one integer class "
                     f"label per row: convert them."
                 )
-        classes = getattr(self.model, "classes_", None)
+        classes = getattr(self.estimator, "classes_", None)
         if classes is not None and not np.array_equal(classes, np.arange(len(classes))):
             raise InvalidValueError(
                 f"the classifier was fitted on the classes {list(classes)[:10]}, but 0..{len(classes) - 1} are needed: "
