@@ -576,12 +576,12 @@ def test_divergence_is_an_error():
 
 
 def test_models_without_parameters_are_audited_too():
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
     y = (x[:, 0] + 0.3 * rng.normal(size=60) > 0).astype(int)
-    model = LogisticRegression().fit(x[:30], y[:30])
+    model = KNeighborsClassifier(3).fit(x[:30], y[:30])
     problem = ValuationProblem(
         model, (x[:30], y[:30]), (x[30:], y[30:]), metric="log_likelihood", players=np.arange(30) % 4
     )

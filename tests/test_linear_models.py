@@ -14,6 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SG
 from sklearn.preprocessing import StandardScaler
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values
+from unshap_plugin.curvature import LinearHead
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.fit_predict import predicted
 from unshap_plugin.linear_models import hinge, linear_model, one_vs_rest, squared_hinge
@@ -67,6 +68,145 @@ def test_logistic_regression_says_what_it_said(name, load):
     likely = old > -15  # of what is less likely, scikit-learn rounds the probability
     np.testing.assert_allclose(got[likely], old[likely], atol=1e-8)
     assert likely.mean() > 0.5
+    least = np.log(np.finfo(np.float64).eps)
+    assert got.min() >= least - 1e-12
+
+
+class _Logistic(LogisticRegression):
+    """A subclass, which may do anything: stays an object with fit and predict."""
+
+
+class _Descent(SGDClassifier):
+    """Another."""
+
+
+class _Ridge(Ridge):
+    """Another."""
+
+
+class _Least(LinearRegression):
+    """Another."""
+
+
+def sparse_coalitions(y):
+    """Return coalitions of all sizes; nobody, and every class alone and left out."""
+    alone = [y == c for c in np.unique(y)] if y.dtype.kind == "i" else []
+    return np.vstack([coalitions(20, len(y), seed=2), np.zeros((1, len(y)), dtype=bool), *alone, *[~a for a in alone]])
+
+
+def raw(load, rows=80, tests=60):
+    x, y = load(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))[: rows + tests]
+    return (x[order[:rows]], y[order[:rows]]), (x[order[rows:]], y[order[rows:]])
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("metric", ["accuracy", "log_likelihood", "callable"])
+def test_refits_of_classifiers_are_worth_what_objects_are(metric, intercept, load):
+    train, test = data(load, features=6)
+    measure = (lambda outputs, y: float((outputs[:, 1].exp() * (1 + y)).sum())) if metric == "callable" else metric
+    ours, theirs = (
+        ValuationProblem(kind(fit_intercept=intercept).fit(*train), train, test, metric=measure)
+        for kind in (LogisticRegression, _Logistic)
+    )
+    assert ours.engine is not None
+    assert theirs.engine is None
+    matrix = sparse_coalitions(train[1])
+    np.testing.assert_allclose(
+        UnlearningGame(ours, "retrain")(matrix), UnlearningGame(theirs, "retrain")(matrix), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("kind", "twin"), [(Ridge, _Ridge), (LinearRegression, _Least)])
+def test_refits_of_regressions_are_worth_what_objects_are(kind, twin, intercept):
+    train, test = data(load_diabetes)
+    ours, theirs = (
+        ValuationProblem(one(fit_intercept=intercept).fit(*train), train, test, loss="mse", metric="r2")
+        for one in (kind, twin)
+    )
+    assert ours.engine is not None
+    assert theirs.engine is None
+    matrix = sparse_coalitions(train[1])
+    expected = UnlearningGame(theirs, "retrain")(matrix)
+    np.testing.assert_allclose(UnlearningGame(ours, "retrain")(matrix), expected, atol=1e-9, rtol=1e-9)
+    np.testing.assert_allclose(UnlearningGame(ours, "linear_exact")(matrix), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_refits_of_sgd_choose_no_class_that_they_have_not_seen(loss, intercept):
+    train, test = raw(load_digits)  # whose scores are far below zero
+    ours, theirs = (
+        ValuationProblem(
+            kind(loss=loss, fit_intercept=intercept, max_iter=20, tol=None, random_state=0).fit(*train),
+            train,
+            test,
+            metric="accuracy",
+        )
+        for kind in (SGDClassifier, _Descent)
+    )
+    matrix = sparse_coalitions(train[1])[20:]
+    refits = UnlearningGame(ours, "retrain").unlearner.unlearn(ours, matrix[-10:], 0)
+    assert float(refits.outputs(ours.x_test).max(dim=-1).values.min()) < np.log(np.finfo(np.float64).eps)
+    np.testing.assert_array_equal(UnlearningGame(ours, "retrain")(matrix), UnlearningGame(theirs, "retrain")(matrix))
+
+
+def test_rows_that_are_far_off_still_pull():
+    # Values are clipped where objects clip them; gradients and Hessians are those of the loss itself.
+    train, test = data(load_breast_cancer, features=4)
+    problem = ValuationProblem(LogisticRegression().fit(*train), train, test, metric="log_likelihood")
+    engine = problem.engine
+    theta = {name: 100 * p[None] for name, p in engine.theta0.items()}
+    one = torch.ones(1, len(problem.y), dtype=torch.float64)
+    scores = problem.x @ theta["linear.weight"][0, 0] + theta["linear.bias"][0, 0]
+    exact = torch.nn.functional.softplus(-(2 * problem.y - 1) * scores)
+    assert float(exact.max()) > 40
+    off = (torch.sigmoid(scores) - problem.y)[:, None]
+    gradients = engine.gradients(theta, one, problem.x, problem.y)
+    torch.testing.assert_close(gradients["linear.weight"][0, 0], (off * problem.x).sum(dim=0))
+    torch.testing.assert_close(gradients["linear.bias"][0], off.sum(dim=0))
+    curvature = LinearHead.of(engine, problem.x, problem.y)(theta, one)[2][0]
+    z = torch.cat([problem.x, torch.ones_like(off)], dim=1)
+    p = torch.sigmoid(scores)
+    torch.testing.assert_close(curvature, z.T @ ((p * (1 - p))[:, None] * z), rtol=1e-6, atol=1e-9)
+
+
+def test_frozen_coefficients_stay_in_retraining():
+    problem = made(LogisticRegression(), load_breast_cancer, features=6, parameters="linear.bias")
+    matrix = coalitions(3, problem.n_players, seed=4)
+    models = UnlearningGame(problem, "retrain").unlearner
+    with pytest.warns(UserWarning, match="cannot be retrained for many coalitions at once"):
+        state = models.unlearn(problem, matrix, 0).state
+    slope = torch.as_tensor(problem.estimator.coef_[0])
+    for k, row in enumerate(torch.as_tensor(matrix)):
+        if row.any() and len(problem.y[row].unique()) > 1:
+            # With the given slope, the free intercept makes the mean probability that of the labels.
+            p = torch.sigmoid(whole_x(problem)[row] @ slope + state["linear.bias"][k])
+            assert float(p.mean()) == pytest.approx(float(problem.y[row].double().mean()), abs=1e-5)
+
+
+def whole_x(problem):
+    return problem.x if problem._whole is None else problem._whole[1]
+
+
+def test_what_happens_to_the_model_later_does_not_matter():
+    model = LogisticRegression()
+    problem = made(model, load_breast_cancer, features=6)
+    matrix = coalitions(4, problem.n_players, seed=1)
+    before = UnlearningGame(problem, "retrain")(matrix)
+    model.set_params(C=1e-4).fit(problem.x.numpy(), 1 - problem.y.numpy())
+    np.testing.assert_array_equal(UnlearningGame(problem, "retrain")(matrix), before)
+
+
+def test_two_classes_with_a_score_for_each_stay_an_object(caplog):
+    train, _ = data(load_breast_cancer, features=6)
+    model = LogisticRegression().fit(*train)
+    model.multi_class = "multinomial"  # a setting of scikit-learn up to 1.7, whose probabilities are others
+    with caplog.at_level(logging.INFO, logger="unshap_plugin"):
+        assert linear_model(model, 80) is None
+    assert "its two classes are fitted with a score for each" in caplog.text
 
 
 def test_a_fit_is_an_optimum_of_its_loss_and_penalty():
@@ -163,6 +303,9 @@ def test_stochastic_gradient_descent_decides_as_it_decided(load, loss):
     got = problem.outputs(problem.model, problem.x_test).numpy()
     np.testing.assert_array_equal(got.argmax(axis=1), model.predict(x))
     scores = model.decision_function(x)
+    if scores.ndim == 1 and loss == "log_loss":  # log-probabilities, the least of which are clipped
+        np.testing.assert_allclose(np.exp(got), model.predict_proba(x), atol=1e-12)
+        scores = np.clip(scores, np.log(np.finfo(np.float64).eps), -np.log(np.finfo(np.float64).eps))
     np.testing.assert_allclose(got[:, 1] - got[:, 0] if scores.ndim == 1 else got, scores, atol=1e-9)
     assert problem.recipe.strength("linear.weight") == pytest.approx(1e-4 * 80)
     game = UnlearningGame(problem)

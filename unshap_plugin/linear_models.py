@@ -22,18 +22,27 @@ __all__ = ["LinearModel", "hinge", "linear_model", "one_vs_rest", "squared_hinge
 
 _log = logging.getLogger(__name__)
 
+#: Classes that are less likely count as this likely, as in objects with ``predict_proba``.
+_LEAST = float(np.log(np.finfo(np.float64).eps))
+
 
 class _Linear(nn.Module):
-    """A linear layer, and what makes outputs of the scores ``[rows, c]``."""
+    """A linear layer, and what makes outputs of the scores ``[rows, c]``.
+
+    Without an intercept there is still a constant, which is not trained: what a single class or no row teaches.
+    """
 
     def __init__(self, features: int, scores: int, bias: bool, link: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.linear = nn.Linear(features, scores, bias=bias, dtype=torch.float64)
+        self.constant: Tensor | None
+        self.register_buffer("constant", None if bias else self.linear.weight.new_zeros(scores))
         self.link = link
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs."""
-        return self.link(self.linear(x))
+        scores = self.linear(x)
+        return self.link(scores if self.constant is None else scores + self.constant)
 
 
 def _numbers(scores: Tensor) -> Tensor:
@@ -49,11 +58,13 @@ def _two_scores(scores: Tensor) -> Tensor:
 
 
 def _two_log_probabilities(scores: Tensor) -> Tensor:
-    return F.log_softmax(_two_scores(scores), dim=-1)
+    return _log_probabilities(_two_scores(scores))
 
 
 def _log_probabilities(scores: Tensor) -> Tensor:
-    return F.log_softmax(scores, dim=-1)
+    exact = F.log_softmax(scores, dim=-1)
+    # The values are clipped, the derivatives are not: rows that are far off still pull.
+    return exact + (exact.clamp(min=_LEAST) - exact).detach()
 
 
 def _signed(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -101,8 +112,8 @@ class LinearModel:
     recipe: Recipe
 
     def parameters_of(self, fitted: Any) -> dict[str, Tensor]:
-        """Return the parameters of another fit, of the same kind or a constant model, by name."""
-        given = dict(self.module.named_parameters())
+        """Return the parameters (and the constant) of another fit, of the same kind or a constant model, by name."""
+        given = self.module.state_dict()
         scores, features = given["linear.weight"].shape
         if isinstance(fitted, ConstantModel):
             constant = np.ravel(fitted.output)
@@ -111,8 +122,8 @@ class LinearModel:
         else:
             weight, bias = _coefficients(fitted)
             if len(weight) != scores:
-                weight, bias = _widened(weight, bias, fitted.classes_, scores)
-        found = {"linear.weight": weight, "linear.bias": bias}
+                weight, bias = _widened(fitted, weight, bias, scores)
+        found = {"linear.weight": weight, "linear.bias": bias, "constant": bias}
         return {name: torch.as_tensor(found[name], dtype=p.dtype, device=p.device) for name, p in given.items()}
 
 
@@ -152,7 +163,7 @@ def linear_model(model: Any, rows: int) -> LinearModel | None:
     strengths = {"linear.weight": penalised}
     if getattr(model, "solver", None) == "liblinear" and model.fit_intercept:
         strengths["linear.bias"] = penalised
-    init = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
+    init = {name: torch.zeros_like(p) for name, p in module.state_dict().items()}
     found = LinearModel(module, loss, Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=strengths, init=init))
     module.load_state_dict(found.parameters_of(model))
     return found
@@ -178,6 +189,8 @@ def _obstacle(model: Any) -> str | None:
         one_by_one = getattr(model, "multi_class", "auto") == "ovr" or model.solver == "liblinear"
         if len(model.classes_) > 2 and one_by_one:
             return "its classes are fitted one against the others"
+        if len(model.classes_) == 2 and getattr(model, "multi_class", "auto") == "multinomial":
+            return "its two classes are fitted with a score for each"
         if model.solver == "liblinear" and model.fit_intercept and model.intercept_scaling != 1:
             return "its intercept is penalised with another strength"
     if isinstance(model, SGDClassifier):
@@ -207,12 +220,17 @@ def _coefficients(model: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _widened(
-    weight: NDArray[np.float64], bias: NDArray[np.float64], classes: NDArray[Any], scores: int
+    fitted: Any, weight: NDArray[np.float64], bias: NDArray[np.float64], scores: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the scores of a fit that saw fewer classes: the others get next to no probability."""
-    if len(weight) == 1:  # two classes, of which the second has the score
-        weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([[0.0], bias])
-    wide = np.zeros((scores, weight.shape[1]))
-    low = np.full(scores, np.log(np.finfo(np.float64).eps))
-    wide[classes], low[classes] = weight, bias
+    """Return the scores of a fit that saw fewer classes.
+
+    The others stay below the mean of its scores by so much that no row is theirs.
+    """
+    if len(weight) == 1:  # two classes: the score of the second, against the first or (softmax) beyond it
+        one = weight if isinstance(fitted, SGDClassifier) else weight / 2
+        same = bias if isinstance(fitted, SGDClassifier) else bias / 2
+        weight, bias = np.concatenate([-one, one]), np.concatenate([-same, same])
+    wide = np.repeat(weight.mean(axis=0, keepdims=True), scores, axis=0)
+    low = np.full(scores, bias.mean() + _LEAST)
+    wide[fitted.classes_], low[fitted.classes_] = weight, bias
     return wide, low

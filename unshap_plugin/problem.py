@@ -127,7 +127,8 @@ class ValuationProblem:
     stored
         The artefacts that were given.
     estimator, linear
-        The model as it was given; and what was made of it where it is a linear model of scikit-learn.
+        The model as it was given (of objects a copy); and what was made of it where it is a linear model of
+        scikit-learn that its own ``fit`` retrains.
 
     Raises
     ------
@@ -155,7 +156,8 @@ class ValuationProblem:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
         self.access = access
-        self.estimator, self.linear = model, _as_module(model, train, loss, fit, trained_rows)
+        self.estimator = model if isinstance(model, nn.Module) else copy.deepcopy(model)
+        self.linear = _as_module(self.estimator, train, loss, fit, trained_rows)
         if self.linear is not None:
             model, loss, fit = self.linear.module, self.linear.loss, self.linear.recipe
         self.model = model
@@ -172,6 +174,8 @@ class ValuationProblem:
             self._given.zero_grad()
             note = None if parameters is None else freeze(self._given, parameters)
             self.notes += () if note is None else (note,)
+            if not all(p.requires_grad for p in self._given.parameters()):
+                self.linear = None  # scikit-learn's fit would not leave any as they are: retrained by the recipe
         elif not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
             raise InvalidTypeError(
                 f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
@@ -181,7 +185,7 @@ class ValuationProblem:
                 f"parameters is {parameters!r}, but {type(model).__name__} is not a torch module: leave it out."
             )
         else:
-            self._given = model
+            self._given = self.estimator
         self._put_back()
 
         self.x, self.y = self._pair(train, "train")

@@ -83,8 +83,8 @@ def _stacked(problem: ValuationProblem, linear: LinearModel, fits: list[Any]) ->
     """Return fits of a linear model of scikit-learn as modules."""
     assert problem.engine is not None
     each = [linear.parameters_of(fitted) for fitted in fits]
-    state = {name: torch.stack([one[name] for one in each]).to(p) for name, p in problem.engine.theta0.items()}
-    return StackedModels(problem.engine, state)
+    given = problem.engine.state
+    return StackedModels(problem.engine, {n: torch.stack([one[n] for one in each]).to(given[n]) for n in each[0]})
 
 
 def trains_differently(engine: Engine, x: Rows) -> str | None:
