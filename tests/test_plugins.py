@@ -190,7 +190,9 @@ def test_all_broken_plugins_together(install, problem):
     with pytest.raises(UnknownNameError) as caught:
         UnlearningGame(problem, "driff")
     message = str(caught.value)
-    assert message.startswith("unknown unlearner 'driff' (did you mean 'drift'?); expected one of: auto, drift, fade, ")
+    assert message.startswith(
+        "unknown unlearner 'driff' (did you mean 'drift'?); expected one of: anchored, auto, drift, fade, "
+    )
     assert "these plugins could not be loaded: broken-import 0.3 (ModuleNotFoundError: " in message
 
 
