@@ -30,7 +30,7 @@ class GradDiff(Unlearner):
     few.
 
     Access: forget and retain rows. Cost per coalition: ``steps`` gradients of all rows. Error: over eight providers the
-    values correlate with retrained ones at 0.98 and more (``docs/unlearners.md``).
+    values correlate with retrained ones at 0.97 to 0.99 (``benchmarks/providers.py``).
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class GradientAscent(Unlearner):
     which has no optimum of its own, cannot diverge; a row that the model has never learned is not learned now.
 
     Access: forget rows only. Cost per coalition: ``steps`` gradients of the forget rows. Error: see
-    ``docs/unlearners.md``; over eight providers the values correlate with retrained ones at about 0.92, over single
+    ``docs/unlearners.md``; over eight providers the values correlate with retrained ones at about 0.9, over single
     rows hardly.
 
     Parameters
