@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from sklearn.linear_model import SGDClassifier
 
 from unshap_plugin.curvature import LinearHead
 from unshap_plugin.engine import Engine
@@ -134,7 +135,7 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and
     ``gradient_ascent`` without. Retraining for models without parameters.
     """
-    engine, kind = problem.engine, type(problem.model).__name__
+    engine, kind = problem.engine, type(problem.estimator).__name__
     if engine is None or not engine.theta0:
         return "retrain", f"{kind} has no parameters that gradients could change"
     partial = Access.RETAIN not in problem.available
@@ -146,6 +147,8 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
         why = f"a model of {size} is too large for Newton steps"
     elif not isinstance(expansion(problem, engine), LinearHead):
         why = f"{kind} is not a linear model, which Newton steps are best for"
+    elif isinstance(problem.estimator, SGDClassifier):
+        why = f"{kind} stops far from the optimum that Newton steps assume"
     elif not _curved(problem, engine):
         why = f"the loss of {kind} has no curvature, which Newton steps follow"
     elif _works(Newton(), problem):

@@ -537,12 +537,20 @@ def _as_module(
     """Return a linear model of scikit-learn as a module, unless it is something else or none that can be one."""
     if isinstance(model, nn.Module) or not isinstance(train, tuple | list) or len(train) != 2:
         return None
+    if not hasattr(train[1], "__len__"):  # which is refused later
+        return None
+    if trained_rows is not None:
+        check_integer("trained_rows", trained_rows, 1)
     found = linear_model(model, trained_rows or len(train[1]))
     if found is not None and fit is not None:
         raise InvalidValueError(
             f"fit was given, but {type(model).__name__} says itself how it was trained: leave it out."
         )
-    if found is not None and loss != "cross_entropy" and resolve_loss(loss) is not found.loss:
+    if (
+        found is not None
+        and not (isinstance(loss, str) and loss == "cross_entropy")
+        and resolve_loss(loss) is not found.loss
+    ):
         raise InvalidValueError(
             f"loss is {loss!r}, but {type(model).__name__} was fitted with another one, which is known: leave it out."
         )

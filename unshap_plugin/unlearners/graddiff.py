@@ -48,13 +48,13 @@ class GradDiff(Unlearner):
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
     gentler: ClassVar[str] = "a smaller lr, gamma or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "lr": (0.005, 0.02),
+        "lr": (0.005, 0.025),
         "gamma": (0.0, 0.3, 1.0),
         "shrink": (0.0, 0.9),
     }
 
     steps: int = 10
-    lr: float = 0.03
+    lr: float = 0.025
     alpha: float = 1.0
     gamma: float = 1.0
     shrink: float = 0.9
