@@ -132,9 +132,11 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     What measured best (``docs/unlearners.md``). The exact solution for a linear regression; Newton for another linear
     head; for other modules the replay of their training, or fine-tuning where that is not known. Where no retained rows
     are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and
-    ``gradient_ascent`` without. Retraining for models without parameters.
+    ``gradient_ascent`` without. Retraining for models without parameters, and for linear models of scikit-learn whose
+    loss has no curvature.
     """
-    engine, kind = problem.engine, type(problem.model).__name__
+    engine = problem.engine
+    kind = type(problem.model if problem.linear is None else problem.estimator).__name__
     if engine is None or not engine.theta0:
         return "retrain", f"{kind} has no parameters that gradients could change"
     partial = Access.RETAIN not in problem.available
@@ -148,6 +150,8 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
         why = f"{kind} is not a linear model, which Newton steps are best for"
     elif not _curved(problem, engine):
         why = f"the loss of {kind} has no curvature, which Newton steps follow"
+        if problem.linear is not None and not partial:  # which fine-tuning measured badly on
+            return "retrain", f"{why}, and it is fitted quickly"
     elif _works(Newton(), problem):
         return "newton", f"a linear model of {size} is what Newton steps are best for{source}"
     else:
