@@ -570,4 +570,4 @@ def test_the_problems_are_what_they_say():
 
 
 def test_dataclass_mutants_keep_their_settings():
-    assert dataclasses.asdict(mutant(nothing)) == {"steps": 10, "lr": 0.02}
+    assert dataclasses.asdict(mutant(nothing)) == {"steps": 12, "lr": 0.02, "shrink": 0.8}

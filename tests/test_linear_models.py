@@ -309,7 +309,7 @@ def test_stochastic_gradient_descent_decides_as_it_decided(load, loss):
     np.testing.assert_allclose(got[:, 1] - got[:, 0] if scores.ndim == 1 else got, scores, atol=1e-9)
     assert problem.recipe.strength("linear.weight") == pytest.approx(1e-4 * 80)
     game = UnlearningGame(problem)
-    assert game.unlearner.name == "finetune"
+    assert game.unlearner.name == "retrain"
     assert game.reason.startswith("SGDClassifier stops far from the optimum")
     values = game(coalitions(6, 80))
     assert np.isfinite(values).all()
@@ -355,6 +355,18 @@ def test_subclasses_and_unfitted_models_are_left_alone():
     (x, y), _ = data(load_diabetes)
     assert linear_model(Mine().fit(x, y), 80) is None
     assert linear_model(Ridge(), 80) is None
+
+
+def test_whole_numbers_are_features_too():
+    x, y = load_digits(return_X_y=True)
+    x, y = x[:60].astype(np.int32), y[:60]
+    model = LogisticRegression(max_iter=1000).fit(x, y)
+    whole, floating = (ValuationProblem(model, (a, y), (a, y), metric="log_likelihood") for a in (x, x.astype(float)))
+    matrix = coalitions(3, 60)
+    for name in ("newton", "retrain"):
+        np.testing.assert_allclose(
+            UnlearningGame(whole, name)(matrix), UnlearningGame(floating, name)(matrix), rtol=1e-9
+        )
 
 
 def test_a_recipe_or_another_loss_is_refused():

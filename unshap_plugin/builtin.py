@@ -133,7 +133,8 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
     What measured best (``docs/unlearners.md``). The exact solution for a linear regression; Newton for another linear
     head; for other modules the replay of their training, or fine-tuning where that is not known. Where no retained rows
     are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and
-    ``gradient_ascent`` without. Retraining for models without parameters.
+    ``gradient_ascent`` without. Retraining for models without parameters, and for scikit-learn's
+    ``SGDClassifier``.
     """
     engine, kind = problem.engine, type(problem.estimator).__name__
     if engine is None or not engine.theta0:
@@ -149,6 +150,8 @@ def choose(problem: ValuationProblem) -> tuple[str, str]:
         why = f"{kind} is not a linear model, which Newton steps are best for"
     elif isinstance(problem.estimator, SGDClassifier):
         why = f"{kind} stops far from the optimum that Newton steps assume"
+        if not partial:
+            return "retrain", f"{why}, and it is fitted quickly"
     elif not _curved(problem, engine):
         why = f"the loss of {kind} has no curvature, which Newton steps follow"
     elif _works(Newton(), problem):

@@ -41,7 +41,7 @@ class _Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs."""
-        scores = self.linear(x)
+        scores = self.linear(x.to(self.linear.weight.dtype))
         return self.link(scores if self.constant is None else scores + self.constant)
 
 
@@ -77,12 +77,12 @@ def _signed(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
     """Hinge loss of each class against the others, added up."""
-    return (1 - _signed(outputs, targets)).clamp(min=0).sum(dim=-1)
+    return F.relu(1 - _signed(outputs, targets)).sum(dim=-1)
 
 
 def squared_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
     """Squared hinge loss of each class against the others, added up."""
-    return (1 - _signed(outputs, targets)).clamp(min=0).square().sum(dim=-1)
+    return F.relu(1 - _signed(outputs, targets)).square().sum(dim=-1)
 
 
 def one_vs_rest(outputs: Tensor, targets: Tensor) -> Tensor:
