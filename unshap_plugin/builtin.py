@@ -110,7 +110,7 @@ def unshap_unlearners() -> Iterable[UnlearnerSpec]:
     yield UnlearnerSpec(
         "random_label",
         RandomLabel,
-        "Trains the forget rows on labels of other rows.",
+        "Trains the forget rows on random labels.",
         "Graves, Nagisetty & Ganesh 2021, arXiv 2010.10981",
     )
     yield UnlearnerSpec(

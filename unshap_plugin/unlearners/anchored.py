@@ -67,7 +67,7 @@ class Anchored(Unlearner):
         assert engine is not None
         assert problem.reference is not None
         x = problem.reference[0]
-        means = predictive(problem.loss, problem.outputs(problem.model, x))
+        means = problem.remember("means", lambda: predictive(problem.loss, problem.outputs(problem.model, x)))
         forget, share = forget_weights(problem, coalitions)
         anchors = (self.anchor * (1 - share) / len(means))[:, None].expand(-1, len(means))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unshap_plugin.problem import ValuationProblem
 
-__all__ = ["Bound", "loss_bound"]
+__all__ = ["Bound", "given_losses", "loss_bound"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,13 @@ class Bound:
         return weights * torch.where(weights < 0, c, 1.0) * losses
 
 
+def given_losses(problem: ValuationProblem) -> Tensor:
+    """Return the losses of the training rows in the given model, ``[rows]``; computed once per problem."""
+    engine = problem.engine
+    assert engine is not None
+    return problem.remember("given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y))
+
+
 def loss_bound(problem: ValuationProblem) -> Bound:
     """Return the bound ``B_i = max(B, loss_i(theta_0))``, where ``B`` is the loss of an uninformed model.
 
@@ -50,7 +57,7 @@ def _loss_bound(problem: ValuationProblem) -> Bound:
     engine = problem.engine
     assert engine is not None
     outputs = problem.outputs(problem.model, problem.x)
-    losses = engine.loss(outputs, problem.y)
+    losses = given_losses(problem)
     average = outputs.mean(dim=0, keepdim=True).expand_as(outputs)
     uninformed = engine.loss(average, problem.y).mean()
     return Bound(torch.maximum(losses, uninformed), (uninformed - losses.min()).clamp(min=1e-6))

@@ -61,7 +61,9 @@ def centred(problem: ValuationProblem, retained: Tensor, weight: float = 1.0) ->
     engine = problem.engine
     assert engine is not None
     everything = torch.full((1, len(problem.y)), 1 / len(problem.y), dtype=engine.dtype, device=problem.y.device)
-    residual = engine.gradients(engine.stack(1), everything, problem.x, problem.y)
+    residual = problem.remember(
+        "mean gradient", lambda: engine.gradients(engine.stack(1), everything, problem.x, problem.y)
+    )
     some = weight * retained.any(dim=1).to(engine.dtype)
     centre = {name: along(some, p) * p for name, p in residual.items()}
     return lambda gradients: {name: gradient - centre[name] for name, gradient in gradients.items()}

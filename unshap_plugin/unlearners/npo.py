@@ -15,6 +15,7 @@ from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.unlearners.bounded import given_losses
 from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["NPO"]
@@ -65,9 +66,7 @@ class NPO(Unlearner):
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
         assert engine is not None
-        given: Tensor = problem.remember(
-            "given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y)
-        )
+        given = given_losses(problem)
         forget, share = forget_weights(problem, coalitions)
 
         def preference(losses: Tensor, weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""``random_label``: train the forget rows on labels of other rows."""
+"""``random_label``: train the forget rows on random labels."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.features import nearest_rows, penultimate
 from unshap_plugin.problem import Access, ValuationProblem
 from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import loss_bound
+from unshap_plugin.unlearners.bounded import given_losses, loss_bound
 from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
 
 __all__ = ["ReferenceTeacher"]
@@ -105,6 +105,5 @@ class ReferenceTeacher(Unlearner):
         outputs = problem.outputs(problem.model, x)
         means = predictive(problem.loss, outputs)
         near = nearest_rows(penultimate(engine, problem.x), penultimate(engine, x), min(self.neighbors, len(means)))
-        given = engine.loss(problem.outputs(problem.model, problem.x), problem.y)
-        worse = engine.loss(outputs[near].mean(dim=1), problem.y) > given
+        worse = engine.loss(outputs[near].mean(dim=1), problem.y) > given_losses(problem)
         return means, means[near].mean(dim=1), worse
