@@ -447,3 +447,14 @@ def test_an_unlearner_may_not_change_what_is_stored():
     partial = part(problem, problem.artifacts())
     with pytest.raises(ContractError, match="changed the data of the problem"):
         Careless().unlearn(partial, every(3), 0)
+
+
+def test_artefacts_of_the_same_parameters_in_other_layers_are_refused():
+    problem = early_stopped(hidden=4)
+    other = copy.deepcopy(problem.model)
+    other[1] = nn.ReLU()
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    artifacts = ValuationProblem(other, *data, fit=problem.recipe).artifacts()
+    assert all(torch.equal(p, q) for p, q in zip(other.parameters(), problem.model.parameters(), strict=True))
+    with pytest.raises(InvalidValueError, match="model"):
+        ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, artifacts=artifacts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["change", "difference", "same"]
+__all__ = ["change", "difference", "layers", "same"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -48,6 +48,11 @@ def change(given: nn.Module, module: nn.Module) -> str | None:
             return f"the gradient of {name!r}"
     modes = zip(given.modules(), module.modules(), strict=True)
     return "the mode" if any(a.training != b.training for a, b in modes) else None
+
+
+def layers(module: nn.Module) -> list[str]:
+    """Return the layers of a module in words, with their names, types, arguments and numbers of hooks."""
+    return [f"{name}: {_words(layer)}" for name, layer in module.named_modules()]
 
 
 def same(a: Tensor, b: Tensor) -> bool:

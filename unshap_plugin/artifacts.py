@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from unshap_plugin.architecture import layers
 from unshap_plugin.curvature import LinearHead, second_order
 from unshap_plugin.engine import Engine
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
@@ -43,7 +44,7 @@ class Artifacts:
     Parameters
     ----------
     model
-        Fingerprint (sha256) of the parameters, buffers and loss.
+        Fingerprint (sha256) of the layers, parameters, buffers and loss.
     versions
         Of the packages that computed them.
     rows
@@ -215,10 +216,10 @@ class Artifacts:
 
 
 def _fingerprint(engine: Engine) -> str:
-    """Return the sha256 of the parameters and buffers of a model, which of them are trainable, and its loss."""
+    """Return the sha256 of the layers, parameters and buffers of a model, what of it is trainable, and its loss."""
     name = next((name for name, loss in LOSSES.items() if loss is engine.loss), None)
     called = name or str(getattr(engine.loss, "__name__", type(engine.loss).__name__))
-    return _digest(engine.state, called, *engine.theta0)
+    return _digest(engine.state, called, *engine.theta0, *layers(engine.module))
 
 
 def _digest(tensors: Mapping[str, Tensor], *words: str) -> str:
