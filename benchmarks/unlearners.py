@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from unshap_plugin import Access, UnlearningGame, ValuationProblem
+from unshap_plugin.audit.retraining import retrained
+from unshap_plugin.audit.strata import draw
+from unshap_plugin.cli._models import train_model
+from unshap_plugin.cli._tables import example
 from unshap_plugin.errors import AccessError
-from unshap_plugin.oracle import retrained
-from unshap_plugin.registry import registered_unlearners
-from unshap_plugin.strata import draw
-from unshap_plugin.tables import example
-from unshap_plugin.training import train_model
+from unshap_plugin.plugins.registry import registered_unlearners
 
 QUARTERS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 #: Newton's matrix of the larger network takes seconds for every coalition.

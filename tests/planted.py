@@ -11,7 +11,8 @@ from torch import nn
 
 from unshap_plugin import Access, Recipe, Unlearner, ValuationProblem
 from unshap_plugin.losses import mse
-from unshap_plugin.unlearners import Retrain, StackedModels
+from unshap_plugin.unlearners import Retrain
+from unshap_plugin.unlearners.models import StackedModels
 
 #: An error of six players that is 0 for the full coalition, which is the given model.
 BY_SIZE, PER_PLAYER = (0.5, 0.3, -0.2, 0.1, 0.4, 0.2, 0.0), (0.3, -0.2, 0.1, 0.0, -0.3, 0.1)

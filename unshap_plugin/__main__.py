@@ -2,7 +2,7 @@
 
 import sys
 
-from unshap_plugin.cli import main
+from unshap_plugin.cli.main import main
 
 __all__: list[str] = []
 

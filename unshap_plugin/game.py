@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from unshap_plugin.builtin import choose
-from unshap_plugin.engine import out_of_memory
 from unshap_plugin.errors import (
     ContractError,
     DivergenceError,
@@ -23,10 +21,12 @@ from unshap_plugin.errors import (
     UnshapError,
     check_integer,
 )
-from unshap_plugin.plugins import BUILTIN, Provider
-from unshap_plugin.problem import ValuationProblem
-from unshap_plugin.registry import check_access, described, find_unlearner, provider_of, resolve_unlearner
-from unshap_plugin.unlearners import Unlearner
+from unshap_plugin.model.engine import out_of_memory
+from unshap_plugin.plugins.manager import BUILTIN, Provider
+from unshap_plugin.plugins.registry import check_access, described, find_unlearner, provider_of, resolve_unlearner
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners.auto import choose
+from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["UnlearningGame"]
 

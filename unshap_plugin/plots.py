@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from unshap_plugin.fidelity_report import FidelityReport
+    from unshap_plugin.audit.report import FidelityReport
     from unshap_plugin.result import ValuationResult
 
 __all__ = ["draw_audit", "draw_bars", "draw_histogram"]

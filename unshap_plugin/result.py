@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.records import from_text, to_text
+from unshap_plugin.serialization import from_text, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ import numpy as np
 from unshap_plugin.errors import InvalidTypeError, check_integer
 from unshap_plugin.estimators import resolve_estimator
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.provenance import versions
 from unshap_plugin.result import ValuationResult
+from unshap_plugin.versions import versions
 
 __all__ = ["shapley_values"]
 

@@ -12,9 +12,9 @@ from unshap_conformance.parametrize import CheckedSubject
 from unshap_conformance.unlearners import unlearner_subject
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators import ESTIMATORS
-from unshap_plugin.plugins import plugins
-from unshap_plugin.registry import registered_unlearners
-from unshap_plugin.unlearners import Unlearner
+from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.registry import registered_unlearners
+from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["subject_named"]
 

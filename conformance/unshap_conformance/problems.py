@@ -17,9 +17,9 @@ from sklearn.kernel_ridge import KernelRidge
 from torch import nn
 
 from unshap_plugin import Access, Recipe, ValuationProblem
-from unshap_plugin.artifacts import Artifacts
 from unshap_plugin.losses import LOSSES
-from unshap_plugin.problem import ModelKind
+from unshap_plugin.problem.artifacts import Artifacts
+from unshap_plugin.problem.problem import ModelKind
 from unshap_plugin.unlearners import Retrain
 
 __all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]

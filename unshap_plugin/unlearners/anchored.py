@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.divergence import predictive, soft_loss
-from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
+from unshap_plugin.model.engine import Theta
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._ascent import loss_bound
+from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
+from unshap_plugin.unlearners._reference import predictive, soft_loss
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["Anchored"]
 
@@ -44,6 +45,8 @@ class Anchored(Unlearner):
     """
 
     name: ClassVar[str] = "anchored"
+    summary: ClassVar[str] = "Ascends the loss of the forget rows and stays near the given model on a reference set."
+    source: ClassVar[str] = "Ma et al. 2025, arXiv 2505.16147"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
     gentler: ClassVar[str] = "a smaller lr, fewer steps or a larger anchor"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {

@@ -1,118 +1,22 @@
-"""The contract of an unlearner, and what it returns."""
+"""The contract of an unlearner."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, final, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from unshap_plugin.artifacts import STAND_INS, Artifacts
-from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, UnknownNameError
-from unshap_plugin.problem import Access, ModelKind, ValuationProblem
-from unshap_plugin.rows import Rows
-from unshap_plugin.seeds import moved, states
+from unshap_plugin.model.generators import moved, states
+from unshap_plugin.problem.artifacts import STAND_INS, Artifacts
+from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem
+from unshap_plugin.unlearners.models import Models, StackedModels
 
-__all__ = ["ModelList", "Models", "StackedModels", "Unlearner"]
-
-
-@runtime_checkable
-class Models(Protocol):
-    """Unlearned models, one per coalition."""
-
-    def __len__(self) -> int:
-        """Return the number of models, m."""
-        ...
-
-    def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` on the same rows."""
-        ...
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Tell for each model whether all its parameters are finite, ``[m]``."""
-        ...
-
-    def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given model, bit for bit, in the places where ``which`` is ``True``."""
-        ...
-
-
-class StackedModels:
-    """Models of one module with stacked parameters.
-
-    Parameters
-    ----------
-    engine
-        The module.
-    state
-        All trainable parameters, and those other parameters and buffers that differ from the given ones, as
-        ``[m, *shape]``.
-
-    Raises
-    ------
-    ContractError
-        If these are not parameters of the module.
-    """
-
-    def __init__(self, engine: Engine, state: Theta) -> None:
-        _check_state(engine, state)
-        self.engine = engine
-        self.state = state
-
-    def __len__(self) -> int:
-        """Return the number of models."""
-        return len(next(iter(self.state.values())))
-
-    def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]``."""
-        return self.engine.outputs(self.state, x)
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Tell for each model whether all its parameters are finite."""
-        each = [torch.isfinite(p.reshape(len(p), -1)).all(dim=1) for p in self.state.values()]
-        result: NDArray[np.bool_] = torch.stack(each).all(dim=0).cpu().numpy()
-        return result
-
-    def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given parameters where ``which`` is ``True``."""
-        if which.any():
-            given = self.engine.state
-            for name, value in self.state.items():
-                chosen = torch.as_tensor(which, device=value.device).reshape(-1, *[1] * (value.ndim - 1))
-                self.state[name] = torch.where(chosen, given[name], value)
-
-
-class ModelList:
-    """Models that are objects with ``fit`` and ``predict``, one each."""
-
-    def __init__(self, problem: ValuationProblem, models: Sequence[Any]) -> None:
-        if problem.engine is not None:
-            raise ContractError("returned a ModelList for a torch module, but StackedModels are needed for these")
-        self.problem = problem
-        self.models = list(models)
-
-    def __len__(self) -> int:
-        """Return the number of models."""
-        return len(self.models)
-
-    def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]``."""
-        return torch.stack([self.problem.outputs(model, x) for model in self.models])
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Return ``True`` throughout: what such a model holds is its own; its outputs are checked."""
-        return np.ones(len(self.models), dtype=bool)
-
-    def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given model where ``which`` is ``True``."""
-        for index in np.flatnonzero(which):
-            self.models[index] = self.problem.model
+__all__ = ["Unlearner"]
 
 
 class Unlearner(ABC):
@@ -124,8 +28,8 @@ class Unlearner(ABC):
 
     Attributes
     ----------
-    name
-        What it is called.
+    name, summary, source
+        What it is called; what it does, in one line; the paper or book that it comes from.
     needs
         What it needs to see.
     stored
@@ -147,6 +51,8 @@ class Unlearner(ABC):
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    source: ClassVar[str] = ""
     needs: ClassVar[Access] = Access.FORGET
     stored: ClassVar[str | None] = None
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS
@@ -263,24 +169,3 @@ class Unlearner(ABC):
 
     @abstractmethod
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models: ...
-
-
-def _check_state(engine: Engine, state: Theta) -> None:
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ContractError(
-            "returned something else for the parameters than a dict from their names to tensors: stack them as "
-            "engine.stack does"
-        )
-    given = engine.state
-    odd = sorted((state.keys() - given.keys()) | (engine.theta0.keys() - state.keys()))
-    if odd:
-        what = "unknown" if odd[0] in state else "missing"
-        raise ContractError(f"returned a model of another architecture ({odd[0]!r} is {what}): keep the given names")
-    m = len(next(iter(state.values()))) if next(iter(state.values())).ndim else 0
-    for name, value in state.items():
-        p = given[name]
-        if (value.shape, value.dtype, value.device) != ((m, *p.shape), p.dtype, p.device):
-            raise ContractError(
-                f"returned a model of another architecture ({name!r} is {list(value.shape)} {value.dtype} on "
-                f"{value.device} instead of {[m, *p.shape]} {p.dtype} on {p.device}): keep shapes, dtypes and devices"
-            )

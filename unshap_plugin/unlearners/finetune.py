@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.engine import Theta, row_weights
 from unshap_plugin.errors import check_integer, check_number, check_share
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.displacement import centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.model.engine import Theta, row_weights
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._displacement import centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["FineTune"]
 
@@ -47,6 +48,8 @@ class FineTune(Unlearner):
     """
 
     name: ClassVar[str] = "finetune"
+    summary: ClassVar[str] = "Descends the retained loss from the given model, shrunk by the forgotten share."
+    source: ClassVar[str] = "Golatkar, Achille & Soatto 2020, arXiv 1911.04933"
     needs: ClassVar[Access] = Access.RETAIN
     gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.005, 0.01, 0.02, 0.05)}

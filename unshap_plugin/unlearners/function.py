@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.architecture import change, difference, same
 from unshap_plugin.errors import ContractError, InvalidTypeError
-from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
-from unshap_plugin.rows import map_rows, take
-from unshap_plugin.seeds import coalition_seed, seeded
-from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
+from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.rows import map_rows, take
+from unshap_plugin.model.same_module import change, difference, same
+from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem, as_array
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["FunctionFactory", "FunctionUnlearner"]
 

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.engine import Theta, row_weights
 from unshap_plugin.errors import check_integer, check_number, check_share
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.model.engine import Theta, row_weights
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._ascent import loss_bound
+from unshap_plugin.unlearners._displacement import centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradDiff"]
 
@@ -45,6 +46,8 @@ class GradDiff(Unlearner):
     """
 
     name: ClassVar[str] = "graddiff"
+    summary: ClassVar[str] = "Descends the retained loss and ascends the bounded loss of the forget rows."
+    source: ClassVar[str] = "Liu, Liu & Stone 2022, arXiv 2203.12817"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
     gentler: ClassVar[str] = "a smaller lr, gamma or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._ascent import loss_bound
+from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradientAscent"]
 
@@ -42,6 +43,8 @@ class GradientAscent(Unlearner):
     """
 
     name: ClassVar[str] = "gradient_ascent"
+    summary: ClassVar[str] = "Ascends the bounded loss of the forget rows; needs no retained rows."
+    source: ClassVar[str] = "Jang et al. 2023, arXiv 2210.01504"
     needs: ClassVar[Access] = Access.FORGET
     gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.001, 0.003, 0.01, 0.03)}

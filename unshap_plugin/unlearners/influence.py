@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import GeneralCurvature, LinearHead
-from unshap_plugin.engine import Engine
 from unshap_plugin.errors import check_number
-from unshap_plugin.objective import Objective
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.solvers import conjugate_gradients, damped_factor, product
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
+from unshap_plugin.second_order.objective import Objective
+from unshap_plugin.second_order.solvers import conjugate_gradients, damped_factor, product
+from unshap_plugin.unlearners._players import forgotten, player_sums
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.newton import expansion
-from unshap_plugin.unlearners.player_sums import forgotten, player_sums
 
 __all__ = ["Influence"]
 
@@ -58,6 +59,10 @@ class Influence(Unlearner):
     """
 
     name: ClassVar[str] = "influence"
+    summary: ClassVar[str] = (
+        "Adds up the influence functions of the forgotten players: a matrix product, for any number of coalitions."
+    )
+    source: ClassVar[str] = "Koh & Liang 2017, arXiv 1703.04730; for groups Koh et al. 2019, arXiv 1905.13289"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
     gentler: ClassVar[str] = "more damping"

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.normal_equations import NormalEquations
-from unshap_plugin.objective import penalties
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.second_order.normal_equations import NormalEquations
+from unshap_plugin.second_order.objective import penalties
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["LinearExact"]
 
@@ -38,6 +39,10 @@ class LinearExact(Unlearner):
     """
 
     name: ClassVar[str] = "linear_exact"
+    summary: ClassVar[str] = (
+        "Solves the normal equations of the retained rows, for linear regression with or without a penalty."
+    )
+    source: ClassVar[str] = "Cook & Weisberg 1982, Residuals and Influence in Regression"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "gram"
     exact: ClassVar[bool] = True

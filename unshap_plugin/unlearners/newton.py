@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.curvature import LinearHead, SecondOrder, second_order
-from unshap_plugin.engine import Engine
 from unshap_plugin.errors import AccessError, check_integer, check_number
-from unshap_plugin.objective import MAX_PARAMETERS, Objective, Quadratic, Spectrum
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.solvers import solve_damped
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.second_order.curvature import LinearHead, SecondOrder, second_order
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, Spectrum
+from unshap_plugin.second_order.solvers import solve_damped
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["Newton", "expansion"]
 
@@ -62,6 +63,8 @@ class Newton(Unlearner):
     """
 
     name: ClassVar[str] = "newton"
+    summary: ClassVar[str] = "Newton steps on the retained loss, for models with few parameters."
+    source: ClassVar[str] = "Guo, Goldstein, Hannun & van der Maaten 2020, arXiv 1911.03030"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2, 5)}

@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import given_losses
-from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
+from unshap_plugin.model.engine import Theta
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._ascent import given_losses
+from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["NPO"]
 
@@ -45,6 +46,8 @@ class NPO(Unlearner):
     """
 
     name: ClassVar[str] = "npo"
+    summary: ClassVar[str] = "Ascends the loss of the forget rows, more slowly where one has been forgotten."
+    source: ClassVar[str] = "Zhang, Lin, Bai & Mei 2024, arXiv 2404.05868"
     needs: ClassVar[Access] = Access.FORGET
     gentler: ClassVar[str] = "a smaller lr, fewer steps or a larger beta"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {

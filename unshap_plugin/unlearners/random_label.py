@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.engine import Theta
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
+from unshap_plugin.model.engine import Theta
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["RandomLabel"]
 
@@ -41,6 +42,8 @@ class RandomLabel(Unlearner):
     """
 
     name: ClassVar[str] = "random_label"
+    summary: ClassVar[str] = "Trains the forget rows on random labels."
+    source: ClassVar[str] = "Graves, Nagisetty & Ganesh 2021, arXiv 2010.10981"
     needs: ClassVar[Access] = Access.FORGET
     gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.divergence import predictive, soft_loss
-from unshap_plugin.engine import Engine, Theta
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.features import nearest_rows, penultimate
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.bounded import given_losses, loss_bound
-from unshap_plugin.unlearners.displacement import descend_displaced, forget_weights
+from unshap_plugin.model.engine import Engine, Theta
+from unshap_plugin.model.probes import nearest_rows, penultimate
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners._ascent import given_losses, loss_bound
+from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
+from unshap_plugin.unlearners._reference import predictive, soft_loss
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["ReferenceTeacher"]
 
@@ -56,6 +57,10 @@ class ReferenceTeacher(Unlearner):
     """
 
     name: ClassVar[str] = "reference_teacher"
+    summary: ClassVar[str] = (
+        "Anchored ascent in which forget rows learn what the given model says of similar reference rows."
+    )
+    source: ClassVar[str] = "this project"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
     gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError, check_integer
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.recipe import Recipe
-from unshap_plugin.rows import take
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
+from unshap_plugin.model.engine import Engine, Theta, along, row_weights
+from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.rows import take
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["Replay"]
 
@@ -52,6 +53,10 @@ class Replay(Unlearner):
     """
 
     name: ClassVar[str] = "replay"
+    summary: ClassVar[str] = (
+        "Follows Adam on the retained rows in a few large steps, for networks whose training is known."
+    )
+    source: ClassVar[str] = "this project"
     needs: ClassVar[Access] = Access.RETAIN
     gentler: ClassVar[str] = "more steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40)}

@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.engine import Engine, Theta, along, row_weights
 from unshap_plugin.errors import AccessError
-from unshap_plugin.fit_predict import refit
-from unshap_plugin.linear_models import LinearModel
-from unshap_plugin.problem import Access, ModelKind, ValuationProblem, as_array
-from unshap_plugin.recipe import OPTIMIZERS, Recipe, to_training
-from unshap_plugin.rows import Rows, map_rows, take
-from unshap_plugin.seeds import coalition_seed, seeded
-from unshap_plugin.unlearners.base import ModelList, Models, StackedModels, Unlearner
+from unshap_plugin.model.engine import Engine, Theta, along, row_weights
+from unshap_plugin.model.fit_predict import refit
+from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
+from unshap_plugin.model.rows import Rows, map_rows, take
+from unshap_plugin.model.sklearn_linear import LinearModel
+from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem, as_array
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["Retrain", "trains_differently"]
 
@@ -37,6 +38,8 @@ class Retrain(Unlearner):
     """
 
     name: ClassVar[str] = "retrain"
+    summary: ClassVar[str] = "Trains from scratch on the retained rows: what the others approximate."
+    source: ClassVar[str] = "the definition"
     needs: ClassVar[Access] = Access.RETAIN
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS | ModelKind.FIT_PREDICT
     exact: ClassVar[bool] = True

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.solvers import product
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.player_sums import forgotten, player_sums
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.second_order.solvers import product
+from unshap_plugin.unlearners._players import forgotten, player_sums
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["SSD"]
 
@@ -48,6 +49,10 @@ class SSD(Unlearner):
     """
 
     name: ClassVar[str] = "ssd"
+    summary: ClassVar[str] = (
+        "Dampens the parameters that matter more to the forget rows than to the retained ones; trains nothing."
+    )
+    source: ClassVar[str] = "Foster, Schoepf & Brintrup 2024, arXiv 2308.07707"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
     stored: ClassVar[str | None] = "fisher"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"alpha": (1.0, 2.0), "lam": (0.5, 1.0)}

@@ -11,14 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.engine import Engine, Theta, row_weights
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem import Access, ValuationProblem
-from unshap_plugin.rows import Rows, take
-from unshap_plugin.solvers import product
-from unshap_plugin.unlearners.base import Models, StackedModels, Unlearner
-from unshap_plugin.unlearners.displacement import descend_displaced
-from unshap_plugin.unlearners.player_sums import forgotten
+from unshap_plugin.model.engine import Engine, Theta, row_weights
+from unshap_plugin.model.rows import Rows, take
+from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.second_order.solvers import product
+from unshap_plugin.unlearners._displacement import descend_displaced
+from unshap_plugin.unlearners._players import forgotten
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["TaskVector"]
 
@@ -48,6 +49,10 @@ class TaskVector(Unlearner):
     """
 
     name: ClassVar[str] = "task_vector"
+    summary: ClassVar[str] = (
+        "Subtracts what each forgotten player's rows teach: a matrix product, for any number of coalitions."
+    )
+    source: ClassVar[str] = "Ilharco et al. 2023, arXiv 2212.04089"
     needs: ClassVar[Access] = Access.FORGET
     gentler: ClassVar[str] = "a smaller lam or lr"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"lr": (0.001, 0.003, 0.01), "lam": (0.5, 1.0, 2.0)}

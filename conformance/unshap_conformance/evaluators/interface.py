@@ -34,7 +34,7 @@ from unshap_conformance.games import by_name, from_function
 from unshap_conformance.global_rng import kept
 from unshap_conformance.records import Skipped, Violation, compare
 from unshap_conformance.runner import Check
-from unshap_plugin.seeds import seeded
+from unshap_plugin.model.generators import seeded
 
 __all__ = ["INTERFACE"]
 

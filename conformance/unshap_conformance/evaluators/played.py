@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.seeds import seeded
+from unshap_plugin.model.generators import seeded
 
 __all__ = [
     "ERRORS",

@@ -20,7 +20,7 @@ from unshap_conformance.records import Violation
 from unshap_conformance.runner import Check
 from unshap_conformance.semivalues import Semivalue, check_semivalue
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.seeds import seeded
+from unshap_plugin.model.generators import seeded
 
 __all__ = ["EvaluatorSubject", "Values", "evaluator_subject", "no_game", "silence", "trained", "values_of"]
 

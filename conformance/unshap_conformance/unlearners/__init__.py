@@ -9,7 +9,7 @@ from unshap_conformance.records import Record
 from unshap_conformance.runner import run_tasks, tasks_of
 from unshap_conformance.unlearners.contracts import UNLEARNER_CHECKS
 from unshap_conformance.unlearners.subject import UnlearnerSubject, unlearner_subject
-from unshap_plugin.unlearners import Unlearner
+from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["UNLEARNER_CHECKS", "UnlearnerSubject", "check_unlearner", "unlearner_subject"]
 

@@ -19,8 +19,8 @@ from unshap_conformance.semivalues import by_subsets
 from unshap_conformance.unlearners.subject import UnlearnerSubject, refusal
 from unshap_plugin import Access, Unlearner, UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.errors import ContractError
-from unshap_plugin.rows import Rows, leaves, take
-from unshap_plugin.unlearners import StackedModels
+from unshap_plugin.model.rows import Rows, leaves, take
+from unshap_plugin.unlearners.models import StackedModels
 
 __all__ = ["UNLEARNER_CHECKS"]
 

@@ -14,8 +14,9 @@ from unshap_conformance.records import Skipped, Violation
 from unshap_conformance.runner import Check
 from unshap_plugin import ValuationProblem
 from unshap_plugin.errors import AccessError, InvalidTypeError, InvalidValueError
-from unshap_plugin.registry import resolve_unlearner
-from unshap_plugin.unlearners import Models, Unlearner
+from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.models import Models
 
 __all__ = ["UnlearnerSubject", "refusal", "unlearner_subject"]
 

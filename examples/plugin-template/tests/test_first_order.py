@@ -13,7 +13,7 @@ from torch import nn
 from unshap_conformance import parametrize_with_checks, unlearner_subject
 
 from unshap_plugin import UnlearnerSpec, UnlearningGame, ValuationProblem, shapley_values
-from unshap_plugin.registry import find_unlearner, resolve_unlearner
+from unshap_plugin.plugins.registry import find_unlearner, resolve_unlearner
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin import Access, UnlearnerSpec, ValuationProblem, hookimpl
-from unshap_plugin.rows import arguments, take
-from unshap_plugin.solvers import product
+from unshap_plugin.model.rows import arguments, take
+from unshap_plugin.second_order.solvers import product
 
 __all__ = ["first_order", "first_order_batched", "unshap_unlearners"]
 

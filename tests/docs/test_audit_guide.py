@@ -1,0 +1,53 @@
+"""The command and the snippet of the guide to audits run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unshap_plugin import FidelityReport
+from unshap_plugin.audit.agreement import Agreement
+from unshap_plugin.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
+
+
+@pytest.fixture(autouse=True)
+def _clone(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_block_is_run():
+    assert len(re.findall(r"^```\w+", GUIDE, re.MULTILINE)) == len(BLOCKS) == 2
+
+
+def test_the_command(capsys):
+    program, *arguments = shlex.split(BLOCKS["shell"])
+    assert program == "unshap"
+    assert main(arguments) == 0
+    report = FidelityReport.from_json(Path("audit/audit.json").read_text())
+    assert report.verdict in capsys.readouterr().out
+    assert 40 < len(report.coalitions) <= 60
+    assert {path.name for path in Path("audit").iterdir()} == {"audit.csv", "audit.json", "audit.png"}
+
+
+def test_the_snippet():
+    out = subprocess.run([sys.executable, "-c", BLOCKS["python"]], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert "nothing_error" in out.stdout
+    assert "finetune" in out.stdout
+    assert "std_error" in out.stdout
+
+
+def test_the_guide_explains_every_figure():
+    for name in set(Agreement.__dataclass_fields__) - {"count"}:
+        assert f"`{name}`" in GUIDE

@@ -1,0 +1,3 @@
+"""How far unlearning is from retraining."""
+
+__all__: list[str] = []

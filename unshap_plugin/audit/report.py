@@ -1,0 +1,294 @@
+"""What an audit found: figures by coalition size, what they do to the values, and a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, pearson
+from unshap_plugin.audit.strata import strata
+from unshap_plugin.audit.verdict import sentence
+from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.serialization import from_text, to_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["FidelityReport", "ValueAgreement"]
+
+_FORMAT = "unshap-audit/1"
+ALL_SIZES = "all sizes"
+
+
+@dataclass(frozen=True)
+class ValueAgreement:
+    """How well exact Shapley values of unlearned utilities agree with those of retrained ones, for one metric.
+
+    Parameters
+    ----------
+    error
+        Largest absolute difference from the mean retrained values.
+    pearson
+        Correlation with them; NaN where it is not defined.
+    noise_error, noise_pearson
+        The same of one retraining with another, the mean over the pairs.
+    """
+
+    error: float
+    pearson: float
+    noise_error: float
+    noise_pearson: float
+
+
+@dataclass(frozen=True, eq=False)
+class FidelityReport:
+    """How far an unlearner is from retraining on one problem.
+
+    The report holds the utilities; its figures are computed from them. All errors are in the units of the metric.
+
+    The full coalition is the given model for every unlearner, retraining included: in the row ``all`` error and noise
+    are 0 by definition, and say nothing. Figures over all sizes are means over the audited coalitions, of which every
+    stratum of sizes has the same number where it has so many: no mean over all ``2**n`` coalitions, unless all were
+    audited. Errors against *the mean* of the retrainings (bias, bounds, ``size_share``) have its noise in them.
+
+    Parameters
+    ----------
+    players
+        The players, in the order of the columns of the coalitions.
+    coalitions
+        Those audited, bool ``[m, n_players]``, sorted by size.
+    unlearned
+        Their utilities after unlearning, ``[m]``, or ``[m, t]`` for a metric that measures ``t`` things.
+    retrained
+        Those after retraining, ``[s, m]`` or ``[s, m, t]``, one row per seed.
+    utility_all
+        The utility of the given model, a scalar or ``[t]``.
+    metric, columns
+        The name of the metric, and of its ``t`` parts where they have names.
+    unlearner, settings, seed, access
+        What was audited; the seed chose the coalitions and is that of the unlearner.
+    retrain_seeds
+        The seeds of the retrainings.
+    seconds_unlearned, seconds_retrained
+        Wall time of evaluating all coalitions by unlearning, and of retraining all of them with all seeds.
+    seconds
+        Wall time in all.
+    versions
+        Of the packages involved.
+    """
+
+    players: tuple[Any, ...]
+    coalitions: NDArray[np.bool_]
+    unlearned: NDArray[np.float64]
+    retrained: NDArray[np.float64]
+    utility_all: NDArray[np.float64]
+    metric: str
+    columns: tuple[str, ...]
+    unlearner: str
+    settings: Mapping[str, Any]
+    seed: int
+    access: str
+    retrain_seeds: tuple[int, ...]
+    seconds_unlearned: float
+    seconds_retrained: float
+    seconds: float
+    versions: Mapping[str, str]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what the metric measures: its own, or those of its parts."""
+        if self.unlearned.ndim == 1:
+            return (self.metric,)
+        return self.columns or tuple(f"{self.metric}[{k}]" for k in range(self.unlearned.shape[1]))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
+        return len(self.coalitions) == 2 ** len(self.players)
+
+    @property
+    def retrainings(self) -> int:
+        """Number of models that were retrained."""
+        return len(self.retrain_seeds) * len(self.coalitions)
+
+    @property
+    def cost_ratio(self) -> float:
+        """How many coalitions could be unlearned in the time of retraining one, as timed in this audit."""
+        return self.seconds_retrained / len(self.retrain_seeds) / self.seconds_unlearned
+
+    def agreement(self, metric: str | None = None) -> Agreement:
+        """Return the figures over all audited coalitions.
+
+        Parameters
+        ----------
+        metric
+            One of ``metrics``; may be left out if there is one.
+        """
+        return self._agreement(self._column(metric), np.ones(len(self.coalitions), dtype=bool), 2 ** len(self.players))
+
+    def bounds(self, metric: str | None = None) -> Bounds:
+        """Return what the errors can do to the values: bounds if ``complete``, else estimates (see ``Bounds``)."""
+        return self._bounds[self._column(metric)]
+
+    def values(self, metric: str | None = None) -> pd.DataFrame | None:
+        """Return exact Shapley values from the utilities, or ``None`` if not all coalitions were audited.
+
+        The table has the columns ``player``, ``unlearned``, ``retrained`` (the mean over the seeds) and ``spread`` (the
+        standard deviation between them).
+        """
+        column = self._column(metric)
+        if self._values is None:
+            return None
+        unlearned, retrained = self._values
+        return pd.DataFrame(
+            {
+                "player": self.players,
+                "unlearned": unlearned[:, column],
+                "retrained": retrained[:, :, column].mean(axis=0),
+                "spread": retrained[:, :, column].std(axis=0, ddof=1),
+            }
+        )
+
+    def value_agreement(self, metric: str | None = None) -> ValueAgreement | None:
+        """Return how well these values agree, or ``None`` if not all coalitions were audited."""
+        column = self._column(metric)
+        if self._values is None:
+            return None
+        unlearned, retrained = self._values[0][:, column], self._values[1][:, :, column]
+        pairs = list(itertools.combinations(retrained, 2))
+        return ValueAgreement(
+            error=float(np.abs(unlearned - retrained.mean(axis=0)).max()),
+            pearson=pearson(unlearned, retrained.mean(axis=0)),
+            noise_error=float(np.mean([np.abs(a - b).max() for a, b in pairs])),
+            noise_pearson=float(np.mean([pearson(a, b) for a, b in pairs])),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One line in words; ``unshap_plugin.audit.verdict.judge`` says from which figures it follows, and how.
+
+        As good as retraining; good for the ranking but not for the amounts; rough; no better than doing nothing; or
+        undecided, where two retrainings differ by as much as removing data changes.
+        """
+        return sentence(self.unlearner, {name: (self.agreement(name), self.bounds(name)) for name in self.metrics})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with a row per stratum of sizes, and a last row ``all sizes``.
+
+        The columns are ``kept`` (how many players), ``coalitions``, ``error``, ``error_se``, ``noise_error``,
+        ``nothing_error``, ``bias``, ``spearman`` and ``noise_spearman`` (see ``Agreement``; NaN where not defined). A
+        metric that measures several things gives such rows for each, and a column ``metric``.
+        """
+        rows = []
+        for name in self.metrics:
+            named = {} if self.unlearned.ndim == 1 else {"metric": name}
+            layers = [(kept, one) for kept, _, one in self.sizes(name)]
+            for kept, one in [*layers, (ALL_SIZES, self.agreement(name))]:
+                figures = dataclasses.asdict(one)
+                rows.append({"kept": kept, **named, "coalitions": figures.pop("count"), **figures})
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> str:
+        """Return everything as JSON, from which ``from_json`` makes an equal report.
+
+        For other readers the figures are there too, under ``figures``; what is not defined is null.
+        """
+        figures = {}
+        for name in self.metrics:
+            values, table = self.value_agreement(name), self.values(name)
+            figures[name] = {
+                "sizes": {kept: dataclasses.asdict(one) for kept, _, one in self.sizes(name)},
+                "all": dataclasses.asdict(self.agreement(name)),
+                "bounds": dataclasses.asdict(self.bounds(name)),
+                "values": None if table is None else table.to_dict("records"),
+                "value_agreement": None if values is None else dataclasses.asdict(values),
+            }
+        overall = {"complete": self.complete, "retrainings": self.retrainings, "cost_ratio": self.cost_ratio}
+        rows = ["".join("01"[keep] for keep in row) for row in self.coalitions.astype(int).tolist()]
+        return to_text(self, _FORMAT, coalitions=rows, verdict=self.verdict, **overall, figures=figures)
+
+    @classmethod
+    def from_json(cls, text: str) -> FidelityReport:
+        """Return the report that ``to_json`` wrote.
+
+        Raises
+        ------
+        InvalidValueError
+            If the text is no such report.
+        """
+        data = from_text(text, _FORMAT, cls, "verdict", "complete", "retrainings", "cost_ratio", "figures")
+        data["coalitions"] = np.array([[keep == "1" for keep in row] for row in data["coalitions"]], dtype=bool)
+        for name in ("unlearned", "retrained", "utility_all"):
+            data[name] = np.array(data[name], dtype=np.float64)
+        for name in ("players", "columns", "retrain_seeds"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+    def plot(self, ax: Axes | None = None, metric: str | None = None) -> Axes:
+        """Draw the error by size on a logarithmic axis, with that of doing nothing and the noise of retraining.
+
+        Parameters
+        ----------
+        ax
+            Where to draw; a new figure by default.
+        metric
+            One of ``metrics``; may be left out if there is one.
+        """
+        from unshap_plugin.plots import draw_audit
+
+        return draw_audit(self, ax, self.metrics[self._column(metric)])
+
+    def sizes(self, metric: str | None = None) -> Iterator[tuple[str, NDArray[np.bool_], Agreement]]:
+        """Yield for each stratum of sizes its name, its coalitions as a mask ``[m]``, and their figures."""
+        sizes, n = self.coalitions.sum(axis=1), len(self.players)
+        for layer in strata(n):
+            rows = (sizes >= layer.first) & (sizes <= layer.last)
+            yield layer.name, rows, self._agreement(self._column(metric), rows, layer.count(n))
+
+    def utilities(self, metric: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Return the utilities of one metric: unlearned ``[m]``, retrained ``[s, m]``, and that of the given model."""
+        column = self._column(metric)
+        m = len(self.coalitions)
+        return (
+            self.unlearned.reshape(m, -1)[:, column],
+            self.retrained.reshape(len(self.retrain_seeds), m, -1)[:, :, column],
+            float(self.utility_all.reshape(-1)[column]),
+        )
+
+    def _column(self, metric: str | None) -> int:
+        names = self.metrics
+        if metric is None and len(names) > 1:
+            raise InvalidValueError(
+                f"the report is about {len(names)} metrics, but none was named: give one of {', '.join(names[:5])}"
+                f"{', ...' if len(names) > 5 else ''}."
+            )
+        if metric is not None and metric not in names:
+            raise UnknownNameError("metric", metric, names)
+        return 0 if metric is None else names.index(metric)
+
+    def _agreement(self, column: int, rows: NDArray[np.bool_], population: int) -> Agreement:
+        unlearned, retrained, given = self.utilities(self.metrics[column])
+        return agreement(unlearned[rows], retrained[:, rows], given, population)
+
+    @cached_property
+    def _bounds(self) -> list[Bounds]:
+        return [bounds(self.coalitions, *self.utilities(name)[:2]) for name in self.metrics]
+
+    @cached_property
+    def _values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """The values ``[n_players, t]`` of the unlearned game, and ``[s, n_players, t]`` of the retrained ones."""
+        if not self.complete:
+            return None
+        m = len(self.coalitions)
+        unlearned, *each = (
+            exact_values(self.coalitions, one.reshape(m, -1)) for one in [self.unlearned, *self.retrained]
+        )
+        return unlearned, np.stack(each)

@@ -1,0 +1,59 @@
+"""Retrained utilities: what unlearned ones are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unshap_plugin.errors import AccessError
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.plugins.manager import BUILTIN
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners import Retrain
+
+__all__ = ["check_retrainable", "evaluated", "retrained"]
+
+
+def check_retrainable(problem: ValuationProblem) -> None:
+    """Refuse, before any work, what cannot be retrained.
+
+    Raises
+    ------
+    AccessError
+        If training rows or the recipe are not at hand.
+    """
+    try:
+        Retrain().check(problem)
+    except AccessError as refusal:
+        raise AccessError(
+            f"{refusal}; an audit compares with retraining: where that is impossible, audit the unlearner on a problem "
+            f"of the same kind that has all training rows and fit=Recipe(...)."
+        ) from None
+
+
+def retrained(
+    problem: ValuationProblem,
+    coalitions: NDArray[np.bool_],
+    seeds: tuple[int, ...],
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return the utilities of retraining on each coalition with each seed, ``[s, m]`` or ``[s, m, t]``."""
+    games = [UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", seed=seed) for seed in seeds]
+    return np.stack([evaluated(game, coalitions, progress) for game in games])
+
+
+def evaluated(
+    game: UnlearningGame, coalitions: NDArray[np.bool_], progress: Callable[[int], None] | None = None
+) -> NDArray[np.float64]:
+    """Return utilities, a chunk of the game at a time, and report the number of each."""
+    parts = []
+    start = 0
+    while start < len(coalitions):
+        part = coalitions[start : start + game.chunk]
+        parts.append(game(part))
+        start += len(part)
+        if progress is not None:
+            progress(len(part))
+    return np.concatenate(parts)

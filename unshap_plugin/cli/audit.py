@@ -1,0 +1,108 @@
+"""``unshap audit``: how far unlearning is from retraining, on a table."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from unshap_plugin.audit.audit import audit
+from unshap_plugin.audit.report import FidelityReport
+from unshap_plugin.cli import _data as data
+from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Any) -> None:
+    """Add the parser."""
+    parser = commands.add_parser(
+        "audit",
+        help="compare unlearning with retraining, on a table",
+        description="Train a model on a table, unlearn coalitions of all sizes from it, retrain on them, and say how "
+        "far one is from the other, beside how far two retrainings are. Writes audit.csv, audit.json and audit.png.",
+    )
+    method = data.add_arguments(parser)
+    method.add_argument(
+        "--coalitions",
+        type=int,
+        metavar="N",
+        help="how many at most, the same number of each size or quarter of the sizes (default: all for up to 8 "
+        "players, otherwise 100)",
+    )
+    method.add_argument(
+        "--seeds", type=int, default=2, metavar="K", help="retrainings of each, at least 2 (default: %(default)s)"
+    )
+    data.add_out(parser, "audit")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit an unlearner; files are written before anything is said."""
+    check_writable(options.out)
+    table, _, problem = data.load(options)
+    with progress_bar("audit") as progress:
+        report = audit(
+            problem,
+            options.unlearner,
+            coalitions=options.coalitions,
+            seeds=options.seeds,
+            seed=options.seed,
+            progress=progress,
+        )
+    outputs = {
+        "audit.csv": report.to_frame().to_csv(index=False, lineterminator="\n"),
+        "audit.json": report.to_json() + "\n",
+        "audit.png": report.plot(),
+    }
+    write(options.out, outputs)
+    lines = [*(f"note: {note}" for note in table.notes), "", *_table(report), *_summary(report)]
+    lines.append(f"wrote         {', '.join(str(options.out / name) for name in outputs)}")
+    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    return 0
+
+
+def _table(report: FidelityReport) -> Iterator[str]:
+    """Yield the figures by size."""
+    frame = report.to_frame()
+    errors = ["error", "error_se", "noise_error", "nothing_error", "bias"]
+    rows = [("kept", "coalitions", "error", "+-", "floor", "nothing", "bias", "Spearman", "ceiling")]
+    for row in frame.itertuples():
+        figures = [_number(getattr(row, name), ".2g") for name in errors]  # they span orders of magnitude
+        ranks = [_number(row.spearman, ".3f"), _number(row.noise_spearman, ".3f")]
+        rows.append((row.kept, str(row.coalitions), *figures, *ranks))
+    yield from lines_of(rows)
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def _summary(report: FidelityReport) -> Iterator[str]:
+    bounds, values = report.bounds(), report.value_agreement()
+    settings = ", ".join(f"{name}={value!r}" for name, value in report.settings.items())
+    yield "(floor, ceiling: one retraining against another; nothing: the model left as it is)"
+    yield ""
+    yield f"unlearner     {report.unlearner} ({settings or 'no settings'})"
+    yield f"metric        {report.metric}, in whose units the errors are"
+    yield (
+        f"equal size    Spearman {_number(bounds.spearman_within, '.3f')}, ceiling "
+        f"{_number(bounds.noise_spearman_within, '.3f')}  (what depends on the size of a coalition taken away)"
+    )
+    yield f"size alone    {_number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
+    of = "" if report.complete else ", as far as the audited coalitions show"
+    yield (
+        f"bounds        values within {bounds.values:.2g} of retrained ones, differences of two within "
+        f"{bounds.differences:.2g}{of}"
+    )
+    if values is not None:
+        yield (
+            f"values        off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
+            f"{_number(values.pearson, '.3f')}, ceiling {_number(values.noise_pearson, '.3f')}"
+        )
+    yield f"cost          one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
+    yield f"retrainings   {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
+    yield f"seconds       {report.seconds:.2f}"
+    yield f"verdict       {report.verdict}"

@@ -1,0 +1,61 @@
+"""The command ``unshap``: values for a table, audits, the unlearners that there are, and OpenDataVal's own command."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from unshap_plugin.cli import COMMANDS, opendataval
+from unshap_plugin.errors import InvalidValueError, UnshapError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
+    try:
+        # Past argparse, which would take the options of the other command for its own.
+        if arguments[:1] == ["opendataval"]:
+            return opendataval.run(arguments[1:])
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            run: Callable[[argparse.Namespace], int] = options.run
+            return run(options)
+    except UnshapError as error:
+        sys.stderr.write(f"unshap: error: {' '.join(str(error).split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("unshap: interrupted, nothing was written\n")
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are the one sentence that all errors of this command are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidValueError(f"{message}; see {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="unshap", description="Value training data by unlearning it from a trained model.")
+    parser.add_argument("--version", action="version", version=f"unshap {version('unshap-plugin')}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    sys.stderr.write(f"unshap: warning: {' '.join(str(message).split())}\n")

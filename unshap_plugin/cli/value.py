@@ -1,0 +1,144 @@
+"""``unshap value``: what each row, or each provider, of a table was worth."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from unshap_plugin.audit.audit import audit
+from unshap_plugin.audit.strata import draw
+from unshap_plugin.cli import _data as data
+from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
+from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.estimators import ESTIMATORS, resolve_estimator
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.result import ValuationResult
+from unshap_plugin.valuation import shapley_values
+
+__all__ = ["add", "run"]
+
+MAX_EXACT = 10
+MAX_LINES, SHOWN = 40, 10
+
+
+def add(commands: Any) -> None:
+    """Add the parser."""
+    parser = commands.add_parser(
+        "value",
+        help="value the rows, or the providers, of a table",
+        description="Train a model on a table and say what each row, or each provider, was worth to it: the Shapley "
+        "value of keeping that data, with a standard error. Writes values.csv, result.json and values.png.",
+    )
+    method = data.add_arguments(parser)
+    method.add_argument(
+        "--estimator",
+        help=f"{' or '.join(sorted(ESTIMATORS))} (default: exact up to {MAX_EXACT} players, then permutation)",
+    )
+    method.add_argument("--budget", type=int, metavar="N", help="evaluations that the estimator may ask for")
+    method.add_argument(
+        "--audit",
+        type=int,
+        metavar="N",
+        help="also audit the unlearner against retraining on N coalitions, as 'unshap audit' does, and write "
+        "audit.json",
+    )
+    data.add_out(parser, "values")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Value a table: everything that can be refused is refused first, and files are written before anything is said."""
+    check_writable(options.out)
+    if options.estimator is not None:
+        resolve_estimator(options.estimator)
+    if options.flip is not None and options.group is not None:
+        raise InvalidValueError(
+            "--flip looks for single rows by their values, but with --group the players are groups: leave one out."
+        )
+    table, flipped, problem = data.load(options)
+    if options.audit is not None:
+        draw(problem.n_players, options.audit, options.seed)  # refuses a number that is too small
+    game = UnlearningGame(problem, options.unlearner, seed=options.seed)
+    result = _estimate(game, options)
+    report = None
+    if options.audit is not None:
+        with progress_bar("audit") as progress:
+            report = audit(problem, options.unlearner, coalitions=options.audit, seed=options.seed, progress=progress)
+    marked = set(table.players[flipped].tolist())
+    outputs = {
+        "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
+        "result.json": result.to_json() + "\n",
+        "values.png": result.plot(highlight=marked, label="flipped label"),
+    }
+    if report is not None:
+        outputs["audit.json"] = report.to_json() + "\n"
+    write(options.out, outputs)
+    lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
+    lines += _summary(result, game)
+    if options.flip is not None:
+        lines.append(_found(result, marked))
+    if report is not None:
+        lines.append(f"audit        {report.verdict}")
+    lines.append(f"wrote        {', '.join(str(options.out / name) for name in outputs)}")
+    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    return 0
+
+
+def _estimate(game: UnlearningGame, options: argparse.Namespace) -> ValuationResult:
+    estimator = options.estimator
+    if estimator is None:
+        affordable = options.budget is None or options.budget >= 2**game.n_players
+        estimator = "exact" if game.n_players <= MAX_EXACT and affordable else "permutation"
+    with progress_bar("evaluations") as progress:
+        return shapley_values(game, estimator, options.budget, options.seed, progress=progress)
+
+
+def _table_lines(result: ValuationResult) -> Iterator[str]:
+    """Yield the players by rank; of many the first and the last."""
+    frame = result.to_frame().sort_values("rank", kind="stable")
+    largest = float(np.abs(frame[["value", "std_error"]].to_numpy()).max())
+    # Four digits of the largest value, so that all values line up.
+    places = min(max(0, 3 - int(np.floor(np.log10(largest)))), 12) if largest > 0 else 0
+    rows = [("player", "value", "std error", "95% interval", "rank")]
+    rows += [
+        (
+            str(row.player),
+            f"{row.value:.{places}f}",
+            f"{row.std_error:.{places}f}",
+            f"[{row.ci_low:.{places}f}, {row.ci_high:.{places}f}]",
+            str(row.rank),
+        )
+        for row in frame.itertuples()
+    ]
+    if len(frame) > MAX_LINES:
+        rows[1 + SHOWN : -SHOWN] = [("...", "", "", "", "")]
+    yield from lines_of(rows)
+
+
+def _summary(result: ValuationResult, game: UnlearningGame) -> list[str]:
+    why = "" if game.reason is None else f" (auto: {game.reason})"
+    return [
+        f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {len(game.problem.y_test)} test rows)",
+        f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)",
+        f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is "
+        f"{float(result.utility_all - result.utility_none):.6g})",
+        f"evaluations  {result.evaluations:,}  (estimator {result.estimator}, seed {result.seed})",
+        f"seconds      {result.seconds:.2f}",
+        f"unlearner    {result.unlearner}{why}",
+    ]
+
+
+def _found(result: ValuationResult, marked: Collection[Any]) -> str:
+    """Say how well low values find the flipped labels."""
+    flipped = np.array([player in marked for player in result.players])
+    if flipped.all() or not flipped.any():
+        return "flipped      no AUC: the players that were valued are all flipped, or none of them is"
+    auc = roc_auc_score(flipped, -result.values)
+    return (
+        f"flipped      AUC {auc:.3f}  (how well low values find the {int(flipped.sum())} flipped labels; chance: 0.5)"
+    )

@@ -1,0 +1,242 @@
+"""Many coalitions in one pass: stacked parameters, weighted gradients and outputs.
+
+One formulation serves every gradient unlearner (design: "the fast path"). ``theta`` is a dict of parameters with one
+copy per coalition, ``[m, *shape]``; ``weights`` is ``[m, rows]``, one row of weights per coalition over rows that all
+coalitions share (or, with ``own_rows``, over rows ``[m, rows, ...]`` of its own). Every function has two
+implementations: ``torch.func.vmap`` over the coalitions, and a plain loop over them with ordinary autograd. The loop
+is the reference in the tests, and what a module falls back to when ``vmap`` cannot handle it.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from unshap_plugin.losses import Loss
+from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
+
+__all__ = ["Engine", "Theta", "along", "out_of_memory", "row_weights"]
+
+#: Numbers in a block of gradients of single rows.
+_BLOCK = 4 * 2**20
+
+Theta: TypeAlias = dict[str, Tensor]
+T = TypeVar("T")
+
+
+class Engine:
+    """A module and its loss, evaluated for many coalitions at once.
+
+    Parameters
+    ----------
+    module
+        The trained module, in evaluation mode. It is never modified.
+    loss
+        ``(outputs [rows, ...], targets [rows, ...]) -> [rows]``.
+    """
+
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
+        self.module = module
+        self.loss = loss
+        self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
+        self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+        fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+        self._announced: set[str] = set()
+        self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters, p."""
+        return sum(p.numel() for p in self.theta0.values())
+
+    @property
+    def state(self) -> Theta:
+        """All parameters and buffers as given, the fixed ones too."""
+        return {**self._fixed, **self.theta0}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the parameters."""
+        return next(iter(self.theta0.values())).dtype
+
+    def stack(self, m: int) -> Theta:
+        """Return ``m`` copies of the given parameters."""
+        return {name: p.expand(m, *p.shape).clone() for name, p in self.theta0.items()}
+
+    def flatten(self, theta: Theta) -> Tensor:
+        """Return stacked parameters (or gradients) as one matrix ``[m, p]``."""
+        return torch.cat([theta[name].flatten(1) for name in self.theta0], dim=1)
+
+    def unflatten(self, flat: Tensor) -> Theta:
+        """Return the dict of stacked parameters for a matrix ``[m, p]``."""
+        sizes = [p.numel() for p in self.theta0.values()]
+        parts = flat.split(sizes, dim=-1)
+        return {
+            name: part.reshape(*flat.shape[:-1], *p.shape)
+            for (name, p), part in zip(self.theta0.items(), parts, strict=True)
+        }
+
+    def call(self, theta: Theta, x: Rows) -> Tensor:
+        """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
+        outputs: Tensor = functional_call(self.module, {**self._fixed, **theta}, *arguments(x))
+        return outputs
+
+    def outputs(self, theta: Theta, x: Rows) -> Tensor:
+        """Return the outputs ``[m, rows, ...]`` of every model on the same rows."""
+        m = _size(theta)
+        with torch.no_grad():
+            return self.either(
+                lambda: vmap(self.call, in_dims=(0, None))(theta, x),
+                lambda: torch.stack([self.call(_pick(theta, k), x) for k in range(m)]),
+            )
+
+    def losses(self, theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
+        """Return ``sum_i weights[k, i] * loss_i(theta[k])`` of every model, ``[m]``."""
+
+        def objective(theta: Theta, weights: Tensor) -> Tensor:
+            return (weights * self.loss(self.call(theta, x), y)).sum()
+
+        with torch.no_grad():
+            return self.either(
+                lambda: vmap(objective)(theta, weights),
+                lambda: torch.stack([objective(_pick(theta, k), weights[k]) for k in range(len(weights))]),
+            )
+
+    def gradients(
+        self,
+        theta: Theta,
+        weights: Tensor,
+        x: Rows,
+        y: Tensor,
+        *,
+        own_rows: bool = False,
+        loss: Loss | None = None,
+        shape: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Theta:
+        """Return the gradients of ``sum_i weights[k, i] * loss_i(theta[k])``, stacked like ``theta``.
+
+        Parameters
+        ----------
+        theta
+            Stacked parameters, ``[m, *shape]`` each.
+        weights
+            ``[m, rows]``.
+        x, y
+            Rows shared by all coalitions; ``[m, rows, ...]`` with ``own_rows``.
+        loss
+            Instead of the one of the training.
+        shape
+            What is summed instead: a function of the losses and the weights of the rows, both ``[rows]``.
+        """
+
+        def objective(theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
+            losses = (loss or self.loss)(self.call(theta, x), y)
+            return (weights * losses if shape is None else shape(losses, weights)).sum()
+
+        def loop() -> Theta:
+            each = []
+            for k in range(_size(theta)):
+                leaf = {name: p.detach().requires_grad_() for name, p in _pick(theta, k).items()}
+                rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if own_rows else (x, y)  # type: ignore[misc]
+                with torch.enable_grad():
+                    value = objective(leaf, weights[k], *rows)
+                    parts = torch.autograd.grad(value, list(leaf.values()), allow_unused=True)
+                pairs = zip(leaf.items(), parts, strict=True)
+                each.append({name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs})
+            return {name: torch.stack([one[name] for one in each]) for name in theta}
+
+        rows_dim = 0 if own_rows else None
+        return self.either(
+            lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
+        )
+
+    def row_gradients(self, x: Rows, y: Tensor) -> Iterator[Tensor]:
+        """Yield the gradients of the losses of the rows at the given parameters, in blocks ``[b, p]`` of rows."""
+        n = n_rows(x)
+        block = max(1, min(_BLOCK // self.n_parameters, n))
+        for begin in range(0, n, block):
+            index = torch.arange(begin, min(begin + block, n), device=y.device)
+            rows = map_rows(lambda t: t[:, None], take(x, index))
+            labels = y[index, None]
+            one = torch.ones(len(index), 1, dtype=self.dtype, device=y.device)
+            yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, own_rows=True))
+
+    def bytes_per_coalition(self, rows: Rows) -> int:
+        """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.
+
+        Activations are counted by running the module once on a single row.
+        """
+        sizes: list[int] = []
+        probe = copy.deepcopy(self.module)
+        handles = [
+            layer.register_forward_hook(
+                lambda _layer, _args, out: sizes.append(out.numel()) if isinstance(out, Tensor) else None
+            )
+            for layer in probe.modules()
+            if not list(layer.children())
+        ]
+        with torch.no_grad():
+            first = map_rows(lambda t: t[:1], rows)
+            Engine(probe, self.loss).call(self.theta0, first)
+        for handle in handles:
+            handle.remove()
+        item = next(iter(self.theta0.values())).element_size()
+        return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
+
+    def announce(self, message: str) -> None:
+        """Warn of something about this module, once."""
+        if message not in self._announced:
+            self._announced.add(message)
+            warnings.warn(message, stacklevel=3)
+
+    def either(self, batched: Callable[[], T], loop: Callable[[], T]) -> T:
+        """Return what ``batched`` gives, or where ``vmap`` cannot handle the module, with one warning, ``loop``."""
+        if not self.batched:
+            return loop()
+        try:
+            return batched()
+        except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
+            # The errors that vmap refuses with. Nothing is lost: the loop raises whatever is not vmap's fault.
+            if out_of_memory(error):
+                raise
+            result = loop()
+            self.batched = False
+            self.announce(
+                f"{type(self.module).__name__} cannot be batched by torch.func.vmap ({_first_line(error)}); falling "
+                f"back to one coalition at a time, which is slower by about the number of coalitions in a chunk."
+            )
+            return result
+
+
+def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return weights ``[m, rows]`` that make the weighted sum the mean over the retained rows (0 where none is)."""
+    chosen = retained.to(dtype)
+    return chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def along(values: Tensor, p: Tensor) -> Tensor:
+    """Return values ``[m]`` in the shape that multiplies ``p [m, *shape]`` copy by copy."""
+    return values.reshape(-1, *[1] * (p.ndim - 1))
+
+
+def _size(theta: Theta) -> int:
+    return len(next(iter(theta.values())))
+
+
+def _pick(theta: Theta, k: int) -> Theta:
+    return {name: p[k] for name, p in theta.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on any device."""
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "not enough memory" in str(error)

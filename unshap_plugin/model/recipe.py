@@ -1,0 +1,274 @@
+"""How a torch model was trained, and the plain training loop that does it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unshap_plugin.errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    UnknownNameError,
+    check_integer,
+    check_number,
+    nearest,
+)
+from unshap_plugin.losses import Loss
+from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.rows import Rows, arguments, n_rows, take
+
+__all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe", "to_training"]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "lbfgs": torch.optim.LBFGS,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the given model was trained.
+
+    The objective is ``mean_i loss_i + l2 / (2 rows) * ||theta||^2``, which has the minimiser of
+    ``sum_i loss_i + l2 / 2 * ||theta||^2``: the strength of the penalty does not grow with the number of rows.
+
+    Parameters
+    ----------
+    optimizer
+        ``adam``, ``adamw``, ``sgd``, or ``lbfgs`` (full batch, to convergence; ``epochs`` bounds its iterations).
+    lr
+        Learning rate.
+    epochs
+        Passes over the retained rows.
+    batch_size
+        Rows per step; ``None`` takes all of them.
+    options
+        Further keywords of the ``torch.optim`` class.
+    l2
+        Strength of the penalty: a number for all parameters, or a dict from parameter name to strength (others 0).
+    init
+        Parameters that training started from: a state dict, or a module. ``None``: not known, drawn from the seed.
+    """
+
+    optimizer: str = "adam"
+    lr: float = 0.01
+    epochs: int = 10
+    batch_size: int | None = 32
+    options: Mapping[str, Any] = field(default_factory=dict)
+    l2: float | Mapping[str, float] = 0.0
+    init: Mapping[str, Tensor] | nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings and take a snapshot of ``init``."""
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        check_number("lr", self.lr, zero=False)
+        check_integer("epochs", self.epochs, 1)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
+        for strength in self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]:
+            check_number("l2", strength, zero=True)
+        known = inspect.signature(OPTIMIZERS[self.optimizer]).parameters
+        for name in self.options:
+            if name not in known or name in ("params", "lr"):
+                raise InvalidValueError(
+                    f"optimizer {self.optimizer!r} has no option {name!r}{nearest(name, known)}: options are further "
+                    f"keywords of its torch.optim class."
+                )
+        if not (self.init is None or isinstance(self.init, Mapping | nn.Module)):
+            raise InvalidTypeError(f"init is a {type(self.init).__name__}, but a state dict or a module is needed.")
+        if self.init is not None:
+            state = self.init.state_dict() if isinstance(self.init, nn.Module) else self.init
+            object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
+
+    def check(self, module: nn.Module) -> None:
+        """Raise ``InvalidValueError`` if a penalty is for a parameter that the module does not have."""
+        names = [name for name, _ in module.named_parameters()]
+        for name in self.l2 if isinstance(self.l2, Mapping) else ():
+            if name not in names:
+                raise InvalidValueError(
+                    f"l2 names the parameter {name!r}{nearest(name, names)}, but the model has: {', '.join(names)}."
+                )
+
+    def strength(self, parameter: str) -> float:
+        """Return the l2 strength of one parameter."""
+        return self.l2.get(parameter, 0.0) if isinstance(self.l2, Mapping) else self.l2
+
+    def initial_state(self, module: nn.Module, seed: int) -> dict[str, Tensor]:
+        """Return the state that training starts from: ``init``, or a fresh one drawn from the seed.
+
+        Frozen parameters are those of the module, as are the buffers of layers that do not train.
+
+        Raises
+        ------
+        InvalidValueError
+            If ``init`` does not fit the module, or is not known and a layer cannot draw its own parameters.
+        """
+        state, trained = module.state_dict(), _trained(module)
+        if self.init is not None:
+            assert isinstance(self.init, Mapping)
+            wrong = [k for k in state if k in trained and not _fits(self.init.get(k), state[k])]
+            if wrong:
+                raise InvalidValueError(
+                    f"init lacks {wrong[0]!r}, or has it in another shape than the model's "
+                    f"{list(state[wrong[0]].shape)}: "
+                    f"pass the state dict that the model had before training."
+                )
+            return {name: self.init[name].to(value) if name in trained else value for name, value in state.items()}
+        fresh = copy.deepcopy(module)
+        with seeded(seed):
+            for layer in fresh.modules():
+                own = list(layer.parameters(recurse=False))
+                if own and not any(p.requires_grad for p in own):
+                    continue
+                if own and not callable(getattr(layer, "reset_parameters", None)):
+                    raise InvalidValueError(
+                        f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
+                        f"(no reset_parameters): pass fit=Recipe(init=...) with the state dict before training."
+                    )
+                reset: Any = getattr(layer, "reset_parameters", None)
+                if callable(reset):
+                    reset()
+        drawn = fresh.state_dict()
+        return {name: (drawn[name] if name in trained else value).detach().clone() for name, value in state.items()}
+
+    def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
+        """Return one order of all rows per epoch, ``[epochs, rows]``.
+
+        Every coalition trains on its own rows in these orders. Sharing them makes the noise of the batch order
+        common to all coalitions of a seed, so that it largely cancels in the difference of two utilities.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence([seed, rows]))
+        return np.stack([rng.permutation(rows) for _ in range(self.epochs)])
+
+    def train(
+        self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0
+    ) -> nn.Module:
+        """Return a trained copy of ``module``, started from its own parameters.
+
+        Parameters
+        ----------
+        module
+            The initial module.
+        loss
+            ``(outputs, targets) -> [rows]``.
+        x, y
+            The rows.
+        rows
+            Boolean mask ``[rows]`` of the rows to train on; all by default. Without any, nothing is trained.
+        seed
+            Orders the rows, and seeds dropout.
+        """
+        model = copy.deepcopy(module)
+        keep = np.ones(n_rows(x), dtype=bool) if rows is None else rows.cpu().numpy()
+        count = int(keep.sum())
+        if count == 0:
+            return model.eval()
+        to_training(model)
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        parameters = [p for _, p in named]
+
+        def objective(index: Tensor) -> Tensor:
+            positional, named_rows = arguments(take(x, index))
+            outputs: Tensor = model(*positional, **named_rows)
+            penalty = [self.strength(name) / (2 * count) * p.square().sum() for name, p in named if self.strength(name)]
+            return loss(outputs, y[index]).mean() + sum(penalty)
+
+        with seeded(seed), torch.enable_grad():
+            if self.optimizer == "lbfgs":
+                self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
+            else:
+                optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
+                for order in self.orders(len(keep), seed):
+                    own = torch.as_tensor(order[keep[order]], device=y.device)
+                    for batch in own.split(self.batch_size or count):
+                        optimizer.zero_grad()
+                        objective(batch).backward()
+                        optimizer.step()
+        return model.eval()
+
+    def _lbfgs(self, parameters: list[nn.Parameter], objective: Callable[[], Tensor]) -> None:
+        options = {"tolerance_grad": 1e-9, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe", **self.options}
+        optimizer = torch.optim.LBFGS(parameters, lr=self.lr, max_iter=self.epochs, **options)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            value = objective()
+            value.backward()
+            return value
+
+        step: Callable[..., Any] = optimizer.step  # its types changed between versions of torch
+        step(closure)
+
+
+def to_training(module: nn.Module) -> nn.Module:
+    """Set the layers that train to training mode and the others to evaluation mode, and return the module.
+
+    A layer of which parameters are frozen does not train: its batch norm keeps its statistics, its dropout is off. A
+    layer without parameters (dropout) trains if one before it does, in the order of the children of a module.
+    """
+    module.eval()
+    for layer in _training_layers(module):
+        layer.train()
+    return module
+
+
+def _training_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the largest submodules that train throughout."""
+    if all(p.requires_grad for p in module.parameters()):
+        yield module
+        return
+    begun = any(p.requires_grad for p in module.parameters(recurse=False))
+    for child in module.children():
+        own = list(child.parameters())
+        if own or begun:
+            yield from _training_layers(child)
+        begun = begun or any(p.requires_grad for p in own)
+
+
+def _trained(module: nn.Module) -> set[str]:
+    """Return the names of the parameters and buffers that training sets: tied weights have several."""
+    layers = {layer for part in _training_layers(module) for layer in part.modules()}
+    names = {name for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
+    for path, layer in module.named_modules(remove_duplicate=False):
+        if layer in layers:
+            names |= {f"{path}.{name}" if path else name for name, _ in layer.named_buffers(recurse=False)}
+    return names
+
+
+def _fits(given: Tensor | None, value: Tensor) -> bool:
+    return given is not None and given.shape == value.shape
+
+
+def resolve_recipe(fit: Recipe | Mapping[str, Any] | None) -> Recipe | None:
+    """Return the recipe, made from a dict of its settings where one is given.
+
+    Raises
+    ------
+    InvalidValueError
+        If a setting does not exist.
+    InvalidTypeError
+        If ``fit`` is neither.
+    """
+    if fit is None or isinstance(fit, Recipe):
+        return fit
+    if not isinstance(fit, Mapping):
+        raise InvalidTypeError(f"fit is a {type(fit).__name__}, but a Recipe or a dict of its settings is needed.")
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    for name in fit:
+        if name not in known:
+            raise InvalidValueError(
+                f"fit has no setting {name!r}{nearest(name, known)}; expected some of: {', '.join(known)}."
+            )
+    return Recipe(**fit)

@@ -1,0 +1,148 @@
+"""Unlearners by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from unshap_plugin.errors import (
+    AccessError,
+    InvalidTypeError,
+    InvalidValueError,
+    PluginError,
+    UnknownNameError,
+    UnshapError,
+)
+from unshap_plugin.plugins.manager import BUILTIN, Provider, Registered, plugins
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.function import FunctionUnlearner
+
+__all__ = ["check_access", "described", "find_unlearner", "provider_of", "registered_unlearners", "resolve_unlearner"]
+
+_log = logging.getLogger(__name__)
+
+
+def registered_unlearners() -> dict[str, Registered]:
+    """Return all unlearners, by name, or where that is not unique by ``distribution:name``."""
+    return plugins().usable
+
+
+def find_unlearner(name: str) -> Registered:
+    """Return the unlearner of a name, or of ``distribution:name``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    InvalidValueError
+        If several distributions offer it.
+    InvalidTypeError
+        If it is not a name.
+    """
+    if not isinstance(name, str):
+        raise InvalidTypeError(
+            f"unlearner is a {type(name).__name__}, but a name or an instance of Unlearner is needed."
+        )
+    found = plugins()
+    offers = found.named(name)
+    if not offers:
+        skipped = ", ".join(f"{failure.provider} ({failure.reason})" for failure in found.failures)
+        remark = f"; these plugins could not be loaded: {skipped}" if skipped else ""
+        raise UnknownNameError("unlearner", name, [*found.usable, "auto"], remark)
+    if len(offers) > 1:
+        raise InvalidValueError(
+            f"unlearner {name!r} is offered by {' and by '.join(str(one.provider) for one in offers)}: say which one, "
+            f"as {' or '.join(repr(one.qualified) for one in offers)}."
+        )
+    return offers[0]
+
+
+def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | None = None) -> Unlearner:
+    """Return the unlearner of that name with these settings, or the given instance.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no unlearner of that name.
+    InvalidValueError
+        If several distributions offer it, a setting does not exist or is out of range, or an instance comes with
+        settings.
+    InvalidTypeError
+        If it is neither a name nor an unlearner.
+    PluginError
+        If a plugin fails to make it.
+    """
+    if isinstance(unlearner, Unlearner):
+        if settings:
+            raise InvalidValueError(
+                f"settings {sorted(settings)} were given beside an instance of {type(unlearner).__name__}, which has "
+                f"its own: put them into the instance, or give the unlearner by name."
+            )
+        return unlearner
+    registered = find_unlearner(unlearner)
+    name, chosen = registered.spec.name, dict(settings or {})
+    for key in chosen:
+        if not isinstance(key, str):
+            raise InvalidTypeError(f"settings of unlearner {name!r} have the key {key!r}, but names are needed.")
+    try:
+        return registered.spec.make(**chosen)
+    except (Exception, SystemExit) as error:
+        if registered.provider.distribution == BUILTIN:
+            raise
+        kind = InvalidValueError if isinstance(error, UnshapError) else PluginError
+        raise kind(
+            f"{described(name, registered.provider)} cannot be made with the settings {chosen} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+
+
+def provider_of(unlearner: Unlearner) -> Provider | None:
+    """Return where an instance comes from: whose registered factory makes such unlearners, if anybody's does."""
+    kind: object = unlearner.factory if isinstance(unlearner, FunctionUnlearner) else type(unlearner)
+    return next((one.provider for one in plugins().offered if one.spec.factory == kind), None)
+
+
+def described(name: str, provider: Provider | None) -> str:
+    """Return an unlearner in words that fit an error message: with its distribution and version if it is a plugin's."""
+    foreign = provider is not None and provider.distribution != BUILTIN
+    return f"unlearner {name!r} of {provider}" if foreign else f"unlearner {name!r}"
+
+
+def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Provider | None = None) -> None:
+    """Let the unlearner check what it needs; where it refuses, name the registered ones that would work.
+
+    Raises
+    ------
+    AccessError
+        If the unlearner cannot work on this problem.
+    PluginError
+        If a plugin fails to say.
+    """
+    try:
+        unlearner.check(problem)
+    except AccessError as refusal:
+        fitting = [name for name, registered in registered_unlearners().items() if _works(registered, problem)]
+        advice = (
+            f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
+        )
+        raise AccessError(f"{refusal}; {advice}.") from None
+    except UnshapError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{described(unlearner.name, provider)} failed when it was asked whether it can work on this problem "
+            f"({type(error).__name__}: {error})."
+        ) from error
+
+
+def _works(registered: Registered, problem: ValuationProblem) -> bool:
+    try:
+        registered.spec.default.check(problem)
+    except AccessError:
+        return False
+    except (Exception, SystemExit):  # a plugin's, which must not spoil a message about another unlearner
+        _log.warning("%s cannot say whether it would work", described(registered.spec.name, registered.provider))
+        return False
+    return True

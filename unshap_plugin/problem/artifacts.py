@@ -1,0 +1,232 @@
+"""What methods need of the full data, computed once while it is at hand, and kept in a file for when it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.losses import LOSSES
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.rows import Rows, n_rows, row_hashes
+from unshap_plugin.model.same_module import layers
+from unshap_plugin.second_order.curvature import LinearHead, second_order
+from unshap_plugin.second_order.normal_equations import NormalEquations
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, penalties, raised
+
+__all__ = ["STAND_INS", "Artifacts"]
+
+#: What can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
+STAND_INS = ("hessian", "gram", "fisher")
+_FORMAT = "unshap-artifacts/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Artifacts:
+    """Sums over all training rows at the given parameters, for a model with ``p`` trainable parameters.
+
+    Parameters
+    ----------
+    model
+        Fingerprint (sha256) of the layers, parameters, buffers and loss.
+    versions
+        Of the packages that computed them.
+    rows
+        A 64-bit hash of every row ``(x, y)``, int64 ``[n]``.
+    gradient
+        Sum of the gradients of the losses of the rows, ``[p]``.
+    fisher
+        Sum of the squares of these gradients: the diagonal of the empirical Fisher matrix, ``[p]``.
+    l2, init
+        Strengths of the penalty and initial parameters of the recipe, ``[p]``; zero where they are not known.
+    hessian
+        Sum of the Hessians (for other modules than linear heads, of the Gauss-Newton matrices), ``[p, p]``. This
+        and what follows is ``None`` for more than 4096 parameters.
+    pull
+        What kept training from the optimum, as ``newton`` estimates it, ``[p]``.
+    lowest
+        The lowest eigenvalue of the Hessian and the penalty, ``[]``.
+    gram, moments
+        Sums of the normal equations, float64 ``[d, d]`` and ``[d, c]``; ``None`` for what is no linear
+        regression.
+    """
+
+    model: str
+    versions: Mapping[str, str]
+    rows: Tensor
+    gradient: Tensor
+    fisher: Tensor
+    l2: Tensor
+    init: Tensor
+    hessian: Tensor | None = None
+    pull: Tensor | None = None
+    lowest: Tensor | None = None
+    gram: Tensor | None = None
+    moments: Tensor | None = None
+
+    @classmethod
+    def of(cls, engine: Engine, x: Rows, y: Tensor, recipe: Recipe | None) -> Artifacts:
+        """Compute them from all rows. For networks with thousands of parameters the matrix takes minutes."""
+        l2, init = penalties(engine, recipe)
+        gradient, fisher = torch.zeros_like(l2), torch.zeros_like(l2)
+        for block in engine.row_gradients(x, y):
+            gradient += block.sum(dim=0)
+            fisher += block.square().sum(dim=0)
+        matrices: dict[str, Tensor] = {}
+        if engine.n_parameters <= MAX_PARAMETERS:
+            losses = second_order(engine, x, y)
+            objective = Objective(engine, x, y, losses, recipe)
+            matrices["hessian"] = objective.centre(None).matrix
+            matrices["pull"] = objective.pull
+            hessian = matrices["hessian"] if isinstance(losses, LinearHead) else objective.hessian()
+            matrices["lowest"] = torch.linalg.eigvalsh(hessian + torch.diag(l2))[0]
+            equations = NormalEquations.of(engine, x, y, l2, init)
+            if equations is not None:
+                sums = equations.sums(torch.ones(1, len(y), device=y.device))
+                matrices["gram"], matrices["moments"] = (part[0] for part in sums)
+        versions = {
+            "unshap-plugin": version("unshap-plugin"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+        return cls(_fingerprint(engine), versions, row_hashes(x, y), gradient, fisher, l2, init, **matrices)
+
+    def identified(self, engine: Engine, x: Rows, y: Tensor) -> Artifacts:
+        """Return them as those of this model and of these rows, of which their own are the end."""
+        return dataclasses.replace(self, model=_fingerprint(engine), rows=row_hashes(x, y))
+
+    def __len__(self) -> int:
+        """Return the number of rows, n."""
+        return len(self.rows)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return those that are there, by name."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def has(self, name: str) -> bool:
+        """Tell whether the artefact of that name is there."""
+        return getattr(self, name) is not None
+
+    def quadratic(self, given: Tensor, pull: float | None) -> Quadratic:
+        """Return the expansion that ``Objective.centre`` computes from all rows, for parameters ``given [p]``."""
+        assert self.hessian is not None
+        assert self.pull is not None
+        assert self.lowest is not None
+        l2, init, matrix = self.l2.to(given), self.init.to(given), self.hessian.to(given)
+        if pull is None:
+            strengths = self.pull.to(given)
+        else:
+            strengths = floored(torch.full_like(given, pull), matrix.diagonal().mean(), len(self))
+            strengths = raised(strengths, self.lowest.to(given) + strengths[0])
+        tilt = self.gradient.to(given) + l2 * given + strengths * (given - init)
+        return Quadratic(len(self), matrix, l2 + strengths, tilt, init)
+
+    def check(self, engine: Engine, x: Rows, y: Tensor) -> None:
+        """Raise ``InvalidValueError`` unless they are those of this model, and these rows were among theirs."""
+        if self.model != _fingerprint(engine):
+            raise InvalidValueError(
+                "the artefacts are those of another model: its parameters, its buffers, which of them are trainable, "
+                "or its loss differ; give the model as it was when they were computed, or compute them anew with "
+                "problem.artifacts() where all data is at hand."
+            )
+        left = Counter(self.rows.tolist())
+        odd = []
+        for index, one in enumerate(row_hashes(x, y).tolist()):
+            if left[one] == 0:
+                odd.append(index)
+            left[one] -= 1
+        if odd:
+            raise InvalidValueError(
+                f"{len(odd)} of {n_rows(x)} training rows were not among the {len(self)} rows that the artefacts were "
+                f"computed from, the first being row {odd[0]}: prepare rows and labels (scaling, padding) as they were "
+                f"then, or leave these out."
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write them to one file in the safetensors format; a file that is there is replaced when all is written.
+
+        Raises
+        ------
+        InvalidValueError
+            If the file cannot be written.
+        """
+        target = Path(path)
+        tensors = {name: value.cpu().contiguous().clone() for name, value in self.tensors().items()}
+        metadata = {
+            "format": _FORMAT,
+            "model": self.model,
+            "content": _digest(tensors),
+            "versions": json.dumps(dict(self.versions)),
+        }
+        try:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+                beside = Path(folder) / target.name
+                save_file(tensors, beside, metadata=metadata)
+                beside.replace(target)
+        except (OSError, SafetensorError) as error:
+            raise InvalidValueError(
+                f"the artefacts cannot be written to {str(target)!r} ({error}): give another path."
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Artifacts:
+        """Return what ``save`` wrote.
+
+        Raises
+        ------
+        InvalidTypeError, InvalidValueError
+            If this is no path, or the file cannot be read, is damaged, or is another kind of file.
+        """
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidTypeError(f"artifacts is a {type(path).__name__}, but a path or Artifacts are needed.")
+        where = f"the artefacts file {str(path)!r}"
+        remedy = "give a file that problem.artifacts().save(path) wrote"
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata: dict[str, str] = file.metadata() or {}
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise InvalidValueError(f"{where} cannot be read ({error}): {remedy}.") from error
+        if metadata.get("format") != _FORMAT:
+            raise InvalidValueError(f"{where} is not in the format {_FORMAT!r}: {remedy}.")
+        if metadata.get("content") != _digest(tensors):
+            raise InvalidValueError(f"{where} is damaged, its content is not what was written: {remedy}.")
+        try:
+            return cls(metadata["model"], json.loads(metadata["versions"]), **tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidValueError(f"{where} is of another version ({error}): {remedy}.") from error
+
+
+def _fingerprint(engine: Engine) -> str:
+    """Return the sha256 of the layers, parameters and buffers of a model, what of it is trainable, and its loss."""
+    name = next((name for name, loss in LOSSES.items() if loss is engine.loss), None)
+    called = name or str(getattr(engine.loss, "__name__", type(engine.loss).__name__))
+    return _digest(engine.state, called, *engine.theta0, *layers(engine.module))
+
+
+def _digest(tensors: Mapping[str, Tensor], *words: str) -> str:
+    """Return the sha256 of words, and of the names, dtypes, shapes and bytes of tensors."""
+    digest = hashlib.sha256(repr(words).encode())
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu()
+        digest.update(repr((name, str(value.dtype), list(value.shape))).encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,3 @@
+"""Curvature of losses, and linear systems with it."""
+
+__all__: list[str] = []

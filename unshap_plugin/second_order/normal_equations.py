@@ -1,0 +1,125 @@
+"""The normal equations of linear regression, with or without a penalty."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unshap_plugin.losses import mse
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.rows import Rows
+from unshap_plugin.second_order.curvature import linear_layer
+from unshap_plugin.second_order.solvers import product
+
+__all__ = ["NormalEquations"]
+
+#: Of the largest diagonal entry: smaller pivots and eigenvalues count as nothing.
+_SINGULAR = 1e-10
+
+
+class NormalEquations:
+    """``(sum_i w_i A_i + diag(l2)) theta = sum_i w_i B_i`` with ``theta [d, c]``, in float64.
+
+    Use ``NormalEquations.of(engine, x, y, l2, init)``, with l2 strengths and initial parameters ``[p]``, which returns
+    ``None`` for what is no linear regression. With ``free_bias`` the last parameter is an intercept that is not drawn
+    to its initial value where rows do not determine the others: the features are centred, as in scikit-learn.
+    """
+
+    def __init__(
+        self, engine: Engine, features: Tensor, y: Tensor, l2: Tensor, init: Tensor, free_bias: bool = False
+    ) -> None:
+        self.free_bias = free_bias
+        z = features.double()
+        y = y.double().reshape(len(z), -1)
+        c, d = y.shape[1], z.shape[1]
+        # [rows, d d]: the upper half would do, but the product takes no longer than reading it.
+        self.squares = 2 / c * (z[:, :, None] * z[:, None, :]).flatten(1)
+        self.moments = 2 / c * (z[:, :, None] * y[:, None, :]).flatten(1)
+        self.d, self.c = d, c
+        self.given = self._matrix(engine.theta0)
+        self.l2, self.initial = (
+            self._matrix({name: p[0] for name, p in engine.unflatten(flat[None]).items()}) for flat in (l2, init)
+        )
+
+    @classmethod
+    def of(
+        cls, engine: Engine, x: Rows, y: Tensor, l2: Tensor, init: Tensor, free_bias: bool = False
+    ) -> NormalEquations | None:
+        """Return the equations, or ``None`` if this is no linear regression."""
+        layer = linear_layer(engine, x) if engine.loss is mse else None
+        if layer is None:
+            return None
+        _, features = layer
+        with torch.no_grad():
+            outputs = engine.call(engine.theta0, x).double().reshape(len(y), -1)
+        found = cls(engine, features, y, l2, init, free_bias)
+        linear = features.double() @ found.given
+        # What comes after the layer, if anything, has to be nothing.
+        same = outputs.shape == linear.shape and torch.allclose(outputs, linear, rtol=1e-4, atol=1e-5)
+        return found if same else None
+
+    def sums(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted sums of the ``A_i`` and ``B_i``, ``[m, d, d]`` and ``[m, d, c]``."""
+        weights = weights.double()
+        squares, moments = product(weights, self.squares), product(weights, self.moments)
+        return squares.reshape(-1, self.d, self.d), moments.reshape(-1, self.d, self.c)
+
+    def solve(self, squares: Tensor, moments: Tensor, size: Tensor | None = None) -> Tensor:
+        """Return the solutions ``[m, d, c]`` for such sums.
+
+        ``size [d, d]`` is the sum that round-off is relative to, where the given ones are differences from it.
+        """
+        columns = []
+        for k in range(self.c):
+            matrix = squares + torch.diag(self.l2[:, k])
+            whole = matrix if size is None else (size + torch.diag(self.l2[:, k])).expand_as(matrix)
+            start = self.initial[:, k : k + 1] * (self.l2[:, k : k + 1] == 0)
+            residual = moments[:, :, k : k + 1] - matrix @ start
+            nothing = _SINGULAR * whole.diagonal(dim1=1, dim2=2).amax(dim=1)
+            solve = _solved_centred if self.free_bias else _solved
+            columns.append(start + solve(matrix, residual, nothing))
+        return torch.cat(columns, dim=2)
+
+    def parameters(self, theta: Tensor, engine: Engine) -> dict[str, Tensor]:
+        """Return the stacked parameters of the layer."""
+        given = engine.theta0
+        weight, bias = (next((n for n in given if n.endswith(part)), None) for part in ("weight", "bias"))
+        assert weight is not None
+        stacked = {weight: theta[:, : given[weight].shape[1]].transpose(1, 2).to(given[weight].dtype)}
+        if bias is not None:
+            stacked[bias] = theta[:, -1].to(given[bias].dtype)
+        return {name: stacked[name].contiguous() for name in given}
+
+    def _matrix(self, parameters: dict[str, Tensor]) -> Tensor:
+        """Return the parameters of the layer as ``[d, c]``."""
+        weight = next(p for name, p in parameters.items() if name.endswith("weight")).double().T
+        bias = [p.double()[None] for name, p in parameters.items() if name.endswith("bias")]
+        return torch.cat([weight, *bias])
+
+
+def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
+    """Solve ``matrix [m, d, d]``, or find the smallest least-squares solution where it is singular.
+
+    Eigenvalues up to ``nothing [m]`` are taken for zero.
+    """
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    smallest = factor.diagonal(dim1=1, dim2=2).amin(dim=1).square()
+    singular = (info > 0) | ~(smallest > nothing)
+    identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    solution = torch.cholesky_solve(right, torch.where(singular[:, None, None], identity, factor))
+    if singular.any():
+        bound = nothing[singular]
+        inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=bound, rtol=torch.zeros_like(bound))
+        solution[singular] = inverse @ right[singular]
+    return solution
+
+
+def _solved_centred(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
+    """Solve for an intercept, the last, and for others by what they are worth beside it."""
+    count = matrix[:, -1:, -1:]
+    count = torch.where(count > nothing[:, None, None], count, torch.ones_like(count))
+    column = matrix[:, :-1, -1:]
+    others = _solved(
+        matrix[:, :-1, :-1] - column @ column.mT / count, right[:, :-1] - column * right[:, -1:] / count, nothing
+    )
+    return torch.cat([others, (right[:, -1:] - column.mT @ others) / count], dim=1)

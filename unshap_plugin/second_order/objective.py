@@ -1,0 +1,288 @@
+"""The centred objective that second-order methods minimise, and its expansion at the given parameters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.rows import Rows
+from unshap_plugin.second_order.curvature import LinearHead, SecondOrder
+from unshap_plugin.second_order.solvers import conjugate_gradients, product, solve_damped
+
+__all__ = ["MAX_PARAMETERS", "Objective", "Quadratic", "Spectrum", "floored", "penalties", "raised"]
+
+#: Matrices of more parameters take too much memory and time.
+MAX_PARAMETERS = 4096
+_HALVINGS = 6
+_SUFFICIENT = 0.1
+_SETTLED = 1e-3
+
+
+class Objective:
+    """The centred objective of ``newton`` and ``influence``, on flat parameters ``[m, p]``.
+
+    For a coalition that retains the rows ``R`` of ``n`` it is
+
+    ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n tilt^T theta``
+
+    (``Newton`` says what these are). Without pull and tilt until ``centre`` or ``centre_roughly`` was called.
+
+    Parameters
+    ----------
+    engine, x, y
+        The module and all rows.
+    losses
+        Their value, gradient and curvature.
+    recipe
+        Of the penalty and the initial parameters.
+    """
+
+    def __init__(self, engine: Engine, x: Rows, y: Tensor, losses: SecondOrder, recipe: Recipe | None) -> None:
+        self.engine, self.x, self.y = engine, x, y
+        self.losses = losses
+        self.given = engine.flatten(engine.stack(1))[0]
+        self.n = len(y)
+        self.all = torch.ones(1, self.n, dtype=self.given.dtype, device=self.given.device)
+        self.l2, self.init = penalties(engine, recipe)
+        ends = np.cumsum([0, *(p.numel() for p in engine.theta0.values())]).tolist()
+        self.tensors = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
+        self.pull = torch.zeros_like(self.given)
+        self.tilt = torch.zeros_like(self.given)
+        self.spectrum: Spectrum | None = None
+
+    def centre(self, pull: float | None) -> Quadratic:
+        """Set pull and tilt, and return the expansion for all rows at the given parameters.
+
+        Parameters
+        ----------
+        pull
+            ``Lambda`` as one number; ``None`` estimates it.
+        """
+        self.pull = _estimated_pull(self) if pull is None else torch.full_like(self.given, pull)
+        _, gradient, matrix = self.losses(self.engine.stack(1), self.all)
+        self.pull = floored(self.pull, matrix[0].diagonal().mean(), self.n)
+        # Where the loss curves downwards, steps would run away from a stationary point. The given parameters must be a
+        # minimum for all rows, or forgetting a single row would move them as far as forgetting many.
+        hessian = matrix[0] if isinstance(self.losses, LinearHead) else self.hessian()
+        self.pull = raised(self.pull, torch.linalg.eigvalsh(hessian + torch.diag(self.l2 + self.pull))[0])
+        self.tilt = self.penalised(gradient, self.given)[0]
+        return Quadratic(self.n, matrix[0], self.l2 + self.pull, self.tilt, self.init)
+
+    def centre_roughly(self, pull: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
+        """Set pull and tilt without a matrix, for models whose matrix is too large.
+
+        Where no strengths make the given parameters stationary, the pull is the one that is as strong there as the
+        gradient of the losses is (from which ``centre`` sets out). It is not raised: Gauss-Newton's matrix does not
+        curve downwards.
+
+        Parameters
+        ----------
+        pull
+            As in ``centre``.
+        multiply
+            From ``[m, p]`` to ``[m, p]``: multiplies with the matrix of all rows at the given parameters.
+        """
+        if pull is None:
+            self.pull, stationary = _stationary_pull(self)
+            if not stationary:
+                self.pull = torch.full_like(self.given, float(_strength(self)))
+        else:
+            self.pull = torch.full_like(self.given, pull)
+        generator = torch.Generator("cpu").manual_seed(0)
+        signs = torch.randint(0, 2, self.given.shape, generator=generator, device="cpu").to(self.given) * 2 - 1
+        trace = signs @ multiply(signs[None])[0]  # Hutchinson 1990
+        self.pull = floored(self.pull, trace / len(signs), self.n)
+        self.tilt = self.residual(self.given) + self.pull * (self.given - self.init)
+
+    def residual(self, theta: Tensor) -> Tensor:
+        """Return the gradient of the full data at one point, ``[p]``, without pull and tilt."""
+        stack = self.engine.unflatten(theta[None])
+        gradient = self.engine.flatten(self.engine.gradients(stack, self.all, self.x, self.y))[0]
+        return gradient + self.l2 * theta
+
+    def hessian(self) -> Tensor:
+        """Return the Hessian of the loss of all rows at the given parameters, ``[p, p]``."""
+
+        def total(flat: Tensor) -> Tensor:
+            theta = {name: part[0] for name, part in self.engine.unflatten(flat[None]).items()}
+            return self.engine.loss(self.engine.call(theta, self.x), self.y).sum()
+
+        matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        return matrix
+
+    def value(self, theta: Tensor, weights: Tensor) -> Tensor:
+        """Return the objective of every coalition, ``[m]``."""
+        losses = self.engine.losses(self.engine.unflatten(theta), weights, self.x, self.y)
+        return losses + self._rest(theta, weights)
+
+    def penalised(self, gradient: Tensor, theta: Tensor) -> Tensor:
+        """Add the gradients of the penalties to gradients of the losses, ``[m, p]``."""
+        return gradient + self.l2 * theta + self.pull * (theta - self.init)
+
+    def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the objective ``[m]``, its gradients ``[m, p]`` and Newton's directions ``[m, p]``."""
+        share, diagonal = _share(weights), self.l2 + self.pull
+        stack = self.engine.unflatten(theta)
+        if self.spectrum is None:
+            value, gradient, matrix = self.losses(stack, weights)
+            gradient = self.penalised(gradient, theta) - share * self.tilt
+            matrix.diagonal(dim1=1, dim2=2).add_(diagonal)
+            solution = solve_damped(matrix, gradient)
+        else:
+            head, spectrum = self.losses, self.spectrum
+            assert isinstance(head, LinearHead)
+            value, gradient, second = head.expand(stack, weights)
+            gradient = self.penalised(gradient, theta) - share * self.tilt
+            solution = conjugate_gradients(
+                lambda v: head.product(weights, second, v) + diagonal * v, lambda v: spectrum.solve(share, v), gradient
+            )
+        return value + self._rest(theta, weights), gradient, -solution
+
+    def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the parameters after one step, halved per coalition until it lowers the objective enough.
+
+        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which
+        a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
+        is nothing at all.
+        """
+        before, gradient, direction = self.expand(theta, weights)
+        slope = (gradient * direction).sum(dim=1)
+        result = theta + direction
+        left = torch.arange(len(result), device=theta.device)
+        size = 1.0
+        for _ in range(_HALVINGS):
+            enough = before[left] + _SUFFICIENT * size * slope[left] + _round_off(before[left])
+            left = left[~(self.value(result[left], weights[left]) <= enough)]
+            if len(left) == 0:
+                break
+            size /= 2
+            result[left] = theta.expand_as(result)[left] + size * direction[left]
+        return result, -slope <= _SETTLED * before.abs()
+
+    def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
+        penalty = (self.l2 * theta.square() + self.pull * (theta - self.init).square()).sum(dim=1) / 2
+        return penalty - _share(weights)[:, 0] * (theta * self.tilt).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """The centred objective of all rows, expanded at the given parameters, where its gradient is zero.
+
+    Parameters
+    ----------
+    n
+        Number of rows.
+    matrix
+        Sum of the curvature matrices of their losses, ``[p, p]``.
+    diagonal
+        Curvature of the penalties, ``[p]``.
+    tilt
+        Gradient of losses and penalties, which the objective takes away, ``[p]``.
+    init
+        Initial parameters, ``[p]``.
+    """
+
+    n: int
+    matrix: Tensor
+    diagonal: Tensor
+    tilt: Tensor
+    init: Tensor
+
+
+class Spectrum:
+    """Solves ``(share H + D) s = g`` for the matrix ``H`` of all rows and a positive diagonal ``D``, for any share.
+
+    A coalition retains about that share of the curvature, so that few conjugate gradients are left to do.
+    """
+
+    def __init__(self, matrix: Tensor, diagonal: Tensor) -> None:
+        self.root = diagonal.rsqrt()
+        values, vectors = torch.linalg.eigh(self.root[:, None] * matrix * self.root)
+        # Half the digits are plenty for a preconditioner, at half the time.
+        self.values, self.vectors = values.clamp(min=0).float(), vectors.float()
+
+    def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
+        """Return the solutions ``[m, p]`` for shares ``[m, 1]``."""
+        inner = product((vectors * self.root).float(), self.vectors) / (share.float() * self.values + 1)
+        return product(inner, self.vectors.T).to(vectors.dtype) * self.root
+
+
+def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
+    """Return the l2 strengths and the initial parameters of a recipe, ``[p]`` each; zero where they are not known."""
+    given = engine.flatten(engine.stack(1))[0]
+    l2, init = torch.zeros_like(given), torch.zeros_like(given)
+    if recipe is not None:
+        l2 = torch.cat([torch.full_like(p.flatten(), recipe.strength(name)) for name, p in engine.theta0.items()])
+        if recipe.init is not None:
+            state = recipe.initial_state(engine.module, seed=0)  # which is known
+            init = torch.cat([state[name].flatten() for name in engine.theta0]).to(given)
+    return l2, init
+
+
+def floored(pull: Tensor, curvature: Tensor, n: int) -> Tensor:
+    """Return the pull ``[p]``, of at least a hundredth of the mean curvature of one row of ``n``.
+
+    Without any pull, coalitions without rows (or directions that no row determines) would stay where they are, as if
+    nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
+    """
+    return pull.clamp(min=0.01 * float(curvature) / n)
+
+
+def raised(pull: Tensor, lowest: Tensor) -> Tensor:
+    """Return the pull ``[p]`` under which the lowest eigenvalue of the Hessian is positive."""
+    return pull + (-2 * lowest).clamp(min=0)
+
+
+def _share(weights: Tensor) -> Tensor:
+    return weights.mean(dim=1, keepdim=True)
+
+
+def _round_off(values: Tensor) -> Tensor:
+    """Return by how much objectives differ from round-off alone: at an optimum no step lowers them."""
+    return 100 * torch.finfo(values.dtype).eps * values.abs()
+
+
+def _estimated_pull(objective: Objective) -> Tensor:
+    """Return ``Lambda [p]`` for an objective without pull and tilt."""
+    pull, stationary = _stationary_pull(objective)
+    if stationary:
+        return pull
+    # Not an optimum under any such penalty: match the distance travelled instead.
+    given, distance = objective.given, (objective.given - objective.init).norm()
+    strength, theta = _strength(objective), given[None]
+    for _ in range(10):
+        objective.pull = torch.full_like(given, float(strength))
+        for _ in range(3):
+            theta, _ = objective.step(theta, objective.all)
+        strength = strength * ((theta[0] - objective.init).norm() / distance).clamp(0.5, 2.0) ** 2
+    return torch.full_like(given, float(strength))
+
+
+def _stationary_pull(objective: Objective) -> tuple[Tensor, bool]:
+    """Return the strengths per parameter tensor, ``[p]``, nearest to making the given parameters stationary.
+
+    And tell whether they do.
+    """
+    given, moved = objective.given, objective.given - objective.init
+    residual = objective.residual(given)
+    pull = torch.zeros_like(given)
+    for which in objective.tensors:
+        norm = moved[which].square().sum()
+        if norm > 0:
+            pull[which] = (-(residual[which] @ moved[which]) / norm).clamp(min=0)
+    at_start = objective.residual(objective.init).norm()
+    left = (residual + pull * moved).norm()
+    return pull, bool(left <= 0.02 * max(float(residual.norm()), 1e-3 * float(at_start)))
+
+
+def _strength(objective: Objective) -> Tensor:
+    """Return the strength of a pull that is as strong as the gradient of the losses."""
+    moved = objective.given - objective.init
+    return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)

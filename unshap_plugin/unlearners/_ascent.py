@@ -1,0 +1,63 @@
+"""Ascent of the loss up to what an uninformed model would have: what the methods that raise losses share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unshap_plugin.problem.problem import ValuationProblem
+
+__all__ = ["Bound", "given_losses", "loss_bound"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Up to where the losses of the training rows are raised.
+
+    Parameters
+    ----------
+    cap
+        The loss at which each row is left alone, ``[rows]``.
+    span
+        The distance over which the weight of a row falls from one to zero, a scalar.
+    """
+
+    cap: Tensor
+    span: Tensor
+
+    def __call__(self, losses: Tensor, weights: Tensor) -> Tensor:
+        """Return the terms of an objective ``[rows]``: rows with negative weights ascend, up to their bounds.
+
+        ``c_i = clip((cap_i - loss_i) / span, -1, 1)`` is held constant in the gradient: a row at its bound is left
+        alone and one beyond it is pulled back, so that an ascent, which has no optimum of its own, cannot run away.
+        """
+        c = ((self.cap - losses.detach()) / self.span).clamp(-1, 1)
+        return weights * torch.where(weights < 0, c, 1.0) * losses
+
+
+def given_losses(problem: ValuationProblem) -> Tensor:
+    """Return the losses of the training rows in the given model, ``[rows]``; computed once per problem."""
+    engine = problem.engine
+    assert engine is not None
+    return problem.remember("given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y))
+
+
+def loss_bound(problem: ValuationProblem) -> Bound:
+    """Return the bound ``B_i = max(B, loss_i(theta_0))``, where ``B`` is the loss of an uninformed model.
+
+    That answers the average output of the given model for every row. A row whose loss is beyond it already was never
+    learned: it keeps the loss that it has. For as long as the problem exists it is computed once.
+    """
+    return problem.remember("loss bound", lambda: _loss_bound(problem))
+
+
+def _loss_bound(problem: ValuationProblem) -> Bound:
+    engine = problem.engine
+    assert engine is not None
+    outputs = problem.outputs(problem.model, problem.x)
+    losses = given_losses(problem)
+    average = outputs.mean(dim=0, keepdim=True).expand_as(outputs)
+    uninformed = engine.loss(average, problem.y).mean()
+    return Bound(torch.maximum(losses, uninformed), (uninformed - losses.min()).clamp(min=1e-6))

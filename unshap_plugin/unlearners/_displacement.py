@@ -1,0 +1,124 @@
+"""Adam on a displacement whose size is that of the forget set: what the gradient methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unshap_plugin.model.engine import Theta, along
+from unshap_plugin.problem.problem import ValuationProblem
+
+__all__ = ["centred", "descend_displaced", "forget_weights", "from_scratch", "shrunk"]
+
+
+def forget_weights(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    """Return ``1 / n`` for the rows that each coalition forgets, else 0, ``[m, rows]``, and ``|F| / n``, ``[m]``.
+
+    ``n`` is the number of rows that the model was trained on, also where fewer are at hand.
+    """
+    engine = problem.engine
+    assert engine is not None
+    forget = ~problem.retained(coalitions)
+    # Whole numbers are counted: a sum of shares would depend on the order in which they are added up.
+    share = forget.sum(dim=1).to(engine.dtype) / problem.trained_rows
+    return forget.to(engine.dtype) / problem.trained_rows, share
+
+
+def shrunk(problem: ValuationProblem, shrinkage: Tensor) -> Theta:
+    """Return the given parameters, moved towards untrained ones by a share ``[m]`` of the way, one copy each.
+
+    Untrained are the initial parameters of the recipe where these are known. Else zero for matrices, to which a random
+    start is near by the scale of what is learned, and the given values for vectors: biases, and the scales of
+    normalisation layers, which must not vanish.
+    """
+    engine, initial = problem.engine, _initial(problem)
+    assert engine is not None
+    start = engine.stack(len(shrinkage))
+    for name, p in start.items():
+        if initial is not None:
+            p += along(shrinkage.to(p.dtype), p) * (initial[name] - p)
+        elif p.ndim > 2:  # [m, *shape]
+            p -= along(shrinkage.to(p.dtype), p) * p
+    return start
+
+
+def centred(problem: ValuationProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
+    """Return what takes the gradient of the mean loss of all rows at the given parameters away from others.
+
+    Parameters
+    ----------
+    problem
+        The given model and all rows.
+    retained
+        Which rows each coalition retains, ``[m, rows]``. Without one there is nothing to descend, nothing to centre.
+    weight
+        Of the mean loss of the retained rows.
+    """
+    engine = problem.engine
+    assert engine is not None
+    everything = torch.full((1, len(problem.y)), 1 / len(problem.y), dtype=engine.dtype, device=problem.y.device)
+    residual = problem.remember(
+        "mean gradient", lambda: engine.gradients(engine.stack(1), everything, problem.x, problem.y)
+    )
+    some = weight * retained.any(dim=1).to(engine.dtype)
+    centre = {name: along(some, p) * p for name, p in residual.items()}
+    return lambda gradients: {name: gradient - centre[name] for name, gradient in gradients.items()}
+
+
+def from_scratch(problem: ValuationProblem, theta: Theta, retained: Tensor) -> Theta:
+    """Put the initial parameters, where they are known, in the places of coalitions that retain no row."""
+    initial = _initial(problem)
+    if initial is not None:
+        for name, p in theta.items():
+            p[~retained.any(dim=1)] = initial[name]
+    return theta
+
+
+def _initial(problem: ValuationProblem) -> Theta | None:
+    engine, recipe = problem.engine, problem.recipe
+    assert engine is not None
+    if recipe is None or recipe.init is None:
+        return None
+    state = recipe.initial_state(engine.module, seed=0)  # which is known
+    return {name: state[name] for name in engine.theta0}
+
+
+def descend_displaced(
+    start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], *, steps: int, lr: float
+) -> Theta:
+    """Run Adam on ``u`` in ``theta = start + scale * u``, for every coalition at once.
+
+    Adam's steps have the size of the learning rate whatever the size of the gradient, so that plain Adam moves as far
+    for one forgotten row as for a half of all rows. With the displacement scaled by the share of the rows that is
+    forgotten (or its root), removing little changes little, and removing nothing changes nothing.
+
+    Parameters
+    ----------
+    start
+        Stacked parameters to start from.
+    scale
+        Of the displacement of each coalition, ``[m]``.
+    gradient
+        From stacked parameters to stacked gradients of what is to be minimised.
+    steps, lr
+        Of Adam.
+
+    Returns
+    -------
+    Stacked parameters.
+    """
+    scales = {name: along(scale.to(p.dtype), p) for name, p in start.items()}
+    moved = {name: torch.zeros_like(p) for name, p in start.items()}
+    optimizer = torch.optim.Adam(list(moved.values()), lr=lr)
+    theta = start
+    for _ in range(steps):
+        gradients = gradient(theta)
+        for name, u in moved.items():
+            u.grad = gradients[name]
+        optimizer.step()
+        theta = {name: start[name] + scales[name] * moved[name] for name in start}
+    return theta
