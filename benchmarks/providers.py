@@ -56,7 +56,7 @@ def problem(noise: str, seed: int, access: str) -> ValuationProblem:
         (x[:ROWS], labels),
         (x[test], y[test]),
         metric=METRICS,
-        players=provider,
+        groups=provider,
         reference=x[rest],
         access=access,  # type: ignore[arg-type]
         fit=recipe,

@@ -35,5 +35,5 @@ def five_providers():
     recipe = Recipe("lbfgs", lr=1.0, epochs=200, batch_size=None, l2={"weight": 1.0}, init=start)
     model = recipe.train(start, cross_entropy, torch.as_tensor(x[:80]), torch.as_tensor(labels))
     return ValuationProblem(
-        model, (x[:80], labels), (x[80:], y[80:]), metric="log_likelihood", players=provider, fit=recipe
+        model, (x[:80], labels), (x[80:], y[80:]), metric="log_likelihood", groups=provider, fit=recipe
     )

@@ -45,7 +45,7 @@ def constant_problem(players=6, rows=24, *, noisy=False, **kwargs):
     start = Constant()
     recipe = Recipe("sgd", lr=0.3, epochs=2 if noisy else 8, batch_size=1 if noisy else None, init=start)
     model = recipe.train(start, mse, torch.as_tensor(x), torch.as_tensor(y), seed=9)
-    arguments = {"metric": answer, "players": np.arange(rows) % players, "fit": recipe, **kwargs}
+    arguments = {"metric": answer, "groups": np.arange(rows) % players, "fit": recipe, **kwargs}
     return ValuationProblem(model, (x, y), (x[:3], y[:3]), loss="mse", **arguments)
 
 

@@ -9,10 +9,12 @@ from unshap_plugin.metrics import Metric
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.plugins.hookspecs import hookimpl
 from unshap_plugin.plugins.spec import UnlearnerSpec
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.valuation import shapley_values
+from unshap_plugin.unlearners.stored import compute_artifacts
+from unshap_plugin.valuation import shapley_values, value
 
 __all__ = [
     "Access",
@@ -27,7 +29,9 @@ __all__ = [
     "ValuationProblem",
     "ValuationResult",
     "audit",
+    "compute_artifacts",
     "hookimpl",
     "shapley_values",
     "tune",
+    "value",
 ]

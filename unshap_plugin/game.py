@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
 
+from unshap_plugin.coalitions import as_coalitions, keys_of
+from unshap_plugin.divergence import Limit
 from unshap_plugin.errors import (
     ContractError,
     DivergenceError,
     InvalidTypeError,
-    InvalidValueError,
     PluginError,
     UnknownNameError,
     UnshapError,
@@ -23,18 +25,25 @@ from unshap_plugin.errors import (
 )
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.manager import BUILTIN, Provider
-from unshap_plugin.plugins.registry import check_access, described, find_unlearner, provider_of, resolve_unlearner
+from unshap_plugin.plugins.registry import (
+    advised,
+    check_access,
+    described,
+    find_unlearner,
+    provider_of,
+    resolve_unlearner,
+)
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.auto import choose
 from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.versions import versions
 
 __all__ = ["UnlearningGame"]
 
 _log = logging.getLogger(__name__)
 
-#: Of the mean loss of an uninformed model, or of the given one where that is larger: more is a divergence.
-LOSS_BOUND = 100
-#: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (design: "the fast path").
+#: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (measured).
 CHUNK_BYTES = 16 * 2**20
 MAX_CHUNK = 256
 
@@ -43,7 +52,8 @@ class UnlearningGame:
     """The utility ``v(S)`` of keeping ``S``, as a function from boolean rows to numbers.
 
     Utilities are a function of the coalition: evaluated once, remembered, and the same whatever the order, the batch
-    or the chunk they are asked in.
+    or the chunk they are asked in. That of the coalition that keeps everybody is known from the start: it
+    is the given model's.
 
     Parameters
     ----------
@@ -56,13 +66,20 @@ class UnlearningGame:
         ``reason`` then says why.
     seed
         Of everything random in the unlearner, together with the coalition.
-    settings
-        Settings of an unlearner that is given by name.
     on_error
         What to do with a coalition whose unlearning fails or whose utility is not finite: ``"raise"`` an error that
         names it, or ``"exclude"`` it (its utility is NaN, and it is counted in ``excluded``).
     chunk
         Coalitions per pass; by default as many as fit a bounded working set.
+    settings
+        Settings of an unlearner that is given by name, such as ``steps=5``.
+
+    Attributes
+    ----------
+    problem
+        The problem, with a memory of its own for what the unlearner computes once.
+    provider
+        Who offers the unlearner; ``None`` for an instance of a class that nobody registered.
 
     Raises
     ------
@@ -70,6 +87,17 @@ class UnlearningGame:
         If the unlearner cannot work on this problem, before any work.
     UnknownNameError, InvalidValueError, InvalidTypeError, PluginError
         If there is no such unlearner, or it cannot be made with these settings.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> x, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(x[::2], y[::2])
+    >>> problem = ValuationProblem(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "c"] * 25)
+    >>> game = UnlearningGame(problem, "newton", steps=2)
+    >>> game([[True, True, True], [False, True, True]]).round(3)
+    array([-0.17 , -0.194])
     """
 
     def __init__(
@@ -78,9 +106,9 @@ class UnlearningGame:
         unlearner: str | Unlearner = "auto",
         *,
         seed: int = 0,
-        settings: Mapping[str, Any] | None = None,
         on_error: Literal["raise", "exclude"] = "raise",
         chunk: int | None = None,
+        **settings: Any,
     ) -> None:
         if on_error not in ("raise", "exclude"):
             raise UnknownNameError("on_error policy", on_error, ["raise", "exclude"])
@@ -89,32 +117,51 @@ class UnlearningGame:
         check_integer("seed", seed, 0, 2**63 - 1)
         if chunk is not None:
             check_integer("chunk", chunk, 1)
-        if settings is not None and not isinstance(settings, Mapping):
-            raise InvalidTypeError(f"settings is a {type(settings).__name__}, but a dict of settings is needed.")
+        self.problem = problem.scoped()
+        self.seed, self.on_error = int(seed), on_error
         self.reason: str | None = None  # why "auto" chose what it chose
+        self._given_chunk = chunk
         if isinstance(unlearner, str) and unlearner == "auto":
-            chosen, self.reason = choose(problem)
-            unlearner = f"{BUILTIN}:{chosen}"
-            _log.info("unlearner %s: %s", chosen, self.reason)
-        self.problem = problem
-        self.unlearner = resolve_unlearner(unlearner, settings)
-        #: Who offers the unlearner; ``None`` for an instance of a class that nobody registered.
-        self.provider: Provider | None = (
-            provider_of(unlearner) if isinstance(unlearner, Unlearner) else find_unlearner(unlearner).provider
-        )
-        self.seed = int(seed)
-        self.on_error = on_error
-        check_access(self.unlearner, problem, self.provider)
+            with advised(problem):
+                chosen, self.reason = choose(self.problem)
+            _log.info("unlearner %s: %s", chosen.name, self.reason)
+            self.provider: Provider | None = provider_of(chosen)
+            self._take(resolve_unlearner(f"{BUILTIN}:{chosen.name}", settings) if settings else chosen)
+        else:
+            resolved = resolve_unlearner(unlearner, settings)
+            instance = isinstance(unlearner, Unlearner)
+            self.provider = provider_of(unlearner) if instance else find_unlearner(unlearner).provider
+            check_access(resolved, self.problem, self.provider)
+            self._take(resolved)
         if self.unlearner.order_dependent:
             warnings.warn(
                 f"{described(self.unlearner.name, self.provider)} depends on the order in which coalitions come: its "
                 f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
                 stacklevel=2,
             )
-        self._loss_bound = self._bound()
-        need = self._bytes_per_coalition()
-        self.chunk = chunk or int(np.clip(CHUNK_BYTES // max(need, 1), 1, MAX_CHUNK))
-        self._known: dict[bytes, NDArray[np.float64]] = {}
+
+    def _take(self, unlearner: Unlearner) -> None:
+        """Play with an unlearner that can work on the problem, and know nothing yet but the given model."""
+        self.unlearner = unlearner
+        self._limit = Limit.of(self.problem, bounded=bool(unlearner.gentler))
+        self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._bytes(), 1), 1, MAX_CHUNK))
+        everybody = np.ones((1, self.n_players), dtype=bool)
+        self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
+
+    def with_settings(self, **settings: Any) -> Self:
+        """Return the game with other settings of the same unlearner; what both compute once is computed once.
+
+        Raises
+        ------
+        AccessError, InvalidValueError, InvalidTypeError, PluginError
+            As when a game is made.
+        """
+        name = self.unlearner.name if self.provider is None else f"{self.provider.distribution}:{self.unlearner.name}"
+        resolved = resolve_unlearner(name, {**self.unlearner.settings, **settings})
+        check_access(resolved, self.problem, self.provider)
+        game = copy.copy(self)
+        game._take(resolved)
+        return game
 
     @property
     def n_players(self) -> int:
@@ -128,13 +175,19 @@ class UnlearningGame:
 
     @property
     def evaluations(self) -> int:
-        """Number of distinct coalitions evaluated so far."""
+        """Number of distinct coalitions whose utility is known so far, that of everybody included."""
         return len(self._known)
 
     @property
     def excluded(self) -> int:
         """Number of distinct coalitions whose utility is not finite, under ``on_error="exclude"``."""
         return sum(bool(np.isnan(value).any()) for value in self._known.values())
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the packages that the utilities depend on, that of a plugin too."""
+        plugin = {} if self.provider is None else {self.provider.distribution: self.provider.version}
+        return {**plugin, **versions()}
 
     def __call__(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Return the utilities of coalitions.
@@ -157,8 +210,8 @@ class UnlearningGame:
         ContractError
             If the unlearner changes the given model or does not return models of its kind, whatever the policy.
         """
-        matrix = self._matrix(coalitions)
-        keys = [row.tobytes() for row in np.packbits(matrix, axis=1)]
+        matrix = as_coalitions(coalitions, self.n_players)
+        keys = keys_of(matrix)
         new = {key: row for key, row in zip(keys, matrix, strict=True) if key not in self._known}
         ordered = list(new)
         if not self.unlearner.order_dependent:
@@ -180,43 +233,22 @@ class UnlearningGame:
         shape = self.problem.given_utility.shape
         return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
 
-    def _matrix(self, coalitions: ArrayLike) -> NDArray[np.bool_]:
-        try:
-            matrix = np.asarray(coalitions)
-        except ValueError as error:
-            raise InvalidValueError(
-                f"coalitions are not a matrix ({error}): [m, {self.n_players}] is needed."
-            ) from error
-        if matrix.dtype != np.bool_:
-            raise InvalidTypeError(
-                f"coalitions have dtype {matrix.dtype}, "
-                f"but a boolean matrix is needed (True = kept): use .astype(bool)."
-            )
-        if matrix.ndim != 2 or matrix.shape[1] != self.n_players:
-            raise InvalidValueError(
-                f"coalitions have shape {list(matrix.shape)}, but [m, {self.n_players}] is needed: "
-                f"one column per player."
-            )
-        return matrix
-
     def _evaluate(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         problem = self.problem
         step = "failed"
         try:
-            models = self.unlearner.unlearn(problem, coalitions, self.seed)
-            outputs = models.outputs(problem.x_test)
+            outputs = self.unlearner.unlearn(problem, coalitions, self.seed).outputs(problem.x_test)
             if outputs.shape[0] != len(coalitions) or outputs.shape[2:] != problem.output_shape:
                 expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
                 raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")
-            finite = models.finite() & torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1).cpu().numpy()
-            losses = self._losses(outputs)
-            bounded = losses <= self._loss_bound
+            finite = torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1)
+            losses = self._limit.mean_losses(outputs)
+            sound = finite & (losses <= self._limit.loss)
             values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
             step = f"led to a failure of metric {problem.metric.name!r}"
-            sound = finite & bounded
             if sound.any():
-                good = torch.as_tensor(sound, device=outputs.device)
-                values[sound] = problem.metric.score(outputs[good], problem.y_test).double().cpu().numpy()
+                scores = problem.metric.score(outputs[sound], problem.y_test)
+                values[sound.cpu().numpy()] = scores.double().cpu().numpy()
         except (Exception, SystemExit) as error:
             if out_of_memory(error) and self.chunk > 1:
                 raise
@@ -227,43 +259,17 @@ class UnlearningGame:
             if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
                 raise
             return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
-        full = coalitions.all(axis=1)
-        values[full] = problem.given_utility
-        for index, row in enumerate(coalitions):
-            if not finite[index]:
-                self._failed(row, "gave parameters or outputs that are not finite")
-            elif not bounded[index]:
-                values[index] = self._failed(
-                    row,
-                    f"diverged: the mean loss on the test set is {losses[index]:.3g}, beyond {self._loss_bound:.3g}, "
-                    f"{LOSS_BOUND} times that of an uninformed model,",
-                )
-            elif not np.isfinite(values[index]).all():
-                values[index] = self._failed(row, f"led to a utility of {values[index].tolist()}")
+        for index in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
+            values[index] = self._failed(
+                coalitions[index], self._limit.why(finite[index], losses[index], values[index])
+            )
         return values
 
-    def _losses(self, outputs: torch.Tensor) -> NDArray[np.float64]:
-        """Return the mean losses of models on the test set, ``[m]``; zero where there is no bound."""
-        problem = self.problem
-        if not np.isfinite(self._loss_bound):
-            return np.zeros(len(outputs))
-        losses: NDArray[np.float64] = (
-            torch.stack([problem.loss(row, problem.y_test).mean() for row in outputs]).double().cpu().numpy()
-        )
-        return losses
-
-    def _bound(self) -> float:
-        """Return the mean loss on the test set beyond which a model has diverged."""
-        problem = self.problem
-        if problem.engine is None or not self.unlearner.gentler:
-            return np.inf
-        outputs = problem.outputs(problem.model, problem.x_test)
-        average = outputs.mean(dim=0, keepdim=True).expand_as(outputs)
-        return LOSS_BOUND * max(float(problem.loss(one, problem.y_test).mean()) for one in (outputs, average))
-
-    def _bytes_per_coalition(self) -> int:
+    def _bytes(self) -> int:
+        """Return the memory that one coalition takes."""
         try:
-            return self.unlearner.bytes_per_coalition(self.problem)
+            problem = self.problem
+            return self.unlearner.bytes_per_coalition(problem) if isinstance(problem, ModuleProblem) else 1
         except UnshapError:
             raise
         except (Exception, SystemExit) as error:

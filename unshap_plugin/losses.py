@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
-__all__ = ["LOSSES", "Loss", "check_loss", "resolve_loss"]
+__all__ = ["LOSSES", "Loss", "check_loss", "losses_of", "resolve_loss"]
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -58,6 +58,23 @@ def resolve_loss(loss: str | Loss) -> Loss:
             f"(outputs, targets) -> [rows] is needed."
         )
     return loss
+
+
+def losses_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the losses ``[m, rows]`` of outputs ``[m, rows, ...]`` of many models, against targets ``[rows, ...]``.
+
+    A loss is one of rows, whichever model answered them: all are asked for in one call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> losses_of(mse, torch.tensor([[[1.0], [2.0]], [[0.0], [0.0]]]), torch.tensor([[1.0], [1.0]]))
+    tensor([[0., 1.],
+            [1., 1.]])
+    """
+    m, rows = outputs.shape[:2]
+    repeated = targets.expand(m, *targets.shape).flatten(0, 1)
+    return loss(outputs.flatten(0, 1), repeated).reshape(m, rows)
 
 
 def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:

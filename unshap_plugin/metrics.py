@@ -17,7 +17,7 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss
 
-__all__ = ["METRICS", "Metric", "MetricLike", "resolve_metric"]
+__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "resolve_metric"]
 
 Score: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 MetricLike: TypeAlias = "str | Metric | Callable[[Tensor, Tensor], Any] | Mapping[str, MetricLike]"
@@ -99,6 +99,11 @@ METRICS: dict[str, Score] = {
     "neg_mean_squared_error": neg_mean_squared_error,
     "r2": r2,
 }
+
+
+def default_metric(task: str | None) -> str:
+    """Return the name of the metric that is the utility where none is named."""
+    return {"classification": "log_likelihood", "regression": "neg_mean_squared_error"}.get(task or "", "neg_loss")
 
 
 def resolve_metric(metric: MetricLike, loss: Loss) -> Metric:

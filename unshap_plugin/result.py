@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidValueError, UnknownNameError, check_number
 from unshap_plugin.serialization import from_text, to_text
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ValuationResult"]
 
-_FORMAT = "unshap-result/1"
+_FORMAT = "unshap-result/2"
 _ARRAYS = ("values", "std_errors", "degrees_of_freedom", "utility_all", "utility_none")
 _MAX_BARS = 40
+_NAMED = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ValuationResult:
     """The values of the players, with what is needed to trust and to repeat them.
 
@@ -51,8 +52,24 @@ class ValuationResult:
         Wall time.
     versions
         Of the packages involved.
+    reasons
+        Why ``"auto"`` chose the ``estimator`` and the ``unlearner`` that it did, by these words; empty where named.
     notes
         What a reader of the values should know of how the problem was set up, in sentences.
+
+    Examples
+    --------
+    >>> import unshap_plugin
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> x, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(x[::2], y[::2])
+    >>> groups = ["acme", "bolt", "cairn"] * 25
+    >>> result = unshap_plugin.value(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=groups)
+    >>> len(result), result.estimator
+    (3, 'exact')
+    >>> bool(result["acme"] == result.to_series()["acme"])
+    True
     """
 
     players: tuple[Any, ...]
@@ -74,7 +91,43 @@ class ValuationResult:
     access: str
     seconds: float
     versions: Mapping[str, str]
+    reasons: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of players."""
+        return len(self.players)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the players."""
+        return iter(self.players)
+
+    def __getitem__(self, player: Any) -> Any:
+        """Return the value of a player: a number, or ``[t]`` for a metric that measures ``t`` things.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such player.
+        """
+        try:
+            value = self.values[self.players.index(player)]
+        except ValueError:
+            raise UnknownNameError("player", player, map(str, self.players)) from None
+        return float(value) if value.ndim == 0 else value
+
+    def __repr__(self) -> str:
+        """Return in one line how many players there are, who is worth most, and how that was found."""
+        if self.values.ndim > 1:
+            most = f"{self.values.shape[1]} values each"
+        else:
+            order = np.argsort(-self.values, kind="stable")[:_NAMED]
+            named = ", ".join(f"{self.players[i]}: {self.values[i]:.4g} ± {self.std_errors[i]:.2g}" for i in order)
+            most = named + (", ..." if len(self) > _NAMED else "")
+        return (
+            f"ValuationResult({len(self)} players; {most}; {self.metric}, {self.unlearner}, {self.estimator}, "
+            f"{self.evaluations} evaluations)"
+        )
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper ends of the confidence intervals of the values (Student's t).
@@ -86,6 +139,29 @@ class ValuationResult:
             raise InvalidValueError(f"level is {level}, but a number between 0 and 1 is needed.")
         half = stats.t.ppf((1 + level) / 2, self.degrees_of_freedom) * self.std_errors
         return self.values - half, self.values + half
+
+    def to_series(self) -> pd.Series:
+        """Return the values by player, or ``[n_players, t]`` as one series by player and part of the metric."""
+        frame = self.to_frame()
+        index = ["player"] if self.values.ndim == 1 else ["player", "metric"]
+        series: pd.Series = frame.set_index(index)["value"]
+        return series
+
+    def payouts(self, total: float) -> pd.Series:
+        """Return what each player is paid of a total, in proportion to its value; negative values are paid nothing.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If the values are vectors, none of them is positive, or the total is no number above 0.
+        """
+        check_number("total", total, zero=False)
+        if self.values.ndim > 1:
+            raise InvalidValueError("payouts needs one value per player, but the metric measures several things.")
+        positive = np.maximum(self.values, 0.0)
+        if not positive.any():
+            raise InvalidValueError("no player has a positive value, so that nobody can be paid by value.")
+        return pd.Series(total * positive / positive.sum(), index=pd.Index(self.players, name="player"), name="payout")
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with player, value, std_error, ci_low, ci_high (95%) and rank (1 = most valuable).

@@ -1,24 +1,92 @@
-"""From a game to a result."""
+"""From a model, or a game, to values."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, check_integer
 from unshap_plugin.estimators import resolve_estimator
+from unshap_plugin.estimators.auto import choose
 from unshap_plugin.game import UnlearningGame
+from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.result import ValuationResult
+from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.versions import versions
 
-__all__ = ["shapley_values"]
+__all__ = ["Game", "shapley_values", "value"]
+
+
+class Game(Protocol):
+    """What has values: a function from coalitions to utilities."""
+
+    @property
+    def n_players(self) -> int:
+        """Number of players."""
+        ...
+
+    def __call__(self, coalitions: NDArray[np.bool_], /) -> NDArray[np.float64]:
+        """Return the utilities ``[m]`` or ``[m, t]`` of coalitions, bool ``[m, n_players]``."""
+        ...
+
+
+def value(
+    model: Any,
+    train: tuple[Any, Any],
+    test: tuple[Any, Any],
+    *,
+    groups: ArrayLike | None = None,
+    unlearner: str | Unlearner = "auto",
+    estimator: str = "auto",
+    budget: int | None = None,
+    seed: int = 0,
+    **problem: Any,
+) -> ValuationResult:
+    """Return what each piece of a trained model's data was worth to it.
+
+    Parameters
+    ----------
+    model
+        The trained model: a torch module, or a fitted object with ``fit`` and ``predict``.
+    train, test
+        Pairs ``(x, y)``: the data that is valued, and the data that performance is measured on.
+    groups
+        Labels ``[rows]`` that say whose each training row is; ``None`` values the rows.
+    unlearner
+        As in ``UnlearningGame``.
+    estimator, budget
+        As in ``shapley_values``.
+    seed
+        Of the unlearner and of the estimator.
+    problem
+        What else ``ValuationProblem`` takes: ``loss``, ``metric``, ``valued``, ``reference``, ``access``, ``fit``, ...
+
+    Raises
+    ------
+    UnshapError
+        If anything cannot be used, before any work; or if unlearning a coalition fails.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> x, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(x[::2], y[::2])
+    >>> result = value(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "c"] * 25)
+    >>> len(result), result.unlearner, result.estimator
+    (3, 'newton', 'exact')
+    """
+    asked = ValuationProblem(model, train, test, groups=groups, **problem)
+    return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
 
 
 def shapley_values(
-    game: UnlearningGame,
-    estimator: str = "permutation",
+    game: Game,
+    estimator: str = "auto",
     budget: int | None = None,
     seed: int = 0,
     *,
@@ -29,9 +97,10 @@ def shapley_values(
     Parameters
     ----------
     game
-        The game.
+        An ``UnlearningGame``, or anything with ``n_players`` that maps bool ``[m, n_players]`` to float64 ``[m]``.
     estimator
-        ``"permutation"`` (antithetic permutation sampling), or ``"exact"`` (all coalitions, up to 20 players).
+        ``"permutation"`` (antithetic permutation sampling), ``"exact"`` (all coalitions, up to 20 players), the name of
+        one that a plugin offers, or ``"auto"``: exact up to 10 players where the budget allows it, else permutation.
     budget
         How many utilities the estimator may ask for, those already known included. By default 5,000, or as many as
         two antithetic pairs of permutations take if that is more; ``exact`` takes all.
@@ -46,36 +115,80 @@ def shapley_values(
         If the estimator cannot work within the budget.
     DivergenceError
         If the utility of a coalition cannot be had.
+    InvalidTypeError, InvalidValueError, UnknownNameError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> class Glove:
+    ...     n_players = 3
+    ...     def __call__(self, coalitions):
+    ...         left, right, other = coalitions.T
+    ...         return (left & (right | other)).astype(float)
+    >>> shapley_values(Glove()).values.round(3)
+    array([0.667, 0.167, 0.167])
     """
     begin = time.perf_counter()
-    if not isinstance(game, UnlearningGame):
-        raise InvalidTypeError(f"game is a {type(game).__name__}, but an UnlearningGame is needed.")
+    if not callable(game) or not isinstance(getattr(game, "n_players", None), int | np.integer):
+        raise InvalidTypeError(
+            f"game is a {type(game).__name__}, but an UnlearningGame, or a callable with n_players, is needed."
+        )
     if budget is not None:
         check_integer("budget", budget, 0)
     check_integer("seed", seed, 0)
-    method = resolve_estimator(estimator)(game.n_players, None if budget is None else int(budget), int(seed))
+    n, reasons = int(game.n_players), {}
+    if isinstance(estimator, str) and estimator == "auto":
+        estimator, reasons["estimator"] = choose(n, budget)
+    method = resolve_estimator(estimator)(n, None if budget is None else int(budget), int(seed))
     estimate = method.run(game, progress)
-    ends = game(np.array([[True] * game.n_players, [False] * game.n_players]))
-    problem = game.problem
+    ends = np.asarray(game(np.array([[True] * n, [False] * n])), dtype=np.float64)
+    made_with = _made_with(game) if isinstance(game, UnlearningGame) else _unknown(game, method.asked)
     return ValuationResult(
-        players=tuple(game.players),
         values=estimate.values,
         std_errors=estimate.std_errors,
         degrees_of_freedom=estimate.degrees_of_freedom,
-        metric=problem.metric.name,
-        columns=problem.metric.parts,
         utility_all=ends[0],
         utility_none=ends[1],
-        evaluations=game.evaluations,
         asked=method.asked,
-        excluded=game.excluded,
         estimator=method.name,
-        unlearner=game.unlearner.name,
-        settings=dict(game.unlearner.settings),
         seed=int(seed),
-        game_seed=game.seed,
-        access=problem.access,
         seconds=time.perf_counter() - begin,
-        versions=versions(game),
-        notes=problem.notes,
+        **{**made_with, "reasons": {**reasons, **made_with["reasons"]}},
     )
+
+
+def _made_with(game: UnlearningGame) -> dict[str, Any]:
+    """Return what a result says of its game."""
+    problem = game.problem
+    return {
+        "players": tuple(game.players),
+        "metric": problem.metric.name,
+        "columns": problem.metric.parts,
+        "evaluations": game.evaluations,
+        "excluded": game.excluded,
+        "unlearner": game.unlearner.name,
+        "settings": dict(game.unlearner.settings),
+        "game_seed": game.seed,
+        "access": problem.access,
+        "versions": game.versions,
+        "reasons": {} if game.reason is None else {"unlearner": game.reason},
+        "notes": problem.notes,
+    }
+
+
+def _unknown(game: Game, asked: int) -> dict[str, Any]:
+    """Return what a result says of a game of somebody else's."""
+    return {
+        "players": tuple(getattr(game, "players", range(game.n_players))),
+        "metric": "utility",
+        "columns": (),
+        "evaluations": asked,
+        "excluded": 0,
+        "unlearner": "none",
+        "settings": {},
+        "game_seed": 0,
+        "access": "full",
+        "versions": versions(),
+        "reasons": {},
+        "notes": (),
+    }

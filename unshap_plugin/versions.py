@@ -8,15 +8,12 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from unshap_plugin.game import UnlearningGame
-
 __all__ = ["versions"]
 
 
-def versions(game: UnlearningGame) -> dict[str, str]:
-    """Return the versions of the packages that the utilities of a game depend on, that of a plugin too."""
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that utilities depend on, and of Python."""
     return {
-        **({game.provider.distribution: game.provider.version} if game.provider is not None else {}),
         "unshap-plugin": version("unshap-plugin"),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -41,8 +41,8 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
     budget
         Utilities that the estimator may ask for. By default 5,000, or what two antithetic pairs of permutations take
         if that is more.
-    players
-        Group labels, one per training point, to value groups (providers). Every point then gets an equal share of
+    groups
+        Labels, one per training point, to value groups (providers). Every point then gets an equal share of
         the value of its group; ``result`` has the groups.
     utility
         ``"log_likelihood"`` on the validation set (for regression minus the mean squared error): smooth, and so far
@@ -78,7 +78,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         unlearner: str | Unlearner = "auto",
         estimator: str = "permutation",
         budget: int | None = None,
-        players: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         utility: str | Callable[[Tensor, Tensor], float] = "log_likelihood",
         pretrained: bool = False,
         settings: Mapping[str, Any] | None = None,
@@ -89,7 +89,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         self.unlearner = unlearner
         self.estimator = estimator
         self.budget = budget
-        self.players = None if players is None else np.asarray(players)
+        self.groups = None if groups is None else np.asarray(groups)
         self.utility = utility
         self.pretrained = pretrained
         self.settings = settings
@@ -121,7 +121,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         if not isinstance(self.unlearner, str) or self.unlearner != "auto":
             resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
         problem = self._problem(kwargs)
-        game = UnlearningGame(problem, self.unlearner, seed=self.seed, settings=self.settings)
+        game = UnlearningGame(problem, self.unlearner, seed=self.seed, **(self.settings or {}))
         self.result: ValuationResult = shapley_values(game, self.estimator, self.budget, self.seed)
         self._player_of_row = problem.player_of_row
         return self
@@ -163,7 +163,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
             test=(x_valid, y_valid),
             loss=training_loss(self.pred_model, y),
             metric=self._metric(y),
-            players=self.players,
+            groups=self.groups,
             fit=recipe,
         )
 

@@ -16,10 +16,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.kernel_ridge import KernelRidge
 from torch import nn
 
-from unshap_plugin import Access, Recipe, ValuationProblem
+from unshap_plugin import Access, Recipe, ValuationProblem, compute_artifacts
 from unshap_plugin.losses import LOSSES
+from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
-from unshap_plugin.problem.problem import ModelKind
 from unshap_plugin.unlearners import Retrain
 
 __all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]
@@ -98,12 +98,12 @@ class ProblemCase:
             "rows": list(range(4)),
             "every_row": list(range(_ROWS)),
         }
-        targets = everybody[self.players]
+        valued = everybody[self.players]
         if order is not None:
-            names = {target: f"player {order[k]}" for k, target in enumerate(targets)}
+            names = {player: f"player {order[k]}" for k, player in enumerate(valued)}
             labels = np.array([names.get(label, "the rest") for label in labels.tolist()])
-            targets = sorted(names.values())
-        at_hand = np.isin(labels, targets) if access == "partial" else np.ones(_ROWS, dtype=bool)
+            valued = sorted(names.values())
+        at_hand = np.isin(labels, valued) if access == "partial" else np.ones(_ROWS, dtype=bool)
         ends = np.cumsum([_ROWS, _TESTS, _REFERENCES])
         train, test, rest, others = zip(np.split(x, ends), np.split(y, ends), strict=True)
         return ValuationProblem(
@@ -112,8 +112,8 @@ class ProblemCase:
             others if other_test else test,
             loss="cross_entropy" if classes else "mse",
             metric="log_likelihood" if classes else "neg_mean_squared_error",
-            players=labels[at_hand],
-            targets=targets,
+            groups=labels[at_hand],
+            valued=valued,
             reference=rest if self.reference else None,
             access=access,
             trained_rows=_ROWS,
@@ -168,7 +168,7 @@ def _retrained(case: ProblemCase, seed: int) -> tuple[NDArray[np.float64], NDArr
 
 @cache
 def _artifacts(case: ProblemCase) -> Artifacts:
-    return case._problem("full").artifacts()
+    return compute_artifacts(case._problem("full"))
 
 
 @cache

@@ -160,13 +160,13 @@ def test_reprs_are_those_of_the_arguments_and_distinct():
         UnlearningShapley("newton", settings={"steps": 1}),
         UnlearningShapley(Newton(steps=1)),
         UnlearningShapley(budget=100),
-        UnlearningShapley(players=a),
-        UnlearningShapley(players=b),
+        UnlearningShapley(groups=a),
+        UnlearningShapley(groups=b),
         UnlearningShapley(utility="metric"),
     ]
     assert len({repr(one) for one in evaluators}) == len(evaluators)
     assert repr(evaluators[1]) == "UnlearningShapley(newton)"
-    assert repr(UnlearningShapley(players=a)) == repr(evaluators[5])
+    assert repr(UnlearningShapley(groups=a)) == repr(evaluators[5])
 
 
 def test_it_is_registered_and_shadows_nothing():
@@ -182,7 +182,7 @@ def _subclasses(cls):
 def test_groups_share_their_value_among_their_points():
     data, model = small()
     groups = np.repeat(list("abc"), [15, 10, 5])
-    evaluator = train(UnlearningShapley(players=groups, estimator="exact"), data, model)
+    evaluator = train(UnlearningShapley(groups=groups, estimator="exact"), data, model)
     result = evaluator.result
     assert result.players == ("a", "b", "c")
     values = evaluator.data_values
@@ -311,7 +311,7 @@ def test_lenet():
             r"unknown utility 'log_liklihood' \(did you mean 'log_likelihood'",
         ),
         ({"unlearner": "newtn"}, UnknownNameError, r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)"),
-        ({"players": ["a"] * 29}, InvalidValueError, r"players has shape \[29\], but one label for each of the 30"),
+        ({"groups": ["a"] * 29}, InvalidValueError, r"groups has shape \[29\], but one label for each of the 30"),
         ({"settings": {"step": 1}, "unlearner": "newton"}, InvalidValueError, r"has no setting 'step'"),
         ({"budget": 20}, ValueError, r"budget=20 is too small"),
     ],

@@ -350,7 +350,7 @@ def test_retraining_is_as_far_from_retraining_as_the_noise():
 
 
 def test_values_are_those_of_the_games():
-    problem = early_stopped(players=np.arange(40) % 5, hidden=3)
+    problem = early_stopped(groups=np.arange(40) % 5, hidden=3)
     report = audit(problem, "newton")
     exact = shapley_values(UnlearningGame(problem, "newton"), "exact")
     for column, name in enumerate(report.metrics):
@@ -360,7 +360,7 @@ def test_values_are_those_of_the_games():
 def test_utilities_are_those_of_one_coalition_at_a_time():
     problem = early_stopped(hidden=3)
     report = audit(problem, "finetune", settings={"steps": 3}, coalitions=12, seed=5)
-    game = UnlearningGame(problem, "finetune", settings={"steps": 3}, seed=5)
+    game = UnlearningGame(problem, "finetune", steps=3, seed=5)
     one_by_one = np.concatenate([game(row[None]) for row in report.coalitions])
     np.testing.assert_allclose(report.unlearned, one_by_one, atol=1e-12)
     assert report.settings == {**UnlearningGame(problem, "finetune").unlearner.settings, "steps": 3}
@@ -583,7 +583,7 @@ def test_models_without_parameters_are_audited_too():
     y = (x[:, 0] + 0.3 * rng.normal(size=60) > 0).astype(int)
     model = KNeighborsClassifier(3).fit(x[:30], y[:30])
     problem = ValuationProblem(
-        model, (x[:30], y[:30]), (x[30:], y[30:]), metric="log_likelihood", players=np.arange(30) % 4
+        model, (x[:30], y[:30]), (x[30:], y[30:]), metric="log_likelihood", groups=np.arange(30) % 4
     )
     report = audit(problem)
     assert report.unlearner == "retrain"

@@ -63,7 +63,7 @@ def test_scores_are_those_of_a_plain_loop():
     rows = draw(40, 40, 2)
     retrained = np.stack([UnlearningGame(problem, "retrain", seed=seed)(rows) for seed in (3, 4, 5)])
     candidates = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    games = [UnlearningGame(problem, "finetune", settings=one, seed=2)(rows) for one in candidates]
+    games = [UnlearningGame(problem, "finetune", **one, seed=2)(rows) for one in candidates]
     assert tuning.table[["steps", "lr"]].to_dict("records") == candidates
     np.testing.assert_allclose(tuning.table["score"], [naive_score(problem, u, retrained, rows) for u in games])
     errors = [np.abs(u - retrained.mean(axis=0)).mean() for u in games]
@@ -72,7 +72,7 @@ def test_scores_are_those_of_a_plain_loop():
     assert tuning.settings == candidates[int(tuning.table["score"].to_numpy().argmin())]
     assert tuning.coalitions == len(rows)
     assert tuning.retrainings == 3 * len(rows)
-    assert UnlearningGame(problem, tuning.unlearner, settings=tuning.settings).n_players == 40
+    assert UnlearningGame(problem, tuning.unlearner, **tuning.settings).n_players == 40
 
 
 def test_the_planted_best_candidate_wins():

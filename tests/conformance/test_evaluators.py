@@ -102,8 +102,8 @@ OURS = evaluator_subject(
     exact=True,
     variants=[
         {"budget": 5000},
-        {"players": np.arange(3000)},
-        {"players": np.where(np.arange(3000) == 1500, 0, np.arange(3000))},  # numpy would print both alike
+        {"groups": np.arange(3000)},
+        {"groups": np.where(np.arange(3000) == 1500, 0, np.arange(3000))},  # numpy would print both alike
     ],
 )
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.plugins.registry import registered_unlearners
-from unshap_plugin.problem.problem import Access
+from unshap_plugin.problem.access import Access
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "partial.md").read_text(encoding="utf-8")
@@ -35,12 +35,12 @@ def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch, capsys):
         (stored["x"], stored["y"]),
         (stored["x_test"], stored["y_test"]),
         metric="log_likelihood",
-        players=stored["train"]["provider"],
-        targets=["bolt", "fjord"],
+        groups=stored["train"]["provider"],
+        valued=["bolt", "fjord"],
         fit=stored["recipe"],
     )
     every = np.array([[False, False], [True, False], [False, True], [True, True]])
-    with_all = UnlearningGame(full, "newton", settings={"steps": 1})(every)
+    with_all = UnlearningGame(full, "newton", steps=1)(every)
     np.testing.assert_allclose(UnlearningGame(valued["problem"], "newton")(every), with_all, atol=1e-9)
     with safe_open(tmp_path / "artifacts.safetensors", framework="np") as file:
         names = set(file.keys())

@@ -50,7 +50,7 @@ def make(kind, name, device="cpu", dtype=torch.float64):
         start = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Dropout(0.1), nn.Linear(32, 2))
     start = start.to(device=device, dtype=dtype)
     x = torch.as_tensor(X, dtype=dtype, device=device)
-    keywords = dict(players=GROUPS, reference=REFERENCE)
+    keywords = dict(groups=GROUPS, reference=REFERENCE)
     if regression:
         y = torch.as_tensor(X[:, :1] * 2 + Y[:, None], dtype=dtype, device=device)
         recipe = Recipe("lbfgs", lr=1.0, epochs=200, batch_size=None, l2=1.0, init=start)
@@ -65,9 +65,7 @@ def make(kind, name, device="cpu", dtype=torch.float64):
 def play(problem, name):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*cannot be retrained for many coalitions at once")
-        return UnlearningGame(problem, name, seed=3, settings={"steps": 3} if name in ("newton", "replay") else {})(
-            MATRIX
-        )
+        return UnlearningGame(problem, name, seed=3, **{"steps": 3} if name in ("newton", "replay") else {})(MATRIX)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -102,7 +100,7 @@ def test_no_tensor_lands_on_the_default_device(kind, name):
 @pytest.mark.parametrize("parameters", [None, "head"])
 def test_problems_and_artefacts_are_made_on_the_device_of_the_model(parameters, tmp_path):
     given = make("network", "newton")
-    keywords = dict(metric="log_likelihood", players=GROUPS, fit=given.recipe, parameters=parameters)
+    keywords = dict(metric="log_likelihood", groups=GROUPS, fit=given.recipe, parameters=parameters)
 
     def values(path):
         full = ValuationProblem(given.model, (X, Y), (XT, YT), **keywords)
@@ -117,7 +115,7 @@ def test_problems_and_artefacts_are_made_on_the_device_of_the_model(parameters, 
 
 def test_objects_with_fit_and_predict_work_on_the_cpu():
     def values():
-        problem = ValuationProblem(LogisticRegression().fit(X, Y), (X, Y), (XT, YT), players=GROUPS)
+        problem = ValuationProblem(LogisticRegression().fit(X, Y), (X, Y), (XT, YT), groups=GROUPS)
         return UnlearningGame(problem, "retrain")(MATRIX)
 
     expected = values()

@@ -105,7 +105,7 @@ def trained(make, dtype=torch.float64, **kwargs):
 
 
 def make(model, recipe, parameters, **kwargs):
-    kwargs = {"metric": "log_likelihood", "players": GROUPS, "reference": REFERENCE, **kwargs}
+    kwargs = {"metric": "log_likelihood", "groups": GROUPS, "reference": REFERENCE, **kwargs}
     return ValuationProblem(model, (X, Y), (XT, YT), fit=recipe, parameters=parameters, **kwargs)
 
 
@@ -430,15 +430,15 @@ def test_artefacts_are_those_of_the_whole_module_and_its_rows(slowly, tmp_path):
     ours.save(tmp_path / "artefacts")
     some = np.isin(GROUPS, list("abc"))
     data = (X[some], Y[some]), (XT, YT)
-    keywords = dict(metric="log_likelihood", players=GROUPS[some], access="partial", fit=recipe)
+    keywords = dict(metric="log_likelihood", groups=GROUPS[some], access="partial", fit=recipe)
     partial = ValuationProblem(model, *data, parameters="head", artifacts=tmp_path / "artefacts", **keywords)
     matrix = np.array([[True, True, False], [False, True, False], [False] * 3])
     whole = ValuationProblem(
-        model, (X, Y), partial_test(partial, data), players=GROUPS, targets=list("abc"), metric="log_likelihood",
+        model, (X, Y), partial_test(partial, data), groups=GROUPS, valued=list("abc"), metric="log_likelihood",
         fit=recipe, parameters="head",
     )  # fmt: skip
     values = UnlearningGame(partial, "newton")(matrix)
-    expected = UnlearningGame(whole, "newton", settings={"steps": 1})(matrix)
+    expected = UnlearningGame(whole, "newton", steps=1)(matrix)
     np.testing.assert_allclose(values, expected, atol=1e-2)
     assert np.abs(values - partial.given_utility).min() > 1e-4
     other = copy.deepcopy(model)
@@ -467,7 +467,7 @@ def test_problems_can_be_made_from_the_end_that_is_left():
     problem = make(model, recipe, "head")
     again = ValuationProblem(
         problem.model, (problem.x, problem.y), (problem.x_test, problem.y_test), metric="log_likelihood",
-        players=GROUPS, fit=problem.recipe,
+        groups=GROUPS, fit=problem.recipe,
     )  # fmt: skip
     matrix = coalitions(5, 8)
     for name in ("retrain", "newton"):

@@ -40,7 +40,7 @@ def made(network):
     model = recipe.train(start, cross_entropy, torch.as_tensor(x), torch.as_tensor(y))
     reference = breast_cancer(seed=5)[1][0][:20] + 0.01
     return ValuationProblem(
-        model, (x, y), test, metric="log_likelihood", players=GROUPS, reference=reference, fit=recipe
+        model, (x, y), test, metric="log_likelihood", groups=GROUPS, reference=reference, fit=recipe
     )
 
 

@@ -246,7 +246,7 @@ def test_regressions_say_what_they_said(model, outputs):
 @pytest.mark.parametrize("model", [Ridge(alpha=0.7), LinearRegression()])
 @pytest.mark.parametrize("players", [None, np.repeat(np.arange(8), 10)])
 def test_linear_exact_equals_refits_where_rows_are_too_few_too(model, players):
-    problem = made(model, load_diabetes, players=players)
+    problem = made(model, load_diabetes, groups=players)
     matrix = coalitions(60, problem.n_players, seed=3)
     assert (matrix.sum(axis=1) * len(problem.y) / problem.n_players < 10).any(), "fewer rows than features"
     exact, again = UnlearningGame(problem, "linear_exact")(matrix), UnlearningGame(problem, "retrain")(matrix)
@@ -257,7 +257,7 @@ def test_linear_exact_equals_refits_where_rows_are_too_few_too(model, players):
         (problem.x_test.numpy(), problem.y_test.numpy()),
         loss="mse",
         metric="neg_mean_squared_error",
-        players=players,
+        groups=players,
     )
     some = matrix[matrix.any(axis=1)][:10]
     np.testing.assert_allclose(
@@ -381,7 +381,7 @@ def test_a_recipe_or_another_loss_is_refused():
 
 def test_the_model_is_not_touched_and_auto_and_the_audit_work():
     model = LogisticRegression()
-    problem = made(model, load_breast_cancer, players=np.repeat(np.arange(5), 16))
+    problem = made(model, load_breast_cancer, groups=np.repeat(np.arange(5), 16))
     before = model.coef_.copy()
     result = shapley_values(UnlearningGame(problem), "exact")
     assert result.unlearner == "newton"

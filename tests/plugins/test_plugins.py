@@ -38,7 +38,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_unlearner, registered_unlearners, resolve_unlearner
-from unshap_plugin.problem.problem import ModelKind
+from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.unlearners import FineTune
 from unshap_plugin.unlearners.function import FunctionUnlearner
 from unshap_plugin.unlearners.models import ModelList
@@ -132,7 +132,7 @@ def test_hook_unshap_unlearners(install, problem):
 
 def test_results_name_the_plugin_and_its_version(install, problem):
     install("good")
-    result = shapley_values(UnlearningGame(problem, "fade", settings={"factor": 0.9}), budget=200)
+    result = shapley_values(UnlearningGame(problem, "fade", factor=0.9), budget=200)
     assert result.versions["good-unlearner"] == "1.2"
     assert result.unlearner == "fade"
     assert dict(result.settings) == {"factor": 0.9, "noise": 0.0}
@@ -142,9 +142,9 @@ def test_a_function_is_seeded_by_the_coalition(install, problem):
     install("good")
     matrix = coalitions(7, problem.n_players)
     settings = {"noise": 0.1}
-    values = UnlearningGame(problem, "fade", settings=settings)(matrix)
-    assert np.array_equal(values[::-1], UnlearningGame(problem, "fade", settings=settings, chunk=2)(matrix[::-1]))
-    assert not np.array_equal(values, UnlearningGame(problem, "fade", settings=settings, seed=1)(matrix))
+    values = UnlearningGame(problem, "fade", **settings)(matrix)
+    assert np.array_equal(values[::-1], UnlearningGame(problem, "fade", **settings, chunk=2)(matrix[::-1]))
+    assert not np.array_equal(values, UnlearningGame(problem, "fade", **settings, seed=1)(matrix))
 
 
 def test_a_plugins_unlearner_works_on_the_command_line(install, tmp_path, monkeypatch, capsys):
@@ -587,7 +587,7 @@ def test_errors_outside_of_unlearning_name_the_plugin_too(install, provoking):
     with pytest.raises(
         InvalidValueError, match=r"'picky' has no setting 'levle' \(did you mean 'level'\?\); it has: level"
     ):
-        UnlearningGame(provoking, "picky", settings={"levle": 5})
+        UnlearningGame(provoking, "picky", levle=5)
     # Nor does it spoil the advice about another unlearner.
     data = (provoking.x, provoking.y), (provoking.x_test, provoking.y_test)
     partial = ValuationProblem(provoking.model, *data, access="partial")
@@ -941,7 +941,7 @@ def test_unlearners_made_of_functions_can_be_pickled(install):
 @pytest.mark.parametrize("settings", [{1: 2}, {"self": 1}])
 def test_settings_have_names_that_exist(problem, settings):
     with pytest.raises((InvalidTypeError, InvalidValueError), match=r"names are needed|has no setting 'self'"):
-        UnlearningGame(problem, "newton", settings=settings)
+        UnlearningGame(problem, "newton", **settings)
 
 
 # Before any work.

@@ -34,13 +34,13 @@ from unshap_plugin.unlearners.models import StackedModels
 
 GROUPS = np.array(list("abcde") * 8)
 OURS = np.isin(GROUPS, ["a", "c", "d"])
-PARTIAL = {"access": "partial", "reference": "test", "players": GROUPS[OURS]}
+PARTIAL = {"access": "partial", "reference": "test", "groups": GROUPS[OURS]}
 
 
 def part(problem, stored, rows=OURS, **kwargs):
     """Return the problem of which only some rows are at hand."""
     at_hand = problem.x[torch.as_tensor(rows)], problem.y[torch.as_tensor(rows)]
-    kwargs = {**PARTIAL, "players": GROUPS[rows], "fit": problem.recipe, "artifacts": stored, **kwargs}
+    kwargs = {**PARTIAL, "groups": GROUPS[rows], "fit": problem.recipe, "artifacts": stored, **kwargs}
     return ValuationProblem(
         problem.model, at_hand, (problem.x_test, problem.y_test), metric=problem.metric.name, **kwargs
     )
@@ -49,7 +49,7 @@ def part(problem, stored, rows=OURS, **kwargs):
 def background(problem):
     """Return the problem with all rows, those that are not at hand as background."""
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
-    kwargs = {"players": GROUPS, "targets": ["a", "c", "d"], "fit": problem.recipe}
+    kwargs = {"groups": GROUPS, "valued": ["a", "c", "d"], "fit": problem.recipe}
     return ValuationProblem(problem.model, *data, metric=problem.metric.name, **kwargs)
 
 
@@ -126,19 +126,19 @@ def test_newton_equals_newton_with_one_step_where_no_step_is_halved(five_provide
     data = (five_providers.x, five_providers.y), (five_providers.x_test, five_providers.y_test)
     kwargs = {"metric": "log_likelihood", "fit": five_providers.recipe}
     labels = np.array(five_providers.players)[five_providers.player_of_row]
-    full = ValuationProblem(five_providers.model, *data, players=labels, targets=["a", "c"], **kwargs)
+    full = ValuationProblem(five_providers.model, *data, groups=labels, valued=["a", "c"], **kwargs)
     rows = torch.as_tensor(np.isin(labels, ["a", "c"]))
     partial = ValuationProblem(
         full.model,
         (full.x[rows], full.y[rows]),
         (full.x_test, full.y_test),
-        players=labels[rows.numpy()],
+        groups=labels[rows.numpy()],
         access="partial",
         reference="test",
         artifacts=full.artifacts(),
         **kwargs,
     )
-    a, b = (UnlearningGame(one, "newton", settings={"steps": 1})(every(2)) for one in (full, partial))
+    a, b = (UnlearningGame(one, "newton", steps=1)(every(2)) for one in (full, partial))
     np.testing.assert_allclose(a, b, atol=1e-10, rtol=0)
 
 
@@ -163,13 +163,13 @@ def test_linear_exact_equals_that_with_all_rows(alpha, outputs, everything):
         model.weight.copy_(torch.as_tensor(ridge.coef_).reshape(outputs, 6))
     recipe = Recipe("lbfgs", l2=2 * alpha / outputs)
     full = ValuationProblem(
-        model, (x, y), (x, y), loss="mse", metric="neg_mean_squared_error", players=GROUPS, fit=recipe
+        model, (x, y), (x, y), loss="mse", metric="neg_mean_squared_error", groups=GROUPS, fit=recipe
     )
     stored = full.artifacts()
     rows = np.ones(40, dtype=bool) if everything else OURS
     at_hand = full.x[torch.as_tensor(rows)], full.y[torch.as_tensor(rows)]
     # Without a recipe: the penalty is that of the artefacts.
-    kwargs = {**PARTIAL, "players": GROUPS[rows], "artifacts": stored}
+    kwargs = {**PARTIAL, "groups": GROUPS[rows], "artifacts": stored}
     partial = ValuationProblem(model, at_hand, (x, y), loss="mse", metric="neg_mean_squared_error", **kwargs)
     mine = np.isin(full.players, partial.players)
     some = every(partial.n_players)

@@ -50,30 +50,30 @@ BAD = {
     "logistic loss of -1 and 1": (lambda: ValuationProblem(net(1), (X, 2.0 * Y - 1), (XT, YT), loss="binary_cross_entropy_with_logits"), "needs targets from 0 to 1, but they go from -1 to 1"),
     "one class of a logistic loss": (lambda: ValuationProblem(net(1), (X, 0.0 * Y), (XT, YT), loss="binary_cross_entropy_with_logits"), "train has the single class 0"),
     "penalty of no parameter": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), fit={"l2": {"wieght": 1.0}}), r"'wieght' \(did you mean 'weight'\?\)"),
-    "nan among text": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), players=[float("nan"), *"ab" * 19, "a"]), "players has no label in 1 rows"),
-    "missing time": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), players=pd.to_datetime([None, *["2020-01-01"] * 39])), "players has no label in 1 rows"),
+    "nan among text": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=[float("nan"), *"ab" * 19, "a"]), "players has no label in 1 rows"),
+    "missing time": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=pd.to_datetime([None, *["2020-01-01"] * 39])), "players has no label in 1 rows"),
     "dict outputs": (lambda: ValuationProblem(Returns("dict"), (X, Y), (XT, YT)), "the model returned a dict, but a tensor"),
     "tuple outputs": (lambda: ValuationProblem(Returns("tuple"), (X, Y), (XT, YT)), "the model returned a tuple, but a tensor"),
     "no outputs": (lambda: ValuationProblem(Returns("none"), (X, Y), (XT, YT)), "the model returned a NoneType, but a tensor"),
     "loss of None": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), loss=lambda o, y: None), "the loss returned a NoneType"),
     "metric with a bug": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), metric=lambda o, y: {}["x"]), r"cannot be computed .*KeyError"),
-    "one target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), targets=3), "targets is 3, but a list of players"),
-    "text target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), players=list("ab") * 20, targets="a"), "targets is 'a', but a list of players"),
+    "one target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "targets is 3, but a list of players"),
+    "text target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "targets is 'a', but a list of players"),
     "ragged rows": (lambda: ValuationProblem(net(), ([[1.0], [1.0, 2.0]], Y), (XT, YT)), "train x is not an array"),
     "no problem": (lambda: UnlearningGame(3), "problem is a int, but a ValuationProblem"),
     "no game": (lambda: shapley_values(lambda c: c.sum(1)), "game is a function, but an UnlearningGame"),
-    "steps of text": (lambda: UnlearningGame(early_stopped(), "newton", settings={"steps": "3"}), "steps is '3', but a whole number"),
-    "half steps": (lambda: UnlearningGame(early_stopped(), "finetune", settings={"steps": 2.5}), "steps is 2.5, but a whole number"),
-    "true steps": (lambda: UnlearningGame(early_stopped(), "finetune", settings={"steps": True}), "steps is True, but a whole number"),
-    "rate of text": (lambda: UnlearningGame(early_stopped(), "finetune", settings={"lr": "x"}), "lr is 'x', but a finite number above 0"),
-    "list of settings": (lambda: UnlearningGame(early_stopped(), "newton", settings=[1]), "settings is a list"),
+    "steps of text": (lambda: UnlearningGame(early_stopped(), "newton", steps="3"), "steps is '3', but a whole number"),
+    "half steps": (lambda: UnlearningGame(early_stopped(), "finetune", steps=2.5), "steps is 2.5, but a whole number"),
+    "true steps": (lambda: UnlearningGame(early_stopped(), "finetune", steps=True), "steps is True, but a whole number"),
+    "rate of text": (lambda: UnlearningGame(early_stopped(), "finetune", lr="x"), "lr is 'x', but a finite number above 0"),
+    "list of settings": (lambda: UnlearningGame(early_stopped(), "newton", **[1]), "settings is a list"),
     "chunk of text": (lambda: UnlearningGame(early_stopped(), chunk="3"), "chunk is '3', but a whole number"),
     "huge seed": (lambda: UnlearningGame(early_stopped(), seed=2**65), "seed is 36893488147419103232, but a whole number"),
     "true seed": (lambda: UnlearningGame(early_stopped(), seed=True), "seed is True, but a whole number"),
     "epochs of text": (lambda: Recipe(epochs="2"), "epochs is '2', but a whole number"),
     "unknown option": (lambda: Recipe(options={"betes": 1}), r"no option 'betes' \(did you mean 'betas'\?\)"),
     "init of a number": (lambda: Recipe(init=3), "init is a int"),
-    "few macro steps": (lambda: UnlearningGame(early_stopped(), "replay", settings={"steps": 1}), "steps is 1, but a whole number of at least 3"),
+    "few macro steps": (lambda: UnlearningGame(early_stopped(), "replay", steps=1), "steps is 1, but a whole number of at least 3"),
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_integer_targets_of_a_regressor_are_numbers():
 
 
 def test_a_single_provider_can_be_valued_in_partial_access():
-    problem = ValuationProblem(net(), (X, Y), (XT, YT), players=["me"] * 40, access="partial")
+    problem = ValuationProblem(net(), (X, Y), (XT, YT), groups=["me"] * 40, access="partial")
     result = shapley_values(UnlearningGame(problem, "gradient_ascent"), "exact")
     np.testing.assert_allclose(result.values, [result.utility_all - result.utility_none])
 

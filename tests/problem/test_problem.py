@@ -34,14 +34,14 @@ def test_rows_are_players_by_default():
 
 
 def test_groups_are_players():
-    problem = make(players=GROUPS)
+    problem = make(groups=GROUPS)
     assert problem.players == list("abcd")
     retained = problem.retained(np.array([[True, False, False, True]])).numpy()[0]
     assert np.array_equal(retained, np.isin(GROUPS, ["a", "d"]))
 
 
 def test_the_rest_of_the_groups_is_background_and_always_kept():
-    problem = make(players=GROUPS, targets=["c", "a"])
+    problem = make(groups=GROUPS, valued=["c", "a"])
     assert problem.players == ["c", "a"]
     retained = problem.retained(np.array([[False, False], [True, False]])).numpy()
     assert np.array_equal(retained[0], np.isin(GROUPS, ["b", "d"]))
@@ -49,15 +49,15 @@ def test_the_rest_of_the_groups_is_background_and_always_kept():
 
 
 def test_rows_can_be_targets():
-    problem = make(targets=[3, 7])
+    problem = make(valued=[3, 7])
     assert problem.players == [3, 7]
     retained = problem.retained(np.array([[False, True]])).numpy()[0]
     assert np.flatnonzero(~retained).tolist() == [3]
 
 
 def test_values_of_targets_are_those_of_the_game_with_the_rest_kept():
-    whole = UnlearningGame(make(players=GROUPS, metric="log_likelihood"), "newton")
-    part = UnlearningGame(make(players=GROUPS, targets=["a", "c"], metric="log_likelihood"), "newton")
+    whole = UnlearningGame(make(groups=GROUPS, metric="log_likelihood"), "newton")
+    part = UnlearningGame(make(groups=GROUPS, valued=["a", "c"], metric="log_likelihood"), "newton")
     result = shapley_values(part, "exact")
     v = {
         pair: whole(np.array([[pair[0], True, pair[1], True]]))[0]
@@ -266,23 +266,23 @@ BAD = {
         r"unknown access 'partly' \(did you mean 'partial'\?\)",
     ),
     "players too short": (
-        dict(players=GROUPS[:-1]),
+        dict(groups=GROUPS[:-1]),
         InvalidValueError,
-        r"players has shape \[39\], but one label for each of the 40",
+        r"groups has shape \[39\], but one label for each of the 40",
     ),
-    "one group": (dict(players=["a"] * 40), InvalidValueError, r"players has the single group 'a'"),
-    "missing player": (dict(players=[None, *GROUPS[1:]]), InvalidValueError, r"players has no label in 1 rows"),
+    "one group": (dict(groups=["a"] * 40), InvalidValueError, r"groups has the single group 'a'"),
+    "missing player": (dict(groups=[None, *GROUPS[1:]]), InvalidValueError, r"groups has no label in 1 rows"),
     "nan player": (
-        dict(players=np.where(np.arange(40) < 2, np.nan, 1.0)),
+        dict(groups=np.where(np.arange(40) < 2, np.nan, 1.0)),
         InvalidValueError,
-        r"players has no label in 2 rows",
+        r"groups has no label in 2 rows",
     ),
     "unknown target": (
-        dict(players=np.repeat(["acme", "bolt"], 20), targets=["acne"]),
+        dict(groups=np.repeat(["acme", "bolt"], 20), valued=["acne"]),
         InvalidValueError,
         r"target 'acne' is not among the players \(did you mean 'acme'\?\)",
     ),
-    "no target": (dict(players=GROUPS, targets=[]), InvalidValueError, r"targets is empty"),
+    "no target": (dict(groups=GROUPS, valued=[]), InvalidValueError, r"valued is empty"),
     "uneven pieces": (dict(train=({"a": X, "b": X[:5]}, Y)), InvalidValueError, r"one common number of rows"),
 }
 

@@ -159,13 +159,13 @@ def test_a_dict_of_tensors_is_split_and_compared_alike():
 
 
 def test_notes_reach_the_result_and_its_json():
-    problem = make(access="partial", players=GROUPS, metric="log_likelihood")
+    problem = make(access="partial", groups=GROUPS, metric="log_likelihood")
     result = shapley_values(UnlearningGame(problem, "gradient_ascent"), "exact")
     assert result.notes == problem.notes
     assert len(result.notes) == 1
     again = ValuationResult.from_json(result.to_json())
     assert again.notes == result.notes
-    assert shapley_values(UnlearningGame(make(players=GROUPS), "finetune"), "exact").notes == ()
+    assert shapley_values(UnlearningGame(make(groups=GROUPS), "finetune"), "exact").notes == ()
 
 
 def test_the_data_that_was_given_is_not_changed():

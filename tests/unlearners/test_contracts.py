@@ -145,7 +145,7 @@ def test_a_module_that_cannot_be_batched_is_looped_with_one_warning(problem, nam
     looped = ValuationProblem(module, *data, metric="log_likelihood")
     plain = ValuationProblem(nn.Sequential(copy.deepcopy(module.linear)), *data, metric="log_likelihood")
     matrix = coalitions(6, problem.n_players)
-    game = UnlearningGame(looped, name, settings={"steps": 2})
+    game = UnlearningGame(looped, name, steps=2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         values = game(matrix)
@@ -155,7 +155,7 @@ def test_a_module_that_cannot_be_batched_is_looped_with_one_warning(problem, nam
     assert messages[0].startswith("DataDependent cannot be batched by torch.func.vmap")
     assert "slower" in messages[0]
     if name != "newton":  # for a linear head Newton splits elsewhere than for a module that it cannot look into
-        np.testing.assert_allclose(values, UnlearningGame(plain, name, settings={"steps": 2})(matrix), rtol=1e-6)
+        np.testing.assert_allclose(values, UnlearningGame(plain, name, steps=2)(matrix), rtol=1e-6)
 
 
 # 5. Nothing is swallowed.

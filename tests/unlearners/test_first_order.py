@@ -191,7 +191,7 @@ NAIVE = {name.removeprefix("naive_"): function for name, function in globals().i
 @pytest.mark.parametrize("name", sorted(NAIVE))
 def test_equals_the_plain_loop_of_its_formula(name):
     players = np.repeat(np.arange(5), [3, 5, 8, 10, 14])
-    problem = made(players=players)
+    problem = made(groups=players)
     unlearner = resolve_unlearner(name)
     matrix = coalitions(6, 5, seed=2)
     matrix = matrix[matrix.any(axis=1) & ~matrix.all(axis=1)]
@@ -295,14 +295,14 @@ def test_a_loss_beyond_the_bound_is_a_divergence_with_advice():
     problem = ValuationProblem(model, (x, y), (x + 1, y), loss="mse", metric="neg_mean_squared_error", fit=recipe)
     one = np.ones((1, 40), dtype=bool)
     one[0, 20:] = False
-    game = UnlearningGame(problem, "npo", settings={"lr": 50.0})
+    game = UnlearningGame(problem, "npo", lr=50.0)
     with pytest.raises(DivergenceError) as caught:
         game(one)
     message = str(caught.value)
     assert "unlearner 'npo' (steps=10, lr=50.0, beta=0.1) diverged: the mean loss on the test set is" in message
     assert "100 times that of an uninformed model, for the coalition that keeps 20 of 40 players" in message
     assert message.endswith("use a smaller lr, fewer steps or a larger beta, another unlearner, or on_error='exclude'.")
-    tolerant = UnlearningGame(problem, "npo", settings={"lr": 50.0}, on_error="exclude")
+    tolerant = UnlearningGame(problem, "npo", lr=50.0, on_error="exclude")
     assert np.isnan(tolerant(one)).all()
     assert tolerant.excluded == 1
 

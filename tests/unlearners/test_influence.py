@@ -116,7 +116,7 @@ def test_a_network_of_fifty_thousand_parameters_in_float32():
     x32 = torch.as_tensor(x, dtype=torch.float32)
     model = recipe.train(start, cross_entropy, x32, torch.as_tensor(y))
     players = np.repeat(np.arange(6), 10)
-    problem = ValuationProblem(model, (x, y), test, metric="log_likelihood", players=players, fit=recipe)
+    problem = ValuationProblem(model, (x, y), test, metric="log_likelihood", groups=players, fit=recipe)
     assert problem.engine.n_parameters > 48_000
     engine = problem.engine
     alone = moved(problem, ~np.eye(6, dtype=bool), damping=5.0)

@@ -52,7 +52,7 @@ def test_it_is_the_rule(alpha, lam, hidden):
 def test_background_and_groups_count():
     data = (PROBLEM.x, PROBLEM.y), (PROBLEM.x_test, PROBLEM.y_test)
     groups = np.array(list("abcde") * 8)
-    some = ValuationProblem(PROBLEM.model, *data, players=groups, targets=["d", "a"])
+    some = ValuationProblem(PROBLEM.model, *data, groups=groups, valued=["d", "a"])
     kept = ~np.isin(groups, ["d"])
     got = unlearned(some, np.array([[False, True]]))[0]
     np.testing.assert_allclose(got.numpy(), by_the_book(PROBLEM, kept, 1.0, 1.0), atol=1e-10)

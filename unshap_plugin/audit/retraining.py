@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import AccessError
+from unshap_plugin.errors import AccessError, InvalidTypeError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.manager import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners import Retrain
 
-__all__ = ["check_retrainable", "evaluated", "retrained"]
+__all__ = ["check_retrainable", "checked_game", "evaluated", "retrained"]
 
 
 def check_retrainable(problem: ValuationProblem) -> None:
@@ -31,6 +31,16 @@ def check_retrainable(problem: ValuationProblem) -> None:
             f"{refusal}; an audit compares with retraining: where that is impossible, audit the unlearner on a problem "
             f"of the same kind that has all training rows and fit=Recipe(...)."
         ) from None
+
+
+def checked_game(game: object) -> UnlearningGame:
+    """Return the game, or raise ``InvalidTypeError`` if it is no ``UnlearningGame``."""
+    if not isinstance(game, UnlearningGame):
+        raise InvalidTypeError(
+            f"game is a {type(game).__name__}, but an UnlearningGame is needed: make one from the problem and the "
+            f"unlearner."
+        )
+    return game
 
 
 def retrained(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unshap_plugin.audit.agreement import residuals
 from unshap_plugin.audit.audit import retrain_seeds
-from unshap_plugin.audit.retraining import check_retrainable, evaluated, retrained
+from unshap_plugin.audit.retraining import check_retrainable, checked_game, evaluated, retrained
 from unshap_plugin.audit.strata import draw
 from unshap_plugin.errors import (
     DivergenceError,
@@ -24,8 +24,7 @@ from unshap_plugin.errors import (
     nearest,
 )
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins.manager import BUILTIN
-from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.plugins.registry import registered_name
 
 __all__ = ["Tuning", "tune"]
 
@@ -34,7 +33,7 @@ __all__ = ["Tuning", "tune"]
 class Tuning:
     """The settings with which an unlearner is nearest to retraining, and how the others did.
 
-    ``UnlearningGame(problem, tuning.unlearner, settings=tuning.settings)`` plays with them.
+    ``UnlearningGame(problem, tuning.unlearner, **tuning.settings)`` plays with them.
 
     Parameters
     ----------
@@ -61,13 +60,11 @@ class Tuning:
 
 
 def tune(
-    problem: ValuationProblem,
-    unlearner: str,
+    game: UnlearningGame,
     grid: Mapping[str, Iterable[Any]] | None = None,
     *,
     coalitions: int | None = None,
     seeds: int = 2,
-    seed: int = 0,
 ) -> Tuning:
     """Choose among settings of an unlearner those with which it is nearest to retraining.
 
@@ -78,19 +75,18 @@ def tune(
     out.
 
     The settings are chosen on these coalitions, so that they look better on them than on others. With some tens of
-    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` it with another
-    seed, which draws other coalitions.
+    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` a game with it
+    and another seed, which draws other coalitions.
 
     Parameters
     ----------
-    problem
-        What is valued. All training rows must be at hand, and for a torch module its recipe.
-    unlearner
-        A registered name, or ``"auto"``.
+    game
+        With the unlearner whose settings are looked for, which must be a registered one. Utilities that it knows are
+        not computed again. All training rows must be at hand, and for a torch module its recipe.
     grid
         Values to try for each setting; all combinations are tried, and other settings keep their defaults. Without
         a grid the ``tunable`` settings of the unlearner, and its defaults.
-    coalitions, seeds, seed
+    coalitions, seeds
         As for ``audit``.
 
     Raises
@@ -98,26 +94,26 @@ def tune(
     InvalidValueError, InvalidTypeError
         If there is nothing to tune, or the grid cannot be used; before any work.
     AccessError
-        If the unlearner cannot work on this problem, or it cannot be retrained; before any work.
+        If the model cannot be retrained, or a candidate cannot work on it; before any work.
     DivergenceError
         If all candidates diverge.
     """
-    if not isinstance(unlearner, str):
+    problem = checked_game(game).problem
+    if game.provider is None:
         raise InvalidTypeError(
-            f"unlearner is a {type(unlearner).__name__}, but a name is needed: its settings are what is looked for."
+            f"the game has an instance of {type(game.unlearner).__name__}, which nobody registered, but an unlearner "
+            f"that is made by name is needed: its settings are what is looked for."
         )
     check_integer("seeds", seeds, 2)
     if coalitions is not None:
         check_integer("coalitions", coalitions, 1)
-    plain = UnlearningGame(problem, unlearner, seed=seed)
-    chosen = f"{BUILTIN}:{plain.unlearner.name}" if unlearner == "auto" else unlearner
-    candidates = _candidates(plain, grid)
-    games = [UnlearningGame(problem, chosen, seed=seed, settings=one) for one in candidates]
+    candidates = _candidates(game, grid)
+    games = [_with(game, one) for one in candidates]
     check_retrainable(problem)
 
-    matrix = draw(problem.n_players, coalitions, plain.seed)
+    matrix = draw(problem.n_players, coalitions, game.seed)
     m = len(matrix)
-    target = retrained(problem, matrix, retrain_seeds(plain.seed, seeds)).mean(axis=0).reshape(m, -1)
+    target = retrained(problem, matrix, retrain_seeds(game.seed, seeds)).mean(axis=0).reshape(m, -1)
     spread = _within(matrix, target)
     told = spread > 0
     if not told.any():
@@ -126,10 +122,10 @@ def tune(
             f"can be tuned to them: use a smoother metric, or larger groups."
         )
     rows, failures = [], []
-    for settings, game in zip(candidates, games, strict=True):
+    for settings, candidate in zip(candidates, games, strict=True):
         begin = time.perf_counter()
         try:
-            utilities = evaluated(game, matrix).reshape(m, -1)
+            utilities = evaluated(candidate, matrix).reshape(m, -1)
         except DivergenceError as failure:
             failures.append(failure)
             rows.append({**settings, "score": np.nan, "error": np.nan, "seconds": np.nan, "failure": str(failure)})
@@ -144,12 +140,18 @@ def tune(
         ) from failures[0]
     best = int(np.nanargmin([row["score"] for row in rows]))
     return Tuning(
-        unlearner=plain.unlearner.name if unlearner == "auto" else unlearner,
+        unlearner=registered_name(game.unlearner.name, game.provider),
         settings=candidates[best],
         table=pd.DataFrame(rows),
         coalitions=m,
         retrainings=seeds * m,
     )
+
+
+def _with(game: UnlearningGame, settings: Mapping[str, Any]) -> UnlearningGame:
+    """Return the game with these settings: itself, with all that it knows, where it has them already."""
+    own = {name: game.unlearner.settings[name] for name in settings}
+    return game if own == dict(settings) else game.with_settings(**settings)
 
 
 def _candidates(game: UnlearningGame, grid: Mapping[str, Iterable[Any]] | None) -> list[dict[str, Any]]:

@@ -92,8 +92,8 @@ def load(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64], Valuati
         (table.x_test, table.y_test),
         loss=trained.loss,
         metric=metric,
-        players=table.players,
-        targets=targets,
+        groups=table.players,
+        valued=targets,
         fit=trained.recipe,
     )
     return table, flipped, problem

@@ -9,7 +9,7 @@ from typing import Any
 
 from unshap_plugin.plugins.manager import Plugins, Registered
 from unshap_plugin.plugins.spec import UnlearnerSpec
-from unshap_plugin.problem.problem import Access, ModelKind
+from unshap_plugin.problem.access import Access, ModelKind
 
 __all__ = ["as_json", "one_as_json", "one_as_text", "table"]
 

@@ -12,6 +12,7 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
+from unshap_plugin.game import UnlearningGame
 
 __all__ = ["add", "run"]
 
@@ -44,14 +45,8 @@ def run(options: argparse.Namespace) -> int:
     check_writable(options.out)
     table, _, problem = data.load(options)
     with progress_bar("audit") as progress:
-        report = audit(
-            problem,
-            options.unlearner,
-            coalitions=options.coalitions,
-            seeds=options.seeds,
-            seed=options.seed,
-            progress=progress,
-        )
+        game = UnlearningGame(problem, options.unlearner, seed=options.seed)
+        report = audit(game, coalitions=options.coalitions, seeds=options.seeds, progress=progress)
     outputs = {
         "audit.csv": report.to_frame().to_csv(index=False, lineterminator="\n"),
         "audit.json": report.to_json() + "\n",

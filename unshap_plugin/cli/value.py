@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     report = None
     if options.audit is not None:
         with progress_bar("audit") as progress:
-            report = audit(problem, options.unlearner, coalitions=options.audit, seed=options.seed, progress=progress)
+            report = audit(game, coalitions=options.audit, progress=progress)
     marked = set(table.players[flipped].tolist())
     outputs = {
         "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),

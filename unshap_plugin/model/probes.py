@@ -11,9 +11,7 @@ from torch import Tensor
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows, n_rows
 
-__all__ = ["nearest_rows", "penultimate"]
-
-_BLOCK = 1024
+__all__ = ["penultimate"]
 
 
 def penultimate(engine: Engine, x: Rows) -> Tensor:
@@ -34,9 +32,3 @@ def penultimate(engine: Engine, x: Rows) -> Tensor:
         features = outputs
     features = features.detach().reshape(n_rows(x), -1)
     return features / features.norm(dim=1, keepdim=True).clamp(min=torch.finfo(features.dtype).tiny)
-
-
-def nearest_rows(features: Tensor, among: Tensor, k: int) -> Tensor:
-    """Return for each of ``features [rows, d]`` the ``k`` nearest of ``among [others, d]``, ``[rows, k]``."""
-    parts = [torch.cdist(block, among).topk(k, dim=1, largest=False).indices for block in features.split(_BLOCK)]
-    return torch.cat(parts)

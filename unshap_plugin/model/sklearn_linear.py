@@ -15,10 +15,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SG
 from torch import Tensor, nn
 
 from unshap_plugin.losses import Loss, cross_entropy, mse
+from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.fit_predict import ConstantModel
 from unshap_plugin.model.recipe import Recipe
 
-__all__ = ["LinearModel", "hinge", "linear_model", "one_vs_rest", "squared_hinge"]
+__all__ = ["LinearModel", "hinge", "is_linear_model", "linear_model", "one_vs_rest", "squared_hinge"]
 
 _log = logging.getLogger(__name__)
 
@@ -105,11 +106,14 @@ class LinearModel:
         What it was fitted with, per row.
     recipe
         The strength of its penalty, and zero as where training starts.
+    classes
+        The labels of its classes; ``None`` for a regression.
     """
 
     module: nn.Module
     loss: Loss
     recipe: Recipe
+    classes: Classes | None
 
     def parameters_of(self, fitted: Any) -> dict[str, Tensor]:
         """Return the parameters (and the constant) of another fit, of the same kind or a constant model, by name."""
@@ -122,27 +126,32 @@ class LinearModel:
         else:
             weight, bias = _coefficients(fitted)
             if len(weight) != scores:
-                weight, bias = _widened(fitted, weight, bias, scores)
+                assert self.classes is not None
+                weight, bias = _widened(fitted, weight, bias, scores, self.classes.columns(fitted.classes_))
         found = {"linear.weight": weight, "linear.bias": bias, "constant": bias}
         return {name: torch.as_tensor(found[name], dtype=p.dtype, device=p.device) for name, p in given.items()}
 
 
-def linear_model(model: Any, rows: int) -> LinearModel | None:
-    """Return a fitted scikit-learn model as a module, or ``None`` if it is none that can be one exactly.
+def is_linear_model(model: Any) -> bool:
+    """Tell whether a model is a fitted linear model of scikit-learn that can be a torch module exactly."""
+    if type(model) not in (LogisticRegression, Ridge, LinearRegression, SGDClassifier) or not hasattr(model, "coef_"):
+        return False
+    obstacle = _obstacle(model)
+    if obstacle is not None:
+        _log.info("%s stays an object with fit and predict: %s", type(model).__name__, obstacle)
+    return obstacle is None
+
+
+def linear_model(model: Any, rows: int) -> LinearModel:
+    """Return a fitted scikit-learn model as a module.
 
     Parameters
     ----------
     model
-        A fitted ``LogisticRegression``, ``Ridge``, ``LinearRegression`` or ``SGDClassifier``.
+        A fitted ``LogisticRegression``, ``Ridge``, ``LinearRegression`` or ``SGDClassifier`` (``is_linear_model``).
     rows
         How many it was fitted on.
     """
-    if type(model) not in (LogisticRegression, Ridge, LinearRegression, SGDClassifier) or not hasattr(model, "coef_"):
-        return None
-    obstacle = _obstacle(model)
-    if obstacle is not None:
-        _log.info("%s stays an object with fit and predict: %s", type(model).__name__, obstacle)
-        return None
     scores, features = _coefficients(model)[0].shape
     link: Callable[[Tensor], Tensor]
     loss: Loss
@@ -164,7 +173,9 @@ def linear_model(model: Any, rows: int) -> LinearModel | None:
     if getattr(model, "solver", None) == "liblinear" and model.fit_intercept:
         strengths["linear.bias"] = penalised
     init = {name: torch.zeros_like(p) for name, p in module.state_dict().items()}
-    found = LinearModel(module, loss, Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=strengths, init=init))
+    recipe = Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=strengths, init=init)
+    classes = Classes(np.asarray(model.classes_)) if hasattr(model, "classes_") else None
+    found = LinearModel(module, loss, recipe, classes)
     module.load_state_dict(found.parameters_of(model))
     return found
 
@@ -178,9 +189,6 @@ def _obstacle(model: Any) -> str | None:
         return "its rows have weights by class"
     if getattr(model, "positive", False):
         return "its coefficients are constrained to be positive"
-    classes = getattr(model, "classes_", None)
-    if classes is not None and not np.array_equal(classes, np.arange(len(classes))):
-        return "its classes are not 0, 1, ..."
     if isinstance(model, Ridge) and len(np.unique(model.alpha)) > 1:
         return "it has a penalty of its own for every output"
     if isinstance(model, LogisticRegression):
@@ -220,9 +228,9 @@ def _coefficients(model: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _widened(
-    fitted: Any, weight: NDArray[np.float64], bias: NDArray[np.float64], scores: int
+    fitted: Any, weight: NDArray[np.float64], bias: NDArray[np.float64], scores: int, seen: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the scores of a fit that saw fewer classes.
+    """Return the scores of a fit that saw fewer classes, those with the numbers ``seen``.
 
     The others stay below the mean of its scores by so much that no row is theirs.
     """
@@ -232,5 +240,5 @@ def _widened(
         weight, bias = np.concatenate([-one, one]), np.concatenate([-same, same])
     wide = np.repeat(weight.mean(axis=0, keepdims=True), scores, axis=0)
     low = np.full(scores, bias.mean() + _LEAST)
-    wide[fitted.classes_], low[fitted.classes_] = weight, bias
+    wide[seen], low[seen] = weight, bias
     return wide, low

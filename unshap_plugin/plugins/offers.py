@@ -11,7 +11,7 @@ import pluggy
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
 from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.spec import UnlearnerSpec
-from unshap_plugin.problem.problem import Access, ModelKind
+from unshap_plugin.problem.access import Access, ModelKind
 
 __all__ = ["offered"]
 

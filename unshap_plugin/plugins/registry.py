@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unshap_plugin.errors import (
@@ -19,7 +20,16 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.function import FunctionUnlearner
 
-__all__ = ["check_access", "described", "find_unlearner", "provider_of", "registered_unlearners", "resolve_unlearner"]
+__all__ = [
+    "advised",
+    "check_access",
+    "described",
+    "find_unlearner",
+    "provider_of",
+    "registered_name",
+    "registered_unlearners",
+    "resolve_unlearner",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -104,10 +114,35 @@ def provider_of(unlearner: Unlearner) -> Provider | None:
     return next((one.provider for one in plugins().offered if one.spec.factory == kind), None)
 
 
+def registered_name(name: str, provider: Provider) -> str:
+    """Return what an unlearner of a provider is called where names are not unique: ``distribution:name``."""
+    offers = [one for one in plugins().named(name) if one.provider == provider]
+    return next((known for known, one in registered_unlearners().items() if one in offers), name)
+
+
 def described(name: str, provider: Provider | None) -> str:
     """Return an unlearner in words that fit an error message: with its distribution and version if it is a plugin's."""
     foreign = provider is not None and provider.distribution != BUILTIN
     return f"unlearner {name!r} of {provider}" if foreign else f"unlearner {name!r}"
+
+
+@contextlib.contextmanager
+def advised(problem: ValuationProblem) -> Iterator[None]:
+    """Where an unlearner refuses a problem, name the registered ones that would work.
+
+    Raises
+    ------
+    AccessError
+        That of the block, with the advice.
+    """
+    try:
+        yield
+    except AccessError as refusal:
+        fitting = [name for name, registered in registered_unlearners().items() if _works(registered, problem)]
+        advice = (
+            f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
+        )
+        raise AccessError(f"{refusal}; {advice}.") from None
 
 
 def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Provider | None = None) -> None:
@@ -121,13 +156,8 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
         If a plugin fails to say.
     """
     try:
-        unlearner.check(problem)
-    except AccessError as refusal:
-        fitting = [name for name, registered in registered_unlearners().items() if _works(registered, problem)]
-        advice = (
-            f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
-        )
-        raise AccessError(f"{refusal}; {advice}.") from None
+        with advised(problem):
+            unlearner.check(problem)
     except UnshapError:
         raise
     except (Exception, SystemExit) as error:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
-from unshap_plugin.problem.problem import Access, ModelKind
+from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.function import FunctionFactory
 

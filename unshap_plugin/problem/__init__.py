@@ -1,3 +1,8 @@
-"""What is asked: data, players, a model, and what may be looked at."""
+"""What is asked: data, players, a model, and what may be looked at.
 
-__all__: list[str] = []
+``ValuationProblem`` returns a problem of one of the two kinds, which are therefore imported here.
+"""
+
+from unshap_plugin.problem import module_problem, object_problem
+
+__all__ = ["module_problem", "object_problem"]

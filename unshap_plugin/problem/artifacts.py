@@ -6,15 +6,12 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -23,14 +20,10 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import LOSSES
 from unshap_plugin.model.engine import Engine
-from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, n_rows, row_hashes
 from unshap_plugin.model.same_module import layers
-from unshap_plugin.second_order.curvature import LinearHead, second_order
-from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, penalties, raised
 
-__all__ = ["STAND_INS", "Artifacts"]
+__all__ = ["STAND_INS", "Artifacts", "fingerprint"]
 
 #: What can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
 STAND_INS = ("hessian", "gram", "fisher")
@@ -80,38 +73,6 @@ class Artifacts:
     gram: Tensor | None = None
     moments: Tensor | None = None
 
-    @classmethod
-    def of(cls, engine: Engine, x: Rows, y: Tensor, recipe: Recipe | None) -> Artifacts:
-        """Compute them from all rows. For networks with thousands of parameters the matrix takes minutes."""
-        l2, init = penalties(engine, recipe)
-        gradient, fisher = torch.zeros_like(l2), torch.zeros_like(l2)
-        for block in engine.row_gradients(x, y):
-            gradient += block.sum(dim=0)
-            fisher += block.square().sum(dim=0)
-        matrices: dict[str, Tensor] = {}
-        if engine.n_parameters <= MAX_PARAMETERS:
-            losses = second_order(engine, x, y)
-            objective = Objective(engine, x, y, losses, recipe)
-            matrices["hessian"] = objective.centre(None).matrix
-            matrices["pull"] = objective.pull
-            hessian = matrices["hessian"] if isinstance(losses, LinearHead) else objective.hessian()
-            matrices["lowest"] = torch.linalg.eigvalsh(hessian + torch.diag(l2))[0]
-            equations = NormalEquations.of(engine, x, y, l2, init)
-            if equations is not None:
-                sums = equations.sums(torch.ones(1, len(y), device=y.device))
-                matrices["gram"], matrices["moments"] = (part[0] for part in sums)
-        versions = {
-            "unshap-plugin": version("unshap-plugin"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        }
-        return cls(_fingerprint(engine), versions, row_hashes(x, y), gradient, fisher, l2, init, **matrices)
-
-    def identified(self, engine: Engine, x: Rows, y: Tensor) -> Artifacts:
-        """Return them as those of this model and of these rows, of which their own are the end."""
-        return dataclasses.replace(self, model=_fingerprint(engine), rows=row_hashes(x, y))
-
     def __len__(self) -> int:
         """Return the number of rows, n."""
         return len(self.rows)
@@ -125,27 +86,13 @@ class Artifacts:
         """Tell whether the artefact of that name is there."""
         return getattr(self, name) is not None
 
-    def quadratic(self, given: Tensor, pull: float | None) -> Quadratic:
-        """Return the expansion that ``Objective.centre`` computes from all rows, for parameters ``given [p]``."""
-        assert self.hessian is not None
-        assert self.pull is not None
-        assert self.lowest is not None
-        l2, init, matrix = self.l2.to(given), self.init.to(given), self.hessian.to(given)
-        if pull is None:
-            strengths = self.pull.to(given)
-        else:
-            strengths = floored(torch.full_like(given, pull), matrix.diagonal().mean(), len(self))
-            strengths = raised(strengths, self.lowest.to(given) + strengths[0])
-        tilt = self.gradient.to(given) + l2 * given + strengths * (given - init)
-        return Quadratic(len(self), matrix, l2 + strengths, tilt, init)
-
     def check(self, engine: Engine, x: Rows, y: Tensor) -> None:
         """Raise ``InvalidValueError`` unless they are those of this model, and these rows were among theirs."""
-        if self.model != _fingerprint(engine):
+        if self.model != fingerprint(engine):
             raise InvalidValueError(
                 "the artefacts are those of another model: its parameters, its buffers, which of them are trainable, "
                 "or its loss differ; give the model as it was when they were computed, or compute them anew with "
-                "problem.artifacts() where all data is at hand."
+                "compute_artifacts(problem) where all data is at hand."
             )
         left = Counter(self.rows.tolist())
         odd = []
@@ -198,7 +145,7 @@ class Artifacts:
         if not isinstance(path, str | os.PathLike):
             raise InvalidTypeError(f"artifacts is a {type(path).__name__}, but a path or Artifacts are needed.")
         where = f"the artefacts file {str(path)!r}"
-        remedy = "give a file that problem.artifacts().save(path) wrote"
+        remedy = "give a file that compute_artifacts(problem).save(path) wrote"
         try:
             with safe_open(path, framework="pt") as file:
                 metadata: dict[str, str] = file.metadata() or {}
@@ -215,7 +162,7 @@ class Artifacts:
             raise InvalidValueError(f"{where} is of another version ({error}): {remedy}.") from error
 
 
-def _fingerprint(engine: Engine) -> str:
+def fingerprint(engine: Engine) -> str:
     """Return the sha256 of the layers, parameters and buffers of a model, what of it is trainable, and its loss."""
     name = next((name for name, loss in LOSSES.items() if loss is engine.loss), None)
     called = name or str(getattr(engine.loss, "__name__", type(engine.loss).__name__))

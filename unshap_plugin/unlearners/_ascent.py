@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.problem.module_problem import ModuleProblem
 
 __all__ = ["Bound", "given_losses", "loss_bound"]
 
@@ -37,27 +37,18 @@ class Bound:
         return weights * torch.where(weights < 0, c, 1.0) * losses
 
 
-def given_losses(problem: ValuationProblem) -> Tensor:
-    """Return the losses of the training rows in the given model, ``[rows]``; computed once per problem."""
-    engine = problem.engine
-    assert engine is not None
-    return problem.remember("given losses", lambda: engine.loss(problem.outputs(problem.model, problem.x), problem.y))
+def given_losses(problem: ModuleProblem) -> Tensor:
+    """Return the losses of the training rows in the given model, ``[rows]``."""
+    return problem.loss(problem.outputs(problem.model, problem.x), problem.y)
 
 
-def loss_bound(problem: ValuationProblem) -> Bound:
+def loss_bound(problem: ModuleProblem) -> Bound:
     """Return the bound ``B_i = max(B, loss_i(theta_0))``, where ``B`` is the loss of an uninformed model.
 
     That answers the average output of the given model for every row. A row whose loss is beyond it already was never
-    learned: it keeps the loss that it has. For as long as the problem exists it is computed once.
+    learned: it keeps the loss that it has.
     """
-    return problem.remember("loss bound", lambda: _loss_bound(problem))
-
-
-def _loss_bound(problem: ValuationProblem) -> Bound:
-    engine = problem.engine
-    assert engine is not None
-    outputs = problem.outputs(problem.model, problem.x)
-    losses = given_losses(problem)
+    outputs, losses = problem.outputs(problem.model, problem.x), problem.once(given_losses)
     average = outputs.mean(dim=0, keepdim=True).expand_as(outputs)
-    uninformed = engine.loss(average, problem.y).mean()
+    uninformed = problem.loss(average, problem.y).mean()
     return Bound(torch.maximum(losses, uninformed), (uninformed - losses.min()).clamp(min=1e-6))

@@ -3,40 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.model.engine import Theta, along
-from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.unlearners.base import Unlearner
 
-__all__ = ["centred", "descend_displaced", "forget_weights", "from_scratch", "shrunk"]
+__all__ = [
+    "Displaced",
+    "centred",
+    "descend_displaced",
+    "forget_weights",
+    "from_scratch",
+    "initial_parameters",
+    "shrunk",
+]
 
 
-def forget_weights(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Displaced(Unlearner):
+    """What all methods are that move by some steps of Adam on a displacement (see ``descend_displaced``).
+
+    Parameters
+    ----------
+    steps
+        Full-batch steps of Adam.
+    lr
+        Learning rate, at which the displacement of a coalition that forgets everything moves.
+    """
+
+    gentler: ClassVar[str] = "a smaller lr or fewer steps"
+
+    steps: int
+    lr: float
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_integer("steps", self.steps, 1)
+        check_number("lr", self.lr, zero=False)
+
+
+def forget_weights(problem: ModuleProblem, coalitions: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
     """Return ``1 / n`` for the rows that each coalition forgets, else 0, ``[m, rows]``, and ``|F| / n``, ``[m]``.
 
     ``n`` is the number of rows that the model was trained on, also where fewer are at hand.
     """
     engine = problem.engine
-    assert engine is not None
     forget = ~problem.retained(coalitions)
     # Whole numbers are counted: a sum of shares would depend on the order in which they are added up.
     share = forget.sum(dim=1).to(engine.dtype) / problem.trained_rows
     return forget.to(engine.dtype) / problem.trained_rows, share
 
 
-def shrunk(problem: ValuationProblem, shrinkage: Tensor) -> Theta:
+def shrunk(problem: ModuleProblem, shrinkage: Tensor) -> Theta:
     """Return the given parameters, moved towards untrained ones by a share ``[m]`` of the way, one copy each.
 
     Untrained are the initial parameters of the recipe where these are known. Else zero for matrices, to which a random
     start is near by the scale of what is learned, and the given values for vectors: biases, and the scales of
     normalisation layers, which must not vanish.
     """
-    engine, initial = problem.engine, _initial(problem)
-    assert engine is not None
+    engine, initial = problem.engine, problem.once(initial_parameters)
     start = engine.stack(len(shrinkage))
     for name, p in start.items():
         if initial is not None:
@@ -46,7 +79,7 @@ def shrunk(problem: ValuationProblem, shrinkage: Tensor) -> Theta:
     return start
 
 
-def centred(problem: ValuationProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
+def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
     """Return what takes the gradient of the mean loss of all rows at the given parameters away from others.
 
     Parameters
@@ -59,37 +92,38 @@ def centred(problem: ValuationProblem, retained: Tensor, weight: float = 1.0) ->
         Of the mean loss of the retained rows.
     """
     engine = problem.engine
-    assert engine is not None
-    everything = torch.full((1, len(problem.y)), 1 / len(problem.y), dtype=engine.dtype, device=problem.y.device)
-    residual = problem.remember(
-        "mean gradient", lambda: engine.gradients(engine.stack(1), everything, problem.x, problem.y)
-    )
+    residual = problem.once(_mean_gradient)
     some = weight * retained.any(dim=1).to(engine.dtype)
     centre = {name: along(some, p) * p for name, p in residual.items()}
     return lambda gradients: {name: gradient - centre[name] for name, gradient in gradients.items()}
 
 
-def from_scratch(problem: ValuationProblem, theta: Theta, retained: Tensor) -> Theta:
+def from_scratch(problem: ModuleProblem, theta: Theta, retained: Tensor) -> Theta:
     """Put the initial parameters, where they are known, in the places of coalitions that retain no row."""
-    initial = _initial(problem)
+    initial = problem.once(initial_parameters)
     if initial is not None:
         for name, p in theta.items():
             p[~retained.any(dim=1)] = initial[name]
     return theta
 
 
-def _initial(problem: ValuationProblem) -> Theta | None:
+def _mean_gradient(problem: ModuleProblem) -> Theta:
+    """Return the gradient of the mean loss of all rows at the given parameters, ``[1, *shape]``."""
+    engine, rows = problem.engine, len(problem.y)
+    everything = torch.full((1, rows), 1 / rows, dtype=engine.dtype, device=problem.y.device)
+    return engine.gradients(engine.stack(1), everything, problem.x, problem.y)
+
+
+def initial_parameters(problem: ModuleProblem) -> Theta | None:
+    """Return the parameters that training started from, ``[*shape]`` each, where the recipe knows them."""
     engine, recipe = problem.engine, problem.recipe
-    assert engine is not None
     if recipe is None or recipe.init is None:
         return None
     state = recipe.initial_state(engine.module, seed=0)  # which is known
     return {name: state[name] for name in engine.theta0}
 
 
-def descend_displaced(
-    start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], *, steps: int, lr: float
-) -> Theta:
+def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], steps: int, lr: float) -> Theta:
     """Run Adam on ``u`` in ``theta = start + scale * u``, for every coalition at once.
 
     Adam's steps have the size of the learning rate whatever the size of the gradient, so that plain Adam moves as far

@@ -9,18 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.model.engine import Engine
-from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.problem.module_problem import ModuleProblem
 
 __all__ = ["forgotten", "player_sums"]
 
 
-def player_sums(problem: ValuationProblem, engine: Engine, function: Callable[[Tensor], Tensor]) -> Tensor:
+def player_sums(problem: ModuleProblem, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the sums of ``function`` of the gradients of single rows at the given parameters, by player.
 
     Parameters
     ----------
-    problem, engine
+    problem
         The model and its rows.
     function
         From gradients ``[b, p]`` to ``[b, p]``, row by row.
@@ -29,6 +28,7 @@ def player_sums(problem: ValuationProblem, engine: Engine, function: Callable[[T
     -------
     ``[n_players + 1, p]``; the last row is the sum over the background at hand.
     """
+    engine = problem.engine
     player = torch.as_tensor(problem.player_of_row, device=problem.y.device) % (problem.n_players + 1)
     total = torch.zeros(problem.n_players + 1, engine.n_parameters, dtype=engine.dtype, device=problem.y.device)
     begin = 0

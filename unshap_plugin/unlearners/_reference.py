@@ -1,4 +1,4 @@
-"""What a model says of a row, as a distribution, and how far another model is from saying it."""
+"""What the given model says of reference rows, and how far another model is from saying it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.losses import Loss, binary_cross_entropy_with_logits, cross_entropy, mse
+from unshap_plugin.problem.module_problem import ModuleProblem
 
-__all__ = ["predictive", "soft_loss"]
+__all__ = ["nearest_rows", "predicted_means", "soft_loss"]
+
+_BLOCK = 1024
 
 
-def predictive(loss: Loss, outputs: Tensor) -> Tensor:
+def _predictive(loss: Loss, outputs: Tensor) -> Tensor:
     """Return the means of the distributions that outputs ``[rows, ...]`` stand for under a loss, of the same shape.
 
     Probabilities for the cross entropies; the outputs themselves for the squared error, and for other losses, whose
@@ -31,3 +34,15 @@ def soft_loss(loss: Loss) -> Loss:
     if loss is cross_entropy:
         return lambda outputs, means: F.cross_entropy(outputs, means, reduction="none")
     return binary_cross_entropy_with_logits if loss is binary_cross_entropy_with_logits else mse
+
+
+def predicted_means(problem: ModuleProblem) -> Tensor:
+    """Return what the given model says of the reference rows, as means ``[rows, ...]`` (see ``soft_loss``)."""
+    assert problem.reference is not None
+    return _predictive(problem.loss, problem.outputs(problem.model, problem.reference[0]))
+
+
+def nearest_rows(features: Tensor, among: Tensor, k: int) -> Tensor:
+    """Return for each of ``features [rows, d]`` the ``k`` nearest of ``among [others, d]``, ``[rows, k]``."""
+    parts = [torch.cdist(block, among).topk(k, dim=1, largest=False).indices for block in features.split(_BLOCK)]
+    return torch.cat(parts)

@@ -9,20 +9,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import check_integer, check_number
+from unshap_plugin.errors import check_number
 from unshap_plugin.model.engine import Theta
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
-from unshap_plugin.unlearners._reference import predictive, soft_loss
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._reference import predicted_means, soft_loss
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["Anchored"]
 
 
 @dataclass(frozen=True)
-class Anchored(Unlearner):
+class Anchored(Displaced):
     """Ascend the loss of the forget rows, anchored at a reference set ``T`` (Ma et al. 2025, arXiv 2505.16147).
 
     ``min_theta  -1/n sum_F c_i loss_i(theta) + anchor |R|/n mean_T KL(f_theta_0(x) || f_theta(x))`` by Adam on a
@@ -61,16 +61,14 @@ class Anchored(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_number("anchor", self.anchor, zero=True)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
-        engine, bound = problem.engine, loss_bound(problem)
-        assert engine is not None
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        engine, bound = problem.engine, problem.once(loss_bound)
         assert problem.reference is not None
         x = problem.reference[0]
-        means = problem.remember("means", lambda: predictive(problem.loss, problem.outputs(problem.model, x)))
+        means = problem.once(predicted_means)
         forget, share = forget_weights(problem, coalitions)
         anchors = (self.anchor * (1 - share) / len(means))[:, None].expand(-1, len(means))
 
@@ -80,4 +78,4 @@ class Anchored(Unlearner):
             return {name: part + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))
+        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, UnknownNameError
-from unshap_plugin.model.generators import moved, states
+from unshap_plugin.model.generators import coalition_seed
+from unshap_plugin.model.guard import guard
+from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import STAND_INS, Artifacts
-from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem
-from unshap_plugin.unlearners.models import Models, StackedModels
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["Unlearner"]
 
@@ -64,10 +67,11 @@ class Unlearner(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "unlearn" in vars(cls):
-            raise InvalidTypeError(
-                f"{cls.__name__} overrides unlearn, which sees to the contract of all unlearners: implement _unlearn."
-            )
+        for name in ("unlearn", "check"):
+            if name in vars(cls):
+                raise InvalidTypeError(
+                    f"{cls.__name__} overrides {name}, which sees to the contract of all unlearners: implement _{name}."
+                )
         if cls.stored is not None and cls.stored not in STAND_INS:
             raise UnknownNameError("stored artefact", cls.stored, STAND_INS)
 
@@ -76,6 +80,7 @@ class Unlearner(ABC):
         """The settings by name."""
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
 
+    @final
     def check(self, problem: ValuationProblem) -> None:
         """Refuse, before any work, a problem that lacks what this method needs.
 
@@ -91,7 +96,7 @@ class Unlearner(ABC):
             remedy = ""
             if self.stored is not None and Access.RETAIN in missing:
                 lacking = f"the stored artefacts have no {self.stored}"
-                would_do = f"a stored {self.stored} would do: save problem.artifacts() where all data is at hand"
+                would_do = f"a stored {self.stored} would do: save compute_artifacts(problem) where all data is at hand"
                 remedy = f"; {would_do if problem.stored is None else lacking}"
             raise AccessError(
                 f"unlearner {self.name!r} needs access to {self.needs.names()}, but this problem "
@@ -102,6 +107,10 @@ class Unlearner(ABC):
                 f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.model).__name__} is not one of "
                 f"these"
             )
+        self._check(cast(ModuleProblem, problem))
+
+    def _check(self, problem: ModuleProblem) -> None:  # noqa: B027 (most have nothing to add)
+        """Refuse, with an ``AccessError``, a problem that this method cannot work on for another reason."""
 
     def stand_in(self, problem: ValuationProblem) -> Artifacts | None:
         """Return the artefacts that stand in for retained rows that are not at hand, if they are needed and do."""
@@ -109,9 +118,9 @@ class Unlearner(ABC):
             return None
         return problem.stored if problem.stored.has(self.stored) else None
 
-    def bytes_per_coalition(self, problem: ValuationProblem) -> int:
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Estimate the memory that one coalition takes, from which the size of a chunk follows."""
-        return problem.engine.bytes_per_coalition(problem.x) if problem.engine is not None else 1
+        return problem.engine.bytes_per_coalition(problem.x)
 
     @final
     def unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
@@ -134,38 +143,27 @@ class Unlearner(ABC):
         Raises
         ------
         ContractError
-            If ``_unlearn`` changed the given model (which is put back), the data or the global random generators, or
-            did not return a model of its kind for every coalition.
+            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``), or did
+            not return a model of its kind for every coalition.
         """
-        before, versions = states(), problem.versions()
         try:
-            models = self._unlearn(problem, coalitions, seed)
-        except Exception as error:
-            changed = problem.recover()
-            if changed is None:
-                raise
-            raise ContractError(
-                f"changed {changed} of the model that it was given, and failed with {type(error).__name__}: {error}"
-            ) from error
-        changed = problem.recover()
-        if changed is not None:
-            raise ContractError(f"changed {changed} of the model that it was given: work on a copy")
-        if problem.versions() != versions:
-            raise ContractError("changed the data of the problem: work on copies, and make the problem anew")
-        generator = moved(before)
-        if generator is not None:
-            raise ContractError(
-                f"drew from the global random generator of {generator}: draw from one that coalition_seed seeds"
-            )
+            with guard(problem.trained, problem.tensors()):
+                models = self._unlearn(cast(ModuleProblem, problem), coalitions, seed)
+        except ContractError:
+            problem.forget_computed()
+            raise
         if not isinstance(models, Models):
             kind = "None" if models is None else f"a {type(models).__name__}"
             raise ContractError(f"returned {kind} instead of unlearned models: return StackedModels or a ModelList")
         if len(models) != len(coalitions):
             raise ContractError(f"returned {len(models)} models for {len(coalitions)} coalitions: return one for each")
-        if isinstance(models, StackedModels) and models.engine is not problem.engine:
+        if isinstance(models, StackedModels) and models.engine is not getattr(problem, "engine", None):
             raise ContractError("returned models of another engine than problem.engine: use that of the problem")
+        if isinstance(models, ModelList):
+            models.seeds = [coalition_seed(seed, coalition) for coalition in coalitions]
         models.restore(np.asarray(coalitions.all(axis=1)))
         return models
 
     @abstractmethod
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models: ...
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+        """Return one model per coalition; a method that takes objects too gets any ``ValuationProblem``."""

@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import check_integer, check_number, check_share
+from unshap_plugin.errors import check_share
 from unshap_plugin.model.engine import Theta, row_weights
-from unshap_plugin.problem.problem import Access, ValuationProblem
-from unshap_plugin.unlearners._displacement import centred, descend_displaced, from_scratch, shrunk
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.unlearners._displacement import Displaced, centred, descend_displaced, from_scratch, shrunk
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["FineTune"]
 
 
 @dataclass(frozen=True)
-class FineTune(Unlearner):
+class FineTune(Displaced):
     """Shrink the parameters, and descend the mean loss of the retained rows (Golatkar et al. 2020, arXiv 1911.04933).
 
     ``min_theta  mean_R loss_i(theta) - <mean_N grad loss_i(theta_0), theta>`` by Adam, from ``theta_0 + shrink
@@ -51,7 +51,6 @@ class FineTune(Unlearner):
     summary: ClassVar[str] = "Descends the retained loss from the given model, shrunk by the forgotten share."
     source: ClassVar[str] = "Golatkar, Achille & Soatto 2020, arXiv 1911.04933"
     needs: ClassVar[Access] = Access.RETAIN
-    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.005, 0.01, 0.02, 0.05)}
 
     steps: int = 12
@@ -60,13 +59,11 @@ class FineTune(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_share("shrink", self.shrink)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
         retained = problem.retained(coalitions)
         weights = row_weights(retained, engine.dtype)
         centre = centred(problem, retained)
@@ -76,5 +73,5 @@ class FineTune(Unlearner):
 
         share = 1 - retained.to(engine.dtype).mean(dim=1)
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, from_scratch(problem, theta, retained))

@@ -17,7 +17,10 @@ from unshap_plugin.errors import ContractError, InvalidTypeError
 from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.rows import map_rows, take
 from unshap_plugin.model.same_module import change, difference, same
-from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem, as_array
+from unshap_plugin.model.trained import as_array
+from unshap_plugin.problem.access import Access, ModelKind
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -125,7 +128,8 @@ class FunctionUnlearner(Unlearner):
         return dict(self.chosen)
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
-        many, engine = self.factory.many, problem.engine
+        many = self.factory.many
+        engine = problem.engine if isinstance(problem, ModuleProblem) else None
         if many is not None and engine is not None and engine.batched:
             return StackedModels(engine, many(problem, coalitions, seed, **self._keywords(many, _MANY, problem)))
         forgets = ~coalitions.all(axis=1)
@@ -200,13 +204,13 @@ def _settings(function: Callable[..., Any], positional: tuple[str, ...]) -> dict
 def _pair(problem: ValuationProblem, rows: Tensor) -> Any:
     index = rows.nonzero()[:, 0]
     x, y = take(problem.x, index), problem.y[index]
-    return (x, y) if problem.engine is not None else (as_array(x), y.cpu().numpy())
+    return (x, y) if isinstance(problem, ModuleProblem) else (as_array(x), y.cpu().numpy())
 
 
 def _reference(problem: ValuationProblem) -> Any:
     assert problem.reference is not None
     x, y = problem.reference
-    if problem.engine is None:
+    if not isinstance(problem, ModuleProblem):
         return as_array(x).copy(), None if y is None else y.cpu().numpy().copy()
     return map_rows(torch.clone, x), None if y is None else y.clone()
 

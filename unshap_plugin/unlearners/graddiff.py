@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import check_integer, check_number, check_share
+from unshap_plugin.errors import check_number, check_share
 from unshap_plugin.model.engine import Theta, row_weights
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import centred, descend_displaced, from_scratch, shrunk
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners._displacement import Displaced, centred, descend_displaced, from_scratch, shrunk
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradDiff"]
 
 
 @dataclass(frozen=True)
-class GradDiff(Unlearner):
+class GradDiff(Displaced):
     """Gradient difference (Liu et al. 2022, arXiv 2203.12817; NegGrad+ of Kurmanji et al. 2023, arXiv 2302.09880).
 
     ``min_theta  alpha mean_R loss_i(theta) - gamma |R|/n 1/n sum_F c_i loss_i(theta)``, centred, by Adam on a
@@ -64,16 +64,14 @@ class GradDiff(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_number("alpha", self.alpha, zero=True)
         check_number("gamma", self.gamma, zero=True)
         check_share("shrink", self.shrink)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        retained, bound = problem.retained(coalitions), loss_bound(problem)
+        retained, bound = problem.retained(coalitions), problem.once(loss_bound)
         kept = retained.to(engine.dtype)
         share = 1 - kept.mean(dim=1)
         fade = self.gamma * (1 - share)[:, None] / kept.shape[1]
@@ -84,5 +82,5 @@ class GradDiff(Unlearner):
             return centre(engine.gradients(theta, weights, problem.x, problem.y, shape=bound))
 
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, from_scratch(problem, theta, retained))

@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradientAscent"]
 
 
 @dataclass(frozen=True)
-class GradientAscent(Unlearner):
+class GradientAscent(Displaced):
     """Ascend the loss of the forget rows (Golatkar et al. 2020; Jang et al. 2023, arXiv 2210.01504), bounded.
 
     ``max_theta  1/n sum_F c_i loss_i(theta)`` with ``c_i = clip((B_i - loss_i) / (B - min loss), -1, 1)`` held constant
@@ -46,25 +45,18 @@ class GradientAscent(Unlearner):
     summary: ClassVar[str] = "Ascends the bounded loss of the forget rows; needs no retained rows."
     source: ClassVar[str] = "Jang et al. 2023, arXiv 2210.01504"
     needs: ClassVar[Access] = Access.FORGET
-    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.001, 0.003, 0.01, 0.03)}
 
     steps: int = 10
     lr: float = 0.003
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
-
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        bound = loss_bound(problem)
+        bound = problem.once(loss_bound)
         forget, share = forget_weights(problem, coalitions)
 
         def gradient(theta: dict[str, Tensor]) -> dict[str, Tensor]:
             return engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))
+        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))

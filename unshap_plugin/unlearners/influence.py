@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.model.engine import Engine
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.second_order.solvers import conjugate_gradients, damped_factor, product
@@ -21,6 +21,7 @@ from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.newton import expansion
+from unshap_plugin.unlearners.stored import quadratic_of
 
 __all__ = ["Influence"]
 
@@ -75,45 +76,49 @@ class Influence(Unlearner):
         if self.damping is not None:
             check_number("damping", self.damping, zero=True)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        influences: Tensor = problem.remember(self, lambda: self._influences(problem, engine))
+        influences = problem.once(_influences, self.damping, self.stand_in(problem) is not None)
         given = engine.flatten(engine.stack(1))
         return StackedModels(engine, engine.unflatten(given + product(forgotten(coalitions, given), influences)))
 
-    def _influences(self, problem: ValuationProblem, engine: Engine) -> Tensor:
-        """Return by how much forgetting each player moves the parameters, ``[n_players, p]``."""
-        gradients = player_sums(problem, engine, lambda block: block)[:-1]
-        sizes = np.bincount(problem.player_of_row[problem.player_of_row >= 0], minlength=problem.n_players)
-        rows = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
-        given = engine.flatten(engine.stack(1))[0]
-        stored = self.stand_in(problem)
-        if stored is not None:
-            quadratic = stored.quadratic(given, self.damping)
-        else:
-            losses = expansion(problem, engine)
-            objective = Objective(engine, problem.x, problem.y, losses, problem.recipe)
-            if engine.n_parameters > (DIRECT_HEAD if isinstance(losses, LinearHead) else DIRECT):
-                multiply = _multiplier(problem, engine, objective)
-                objective.centre_roughly(self.damping, multiply)
-                diagonal = objective.l2 + objective.pull
-                return conjugate_gradients(
-                    lambda v: multiply(v) + diagonal * v,
-                    lambda v: v / diagonal,
-                    gradients - rows / objective.n * objective.tilt,
-                    tolerance=_TOLERANCE,
-                    iterations=_ITERATIONS,
-                )
-            quadratic = objective.centre(self.damping)
-        factor = damped_factor((quadratic.matrix + torch.diag(quadratic.diagonal))[None])[0]
-        right = gradients - rows / quadratic.n * quadratic.tilt
-        return torch.cholesky_solve(right.T.to(factor), factor).T.to(right)
+
+def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool) -> Tensor:
+    """Return by how much forgetting each player moves the parameters, ``[n_players, p]``."""
+    engine = problem.engine
+    gradients = problem.once(player_sums, _gradients)[:-1]
+    sizes = np.bincount(problem.player_of_row[problem.player_of_row >= 0], minlength=problem.n_players)
+    rows = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
+    if from_stored:
+        assert problem.stored is not None
+        quadratic = quadratic_of(problem.stored, engine.flatten(engine.stack(1))[0], damping)
+    else:
+        losses = problem.once(expansion)
+        objective = Objective(engine, problem.x, problem.y, losses, problem.recipe)
+        if engine.n_parameters > (DIRECT_HEAD if isinstance(losses, LinearHead) else DIRECT):
+            multiply = _multiplier(problem, objective)
+            objective.centre_roughly(damping, multiply)
+            diagonal = objective.l2 + objective.pull
+            return conjugate_gradients(
+                lambda v: multiply(v) + diagonal * v,
+                lambda v: v / diagonal,
+                gradients - rows / objective.n * objective.tilt,
+                tolerance=_TOLERANCE,
+                iterations=_ITERATIONS,
+            )
+        quadratic = objective.centre(damping)
+    factor = damped_factor((quadratic.matrix + torch.diag(quadratic.diagonal))[None])[0]
+    right = gradients - rows / quadratic.n * quadratic.tilt
+    return torch.cholesky_solve(right.T.to(factor), factor).T.to(right)
 
 
-def _multiplier(problem: ValuationProblem, engine: Engine, objective: Objective) -> Callable[[Tensor], Tensor]:
+def _gradients(block: Tensor) -> Tensor:
+    return block
+
+
+def _multiplier(problem: ModuleProblem, objective: Objective) -> Callable[[Tensor], Tensor]:
     """Return what multiplies vectors ``[m, p]`` with the matrix of all rows, a bounded number of them at once."""
-    losses = objective.losses
+    engine, losses = problem.engine, objective.losses
     if isinstance(losses, LinearHead):
         second = losses.expand(engine.stack(1), objective.all)[2]
         some: Callable[[Tensor], Tensor] = lambda v: losses.product(objective.all, second, v)  # noqa: E731

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.artifacts import Artifacts
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.normal_equations import NormalEquations
 from unshap_plugin.second_order.objective import penalties
 from unshap_plugin.unlearners.base import Unlearner
@@ -47,18 +49,17 @@ class LinearExact(Unlearner):
     stored: ClassVar[str | None] = "gram"
     exact: ClassVar[bool] = True
 
-    def check(self, problem: ValuationProblem) -> None:
-        """Refuse also what is no linear regression at its optimum."""
-        super().check(problem)
-        kind = type(problem.model).__name__
-        equations = self._equations(problem)
+    def _check(self, problem: ModuleProblem) -> None:
+        kind, stored = type(problem.model).__name__, self.stand_in(problem)
+        equations = problem.once(_equations, stored is not None)
         if equations is None:
             raise AccessError(
                 f"unlearner 'linear_exact' needs a linear layer trained with loss='mse', but {kind} is another model "
                 f"or has another loss"
             )
-        everybody = equations.solve(*self._sums(problem, equations, np.ones((1, problem.n_players), dtype=bool)))[0]
-        distance = (everybody - equations.given).norm()
+        everybody = np.ones((1, problem.n_players), dtype=bool)
+        optimum = equations.solve(*_sums(problem, stored, equations, everybody))[0]
+        distance = (optimum - equations.given).norm()
         if not distance <= _AT_OPTIMUM * equations.given.norm():
             raise AccessError(
                 f"unlearner 'linear_exact' needs a model at the optimum of its training loss, but {kind} is "
@@ -66,40 +67,36 @@ class LinearExact(Unlearner):
                 f"if it was trained with a penalty, say so with fit=Recipe(l2=...)"
             )
 
-    def bytes_per_coalition(self, problem: ValuationProblem) -> int:
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Add the matrix and its factor."""
-        assert problem.engine is not None
         return super().bytes_per_coalition(problem) + 24 * problem.engine.n_parameters**2
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
-        engine, equations = problem.engine, self._equations(problem)
-        assert engine is not None
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        stored = self.stand_in(problem)
+        equations = problem.once(_equations, stored is not None)
         assert equations is not None
-        theta = equations.solve(*self._sums(problem, equations, coalitions))
-        return StackedModels(engine, equations.parameters(theta, engine))
+        theta = equations.solve(*_sums(problem, stored, equations, coalitions))
+        return StackedModels(problem.engine, equations.parameters(theta, problem.engine))
 
-    def _equations(self, problem: ValuationProblem) -> NormalEquations | None:
-        """Return the equations of the rows at hand, with the penalty of all, or ``None`` for no linear regression."""
-        engine, stored = problem.engine, self.stand_in(problem)
-        assert engine is not None
 
-        def make() -> NormalEquations | None:
-            pair = penalties(engine, problem.recipe) if stored is None else (stored.l2, stored.init)
-            l2, init = (flat.to(problem.y.device) for flat in pair)
-            free = problem.linear is not None and "linear.bias" in engine.theta0
-            return NormalEquations.of(engine, problem.x, problem.y, l2, init, free)
+def _equations(problem: ModuleProblem, from_stored: bool) -> NormalEquations | None:
+    """Return the equations of the rows at hand, with the penalty of all, or ``None`` for no linear regression."""
+    engine, stored = problem.engine, problem.stored if from_stored else None
+    pair = penalties(engine, problem.recipe) if stored is None else (stored.l2, stored.init)
+    l2, init = (flat.to(problem.y.device) for flat in pair)
+    free = problem.linear is not None and "linear.bias" in engine.theta0
+    return NormalEquations.of(engine, problem.x, problem.y, l2, init, free)
 
-        return problem.remember("normal equations", make)
 
-    def _sums(
-        self, problem: ValuationProblem, equations: NormalEquations, coalitions: NDArray[np.bool_]
-    ) -> tuple[Tensor, ...]:
-        """Return the sums over the retained rows; of stored ones also what their round-off is relative to."""
-        retained, stored = problem.retained(coalitions), self.stand_in(problem)
-        if stored is None:
-            return equations.sums(retained)
-        assert stored.gram is not None
-        assert stored.moments is not None
-        squares, moments = equations.sums(~retained)
-        gram = stored.gram.to(squares.device)
-        return gram - squares, stored.moments.to(moments.device) - moments, gram
+def _sums(
+    problem: ModuleProblem, stored: Artifacts | None, equations: NormalEquations, coalitions: NDArray[np.bool_]
+) -> tuple[Tensor, ...]:
+    """Return the sums over the retained rows; of stored ones also what their round-off is relative to."""
+    retained = problem.retained(coalitions)
+    if stored is None:
+        return equations.sums(retained)
+    assert stored.gram is not None
+    assert stored.moments is not None
+    squares, moments = equations.sums(~retained)
+    gram = stored.gram.to(squares.device)
+    return gram - squares, stored.moments.to(moments.device) - moments, gram

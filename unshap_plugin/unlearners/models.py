@@ -13,6 +13,7 @@ from torch import Tensor
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.rows import Rows
+from unshap_plugin.problem.object_problem import ObjectProblem
 from unshap_plugin.problem.problem import ValuationProblem
 
 __all__ = ["ModelList", "Models", "StackedModels"]
@@ -28,10 +29,6 @@ class Models(Protocol):
 
     def outputs(self, x: Rows) -> Tensor:
         """Return the outputs ``[m, rows, ...]`` on the same rows."""
-        ...
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Tell for each model whether all its parameters are finite, ``[m]``."""
         ...
 
     def restore(self, which: NDArray[np.bool_]) -> None:
@@ -69,12 +66,6 @@ class StackedModels:
         """Return the outputs ``[m, rows, ...]``."""
         return self.engine.outputs(self.state, x)
 
-    def finite(self) -> NDArray[np.bool_]:
-        """Tell for each model whether all its parameters are finite."""
-        each = [torch.isfinite(p.reshape(len(p), -1)).all(dim=1) for p in self.state.values()]
-        result: NDArray[np.bool_] = torch.stack(each).all(dim=0).cpu().numpy()
-        return result
-
     def restore(self, which: NDArray[np.bool_]) -> None:
         """Put the given parameters where ``which`` is ``True``."""
         if which.any():
@@ -85,13 +76,33 @@ class StackedModels:
 
 
 class ModelList:
-    """Models that are objects with ``fit`` and ``predict``, one each."""
+    """Models that are objects with ``fit`` and ``predict``, one each.
+
+    Parameters
+    ----------
+    problem
+        The problem of such an object.
+    models
+        ``m`` of them.
+
+    Attributes
+    ----------
+    seeds
+        What each draws from the global generators when it answers comes from its seed, which ``Unlearner.unlearn``
+        sets to that of the coalition.
+
+    Raises
+    ------
+    ContractError
+        If the problem is that of a torch module.
+    """
 
     def __init__(self, problem: ValuationProblem, models: Sequence[Any]) -> None:
-        if problem.engine is not None:
+        if not isinstance(problem, ObjectProblem):
             raise ContractError("returned a ModelList for a torch module, but StackedModels are needed for these")
         self.problem = problem
         self.models = list(models)
+        self.seeds = [0] * len(self.models)
 
     def __len__(self) -> int:
         """Return the number of models."""
@@ -99,11 +110,8 @@ class ModelList:
 
     def outputs(self, x: Rows) -> Tensor:
         """Return the outputs ``[m, rows, ...]``."""
-        return torch.stack([self.problem.outputs(model, x) for model in self.models])
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Return ``True`` throughout: what such a model holds is its own; its outputs are checked."""
-        return np.ones(len(self.models), dtype=bool)
+        pairs = zip(self.models, self.seeds, strict=True)
+        return torch.stack([self.problem.trained.outputs(model, x, seed) for model, seed in pairs])
 
     def restore(self, which: NDArray[np.bool_]) -> None:
         """Put the given model where ``which`` is ``True``."""

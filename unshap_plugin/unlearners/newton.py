@@ -13,12 +13,14 @@ from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer, check_number
 from unshap_plugin.model.engine import Engine
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import LinearHead, SecondOrder, second_order
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, Spectrum
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
+from unshap_plugin.unlearners.stored import quadratic_of
 
 __all__ = ["Newton", "expansion"]
 
@@ -78,35 +80,27 @@ class Newton(Unlearner):
         if self.pull is not None:
             check_number("pull", self.pull, zero=True)
 
-    def check(self, problem: ValuationProblem) -> None:
-        """Refuse also models with more parameters than matrices of them fit into memory."""
-        super().check(problem)
-        assert problem.engine is not None
+    def _check(self, problem: ModuleProblem) -> None:
+        # Matrices of more parameters do not fit into memory.
         if problem.engine.n_parameters > MAX_PARAMETERS:
             raise AccessError(
                 f"unlearner 'newton' solves systems in all parameters, at most {MAX_PARAMETERS}, but "
                 f"{type(problem.model).__name__} has {problem.engine.n_parameters}"
             )
 
-    def bytes_per_coalition(self, problem: ValuationProblem) -> int:
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Add the matrix, its factor and a copy; or, for a large head, the Hessians of its rows."""
         engine = problem.engine
-        assert engine is not None
         stored = self.stand_in(problem) is not None
-        head = None if stored else _large_head(engine, expansion(problem, engine))
+        head = None if stored else _large_head(engine, problem.once(expansion))
         extra = 3 * engine.n_parameters**2 if head is None else 4 * len(problem.y) * head.n_outputs**2
         return super().bytes_per_coalition(problem) + 8 * extra
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        stored = self.stand_in(problem)
-        if stored is not None:
-            given = engine.flatten(engine.stack(1))[0]
-            quadratic = problem.remember((self, "stored"), lambda: stored.quadratic(given, self.pull))
-            forget = (~problem.retained(coalitions)).to(given.dtype)
-            return StackedModels(engine, engine.unflatten(_one_step(problem, engine, given, quadratic, forget)))
-        start: Objective = problem.remember((self, seed), lambda: self._centred(problem, engine))
+        if self.stand_in(problem) is not None:
+            return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.pull)))
+        start = problem.once(_centred, self.pull)
         weights = problem.retained(coalitions).to(start.given.dtype)
         theta, settled = start.step(start.given[None], weights)
         moving = torch.arange(len(weights), device=theta.device)
@@ -118,19 +112,29 @@ class Newton(Unlearner):
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         return StackedModels(engine, engine.unflatten(theta))
 
-    def _centred(self, problem: ValuationProblem, engine: Engine) -> Objective:
-        objective = Objective(engine, problem.x, problem.y, expansion(problem, engine), problem.recipe)
-        quadratic = objective.centre(self.pull)
-        if _large_head(engine, objective.losses) is not None:
-            objective.spectrum = Spectrum(quadratic.matrix, quadratic.diagonal)
-        return objective
+
+def _centred(problem: ModuleProblem, pull: float | None) -> Objective:
+    """Return the objective, centred at the given parameters."""
+    engine = problem.engine
+    objective = Objective(engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
+    quadratic = objective.centre(pull)
+    if _large_head(engine, objective.losses) is not None:
+        objective.spectrum = Spectrum(quadratic.matrix, quadratic.diagonal)
+    return objective
 
 
-def _one_step(
-    problem: ValuationProblem, engine: Engine, given: Tensor, everything: Quadratic, forget: Tensor
-) -> Tensor:
+def _stored_quadratic(problem: ModuleProblem, pull: float | None) -> Quadratic:
+    """Return the expansion of the objective of all rows, from the stored artefacts."""
+    assert problem.stored is not None
+    return quadratic_of(problem.stored, problem.engine.flatten(problem.engine.stack(1))[0], pull)
+
+
+def _one_step(problem: ModuleProblem, coalitions: NDArray[np.bool_], pull: float | None) -> Tensor:
     """Return the parameters ``[m, p]`` after one step, from the sums over all rows less those over the forget rows."""
-    _, gradient, matrix = expansion(problem, engine)(engine.stack(1), forget)
+    engine, everything = problem.engine, problem.once(_stored_quadratic, pull)
+    given = engine.flatten(engine.stack(1))[0]
+    forget = (~problem.retained(coalitions)).to(given.dtype)
+    _, gradient, matrix = problem.once(expansion)(engine.stack(1), forget)
     count = forget.sum(dim=1, keepdim=True)
     gradient = count / everything.n * everything.tilt - gradient
     matrix = everything.matrix - matrix
@@ -140,9 +144,9 @@ def _one_step(
     return theta
 
 
-def expansion(problem: ValuationProblem, engine: Engine) -> SecondOrder:
-    """Return value, gradient and curvature of the training losses; what they need is found out once per problem."""
-    return problem.remember("second order", lambda: second_order(engine, problem.x, problem.y))
+def expansion(problem: ModuleProblem) -> SecondOrder:
+    """Return value, gradient and curvature of the training losses."""
+    return second_order(problem.engine, problem.x, problem.y)
 
 
 def _large_head(engine: Engine, losses: SecondOrder) -> LinearHead | None:

@@ -11,19 +11,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.errors import check_integer, check_number
+from unshap_plugin.errors import check_number
 from unshap_plugin.model.engine import Theta
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import given_losses
-from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["NPO"]
 
 
 @dataclass(frozen=True)
-class NPO(Unlearner):
+class NPO(Displaced):
     """Negative preference optimisation (Zhang, Lin, Bai & Mei 2024, arXiv 2404.05868, eq. 3).
 
     ``min_theta  2/beta 1/n sum_F log(1 + (pi_theta / pi_0)^beta)`` with the likelihood ratio of a row to the given
@@ -62,14 +62,12 @@ class NPO(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_number("beta", self.beta, zero=False)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        given = given_losses(problem)
+        given = problem.once(given_losses)
         forget, share = forget_weights(problem, coalitions)
 
         def preference(losses: Tensor, weights: Tensor) -> Tensor:
@@ -79,5 +77,5 @@ class NPO(Unlearner):
             return engine.gradients(theta, forget, problem.x, problem.y, shape=preference)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, theta)

@@ -11,18 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.errors import check_integer, check_number
 from unshap_plugin.model.engine import Theta
-from unshap_plugin.problem.problem import Access, ValuationProblem
-from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["RandomLabel"]
 
 
 @dataclass(frozen=True)
-class RandomLabel(Unlearner):
+class RandomLabel(Displaced):
     """Descend the loss of randomly labelled forget rows (amnesiac unlearning, Graves et al. 2021, arXiv 2010.10981).
 
     ``min_theta  1/n sum_F loss(f_theta(x_i), y'_i)`` by Adam on a displacement that is scaled by the forgotten share
@@ -45,20 +44,13 @@ class RandomLabel(Unlearner):
     summary: ClassVar[str] = "Trains the forget rows on random labels."
     source: ClassVar[str] = "Graves, Nagisetty & Ganesh 2021, arXiv 2010.10981"
     needs: ClassVar[Access] = Access.FORGET
-    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10), "lr": (0.001, 0.003, 0.01)}
 
     steps: int = 10
     lr: float = 0.001
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
-
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
-        assert engine is not None
         labels = _random_labels(problem, seed)
         forget, share = forget_weights(problem, coalitions)
 
@@ -66,11 +58,11 @@ class RandomLabel(Unlearner):
             return engine.gradients(theta, forget, problem.x, labels)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
+        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, theta)
 
 
-def _random_labels(problem: ValuationProblem, seed: int) -> Tensor:
+def _random_labels(problem: ModuleProblem, seed: int) -> Tensor:
     """Return another class for every row, or where labels are no class numbers the target of a row drawn at random."""
     y, rng = problem.y, np.random.default_rng(seed)
     if y.is_floating_point():

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Engine, Theta
-from unshap_plugin.model.probes import nearest_rows, penultimate
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.model.engine import Theta
+from unshap_plugin.model.probes import penultimate
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import given_losses, loss_bound
-from unshap_plugin.unlearners._displacement import descend_displaced, forget_weights
-from unshap_plugin.unlearners._reference import predictive, soft_loss
-from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._reference import nearest_rows, predicted_means, soft_loss
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["ReferenceTeacher"]
 
 
 @dataclass(frozen=True)
-class ReferenceTeacher(Unlearner):
+class ReferenceTeacher(Displaced):
     """``anchored``, with a teacher for the forget rows: what the given model says of their neighbours in ``T``.
 
     ``min_theta  -1/n sum_F c_i loss_i + |R|/n (teacher 1/n sum_F CE(q_i, f_theta(x_i)) + anchor mean_T KL(f_theta_0 ||
@@ -62,7 +62,6 @@ class ReferenceTeacher(Unlearner):
     )
     source: ClassVar[str] = "this project"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
-    gentler: ClassVar[str] = "a smaller lr or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.005, 0.02),
         "teacher": (1.0, 4.0),
@@ -77,18 +76,16 @@ class ReferenceTeacher(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_number("teacher", self.teacher, zero=True)
         check_number("anchor", self.anchor, zero=True)
         check_integer("neighbors", self.neighbors, 1)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
-        engine, bound = problem.engine, loss_bound(problem)
-        assert engine is not None
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        engine, bound = problem.engine, problem.once(loss_bound)
         assert problem.reference is not None
         x, soft = problem.reference[0], soft_loss(problem.loss)
-        means, taught, worse = problem.remember(("taught", self.neighbors), lambda: self._taught(problem, engine))
+        means, taught, worse = problem.once(_taught, self.neighbors)
         forget, share = forget_weights(problem, coalitions)
         fade = (1 - share)[:, None]
         lessons = self.teacher * fade * forget * worse
@@ -101,14 +98,14 @@ class ReferenceTeacher(Unlearner):
             return {name: part + lesson[name] + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr))
+        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))
 
-    def _taught(self, problem: ValuationProblem, engine: Engine) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the predictions for the reference rows, of the neighbours of each row, and where these are worse."""
-        assert problem.reference is not None
-        x = problem.reference[0]
-        outputs = problem.outputs(problem.model, x)
-        means = predictive(problem.loss, outputs)
-        near = nearest_rows(penultimate(engine, problem.x), penultimate(engine, x), min(self.neighbors, len(means)))
-        worse = engine.loss(outputs[near].mean(dim=1), problem.y) > given_losses(problem)
-        return means, means[near].mean(dim=1), worse
+
+def _taught(problem: ModuleProblem, neighbors: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the predictions for the reference rows, of the neighbours of each row, and where these are worse."""
+    assert problem.reference is not None
+    engine, x = problem.engine, problem.reference[0]
+    outputs, means = problem.outputs(problem.model, x), problem.once(predicted_means)
+    near = nearest_rows(penultimate(engine, problem.x), penultimate(engine, x), min(neighbors, len(means)))
+    worse = problem.loss(outputs[near].mean(dim=1), problem.y) > problem.once(given_losses)
+    return means, means[near].mean(dim=1), worse

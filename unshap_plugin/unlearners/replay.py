@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer
-from unshap_plugin.model.engine import Engine, Theta, along, row_weights
-from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.engine import Theta, along, row_weights
 from unshap_plugin.model.rows import take
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.unlearners._displacement import initial_parameters
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 
@@ -67,9 +68,7 @@ class Replay(Unlearner):
         """Check the settings."""
         check_integer("steps", self.steps, _AVERAGED)
 
-    def check(self, problem: ValuationProblem) -> None:
-        """Refuse also a recipe other than Adam's, or without the initial parameters."""
-        super().check(problem)
+    def _check(self, problem: ModuleProblem) -> None:
         recipe = problem.recipe
         if recipe is None or recipe.init is None or recipe.optimizer != "adam" or set(recipe.options) - {"betas"}:
             raise AccessError(
@@ -77,58 +76,66 @@ class Replay(Unlearner):
                 "fit=Recipe('adam', init=...) to the problem"
             )
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
-        engine, recipe = problem.engine, problem.recipe
-        assert engine is not None
-        assert recipe is not None
-        retained = problem.retained(coalitions)
-        whole = problem.remember(
-            (self, seed), lambda: self._path(problem, engine, recipe, torch.ones_like(retained[:1]))
-        )
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+        engine, retained = problem.engine, problem.retained(coalitions)
+        whole = problem.once(_whole_path, self.steps)
         share = retained.to(engine.dtype).mean(dim=1)
         theta = {}
-        for name, path in self._path(problem, engine, recipe, retained).items():
+        for name, path in _path(problem, self.steps, retained).items():
             given = engine.theta0[name]
             corrected = path + along(share, path) * (given - whole[name])
             theta[name] = given + along(1 - share**_FADE, path) * (corrected - given)
         return StackedModels(engine, theta)
 
-    def _path(self, problem: ValuationProblem, engine: Engine, recipe: Recipe, retained: Tensor) -> Theta:
-        """Return where the path ends for every coalition, ``[m, *shape]``."""
-        state = recipe.initial_state(engine.module, seed=0)  # which is known
-        initial = {name: state[name] for name in engine.theta0}
-        theta = {name: p.expand(len(retained), *p.shape).clone() for name, p in initial.items()}
-        weights, count = row_weights(retained, engine.dtype), retained.sum(dim=1).to(engine.dtype)
-        batch = count.clamp(min=1, max=recipe.batch_size or len(problem.y))
-        length = recipe.epochs * torch.ceil(count / batch) / self.steps  # steps of Adam in a macro step
-        noise = ((count - batch) / (count - 1).clamp(min=1)).clamp(min=0) / batch  # drawn without replacement
-        start, end = problem.remember(
-            "row variances", lambda: (_variances(problem, engine, initial), _variances(problem, engine, engine.theta0))
-        )
-        betas = recipe.options.get("betas", (0.9, 0.999))
-        first, second, average = ({name: torch.zeros_like(p) for name, p in theta.items()} for _ in range(3))
-        for step in range(self.steps):
-            gradients = engine.gradients(theta, weights, problem.x, problem.y)
-            corrections = [(1 - beta ** ((step + 1) * length)).clamp(min=1e-9) for beta in betas]
-            for name, p in theta.items():
-                gradient = gradients[name] + along(recipe.strength(name) / count.clamp(min=1), p) * p
-                variance = start[name].lerp(end[name], step / self.steps)
-                decay = [along(beta**length, p) for beta in betas]
-                first[name] = decay[0] * first[name] + (1 - decay[0]) * gradient
-                square = gradient.square() + along(noise, p) * variance
-                second[name] = decay[1] * second[name] + (1 - decay[1]) * square
-                scale = (second[name] / along(corrections[1], p)).sqrt() + 1e-8
-                size = along((recipe.lr * length).clamp(max=_CAP), p)
-                theta[name] = p - size * first[name] / along(corrections[0], p) / scale
-                if step >= self.steps - _AVERAGED:
-                    average[name] = average[name] + theta[name] / _AVERAGED
-        trained = count > 0
-        return {name: torch.where(along(trained, end), end, initial[name]) for name, end in average.items()}
+
+def _whole_path(problem: ModuleProblem, steps: int) -> Theta:
+    """Return where the path of all rows ends, ``[1, *shape]``."""
+    return _path(problem, steps, torch.ones(1, len(problem.y), dtype=torch.bool, device=problem.y.device))
 
 
-def _variances(problem: ValuationProblem, engine: Engine, theta: Theta) -> Theta:
+def _path(problem: ModuleProblem, steps: int, retained: Tensor) -> Theta:
+    """Return where the path ends for every coalition, ``[m, *shape]``."""
+    engine, recipe = problem.engine, problem.recipe
+    assert recipe is not None
+    initial = problem.once(initial_parameters)
+    assert initial is not None
+    theta = {name: p.expand(len(retained), *p.shape).clone() for name, p in initial.items()}
+    weights, count = row_weights(retained, engine.dtype), retained.sum(dim=1).to(engine.dtype)
+    batch = count.clamp(min=1, max=recipe.batch_size or len(problem.y))
+    length = recipe.epochs * torch.ceil(count / batch) / steps  # steps of Adam in a macro step
+    noise = ((count - batch) / (count - 1).clamp(min=1)).clamp(min=0) / batch  # drawn without replacement
+    start, end = problem.once(_row_variances)
+    betas = recipe.options.get("betas", (0.9, 0.999))
+    first, second, average = ({name: torch.zeros_like(p) for name, p in theta.items()} for _ in range(3))
+    for step in range(steps):
+        gradients = engine.gradients(theta, weights, problem.x, problem.y)
+        corrections = [(1 - beta ** ((step + 1) * length)).clamp(min=1e-9) for beta in betas]
+        for name, p in theta.items():
+            gradient = gradients[name] + along(recipe.strength(name) / count.clamp(min=1), p) * p
+            variance = start[name].lerp(end[name], step / steps)
+            decay = [along(beta**length, p) for beta in betas]
+            first[name] = decay[0] * first[name] + (1 - decay[0]) * gradient
+            square = gradient.square() + along(noise, p) * variance
+            second[name] = decay[1] * second[name] + (1 - decay[1]) * square
+            scale = (second[name] / along(corrections[1], p)).sqrt() + 1e-8
+            size = along((recipe.lr * length).clamp(max=_CAP), p)
+            theta[name] = p - size * first[name] / along(corrections[0], p) / scale
+            if step >= steps - _AVERAGED:
+                average[name] = average[name] + theta[name] / _AVERAGED
+    trained = count > 0
+    return {name: torch.where(along(trained, end), end, initial[name]) for name, end in average.items()}
+
+
+def _row_variances(problem: ModuleProblem) -> tuple[Theta, Theta]:
+    """Return the variances at the initial and at the given parameters."""
+    initial = problem.once(initial_parameters)
+    assert initial is not None
+    return _variances(problem, initial), _variances(problem, problem.engine.theta0)
+
+
+def _variances(problem: ModuleProblem, theta: Theta) -> Theta:
     """Return the variance over the rows of the gradient of one row, like one copy of the parameters."""
-    n = len(problem.y)
+    engine, n = problem.engine, len(problem.y)
     total, squares = ({name: torch.zeros_like(p) for name, p in theta.items()} for _ in range(2))
     for rows in torch.arange(n, device=problem.y.device).split(_ROWS):
         copies = {name: p.expand(len(rows), *p.shape) for name, p in theta.items()}

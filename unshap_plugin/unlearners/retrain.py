@@ -18,7 +18,10 @@ from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.sklearn_linear import LinearModel
-from unshap_plugin.problem.problem import Access, ModelKind, ValuationProblem, as_array
+from unshap_plugin.model.trained import as_array
+from unshap_plugin.problem.access import Access, ModelKind
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -44,23 +47,22 @@ class Retrain(Unlearner):
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS | ModelKind.FIT_PREDICT
     exact: ClassVar[bool] = True
 
-    def check(self, problem: ValuationProblem) -> None:
-        """Refuse also a torch model that nobody said how to train."""
-        super().check(problem)
-        if problem.linear is None and problem.engine is not None and problem.recipe is None:
+    def _check(self, problem: ValuationProblem) -> None:
+        if isinstance(problem, ModuleProblem) and problem.linear is None and problem.recipe is None:
             raise AccessError(
                 "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"
             )
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
-        if problem.engine is None or problem.linear is not None:
-            fits = _refits(problem, retained, coalitions, seed)
-            return ModelList(problem, fits) if problem.linear is None else _stacked(problem, problem.linear, fits)
+        if not isinstance(problem, ModuleProblem):
+            return ModelList(problem, _refits(problem, retained, coalitions, seed))
+        if problem.linear is not None:
+            return _stacked(problem, problem.linear, _refits(problem, retained, coalitions, seed))
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
-        obstacle = problem.remember("retrain obstacle", lambda: _obstacle(recipe, engine, problem.x))
+        obstacle = problem.once(_obstacle)
         if obstacle is None and engine.batched:
             state = _train_stacked(recipe, engine, initial, problem, retained, seed)
         else:
@@ -79,12 +81,12 @@ def _refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.
     x, y = as_array(problem.x), problem.y.cpu().numpy()
     pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
     shape = problem.outputs(problem.model, problem.x).shape[1:]
-    return [refit(problem.estimator, x[k], y[k], problem.n_classes, shape, coalition_seed(seed, c)) for k, c in pairs]
+    model, classes = problem.given_model, problem.classes
+    return [refit(model, x[k], y[k], classes, shape, coalition_seed(seed, c)) for k, c in pairs]
 
 
-def _stacked(problem: ValuationProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
+def _stacked(problem: ModuleProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
     """Return fits of a linear model of scikit-learn as modules."""
-    assert problem.engine is not None
     each = [linear.parameters_of(fitted) for fitted in fits]
     given = problem.engine.state
     return StackedModels(problem.engine, {n: torch.stack([one[n] for one in each]).to(given[n]) for n in each[0]})
@@ -105,16 +107,17 @@ def trains_differently(engine: Engine, x: Rows) -> str | None:
     return None if same else type(module).__name__
 
 
-def _obstacle(recipe: Recipe, engine: Engine, x: Rows) -> str | None:
-    """Return what keeps the training of this module from being batched, if anything does."""
-    if recipe.optimizer == "lbfgs":
+def _obstacle(problem: ModuleProblem) -> str | None:
+    """Return what keeps the training of the module from being batched, if anything does."""
+    assert problem.recipe is not None
+    if problem.recipe.optimizer == "lbfgs":
         return "the optimiser lbfgs"
-    layer = trains_differently(engine, x)
+    layer = trains_differently(problem.engine, problem.x)
     return None if layer is None else f"{layer} in training mode"
 
 
 def _train_each(
-    recipe: Recipe, engine: Engine, initial: Theta, problem: ValuationProblem, retained: Tensor, seed: int
+    recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train one model after the other: the plain-loop twin of ``_train_stacked``."""
     start = copy.deepcopy(engine.module)
@@ -128,7 +131,7 @@ def _train_each(
 
 
 def _train_stacked(
-    recipe: Recipe, engine: Engine, initial: Theta, problem: ValuationProblem, retained: Tensor, seed: int
+    recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train all models at once."""
     m, dtype = len(retained), engine.dtype

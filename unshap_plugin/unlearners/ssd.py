@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.solvers import product
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
@@ -65,10 +65,9 @@ class SSD(Unlearner):
         check_number("alpha", self.alpha, zero=True)
         check_number("lam", self.lam, zero=True)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine, stored = problem.engine, self.stand_in(problem)
-        assert engine is not None
-        sums: Tensor = problem.remember("fisher by player", lambda: player_sums(problem, engine, torch.square))
+        sums = problem.once(player_sums, torch.square)
         everything, n = (sums.sum(dim=0), len(problem.y)) if stored is None else (stored.fisher.to(sums), len(stored))
         count = (~problem.retained(coalitions)).sum(dim=1, keepdim=True).to(sums)
         forget = product(forgotten(coalitions, sums), sums[:-1])

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Engine, Theta, row_weights
+from unshap_plugin.errors import check_number
+from unshap_plugin.model.engine import Theta, row_weights
 from unshap_plugin.model.rows import Rows, take
-from unshap_plugin.problem.problem import Access, ValuationProblem
+from unshap_plugin.problem.access import Access
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.solvers import product
-from unshap_plugin.unlearners._displacement import descend_displaced
+from unshap_plugin.unlearners._displacement import Displaced, descend_displaced
 from unshap_plugin.unlearners._players import forgotten
-from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["TaskVector"]
@@ -27,7 +27,7 @@ _PLAYERS = 64
 
 
 @dataclass(frozen=True)
-class TaskVector(Unlearner):
+class TaskVector(Displaced):
     """Negation of task vectors (Ilharco et al. 2023, arXiv 2212.04089), one per player.
 
     ``theta(S) = theta_0 - lambda sum_j tau_j`` over the forgotten players, where ``tau_j`` is how far the parameters
@@ -63,37 +63,35 @@ class TaskVector(Unlearner):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
-        check_number("lr", self.lr, zero=False)
+        super().__post_init__()
         check_number("lam", self.lam, zero=True)
 
-    def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
-        assert engine is not None
-        vectors: Tensor = problem.remember(
-            ("task vectors", self.steps, self.lr), lambda: self._vectors(problem, engine)
-        )
+        vectors = problem.once(_vectors, self.steps, self.lr)
         given = engine.flatten(engine.stack(1))
         return StackedModels(
             engine, engine.unflatten(given - self.lam * product(forgotten(coalitions, given), vectors))
         )
 
-    def _vectors(self, problem: ValuationProblem, engine: Engine) -> Tensor:
-        """Return the task vectors ``[n_players, p]``."""
-        mine = ~problem.retained(~np.eye(problem.n_players, dtype=bool))  # [n_players, rows]
-        sizes = mine.sum(dim=1)
-        vectors = []
-        for part in torch.arange(problem.n_players, device=mine.device).split(_PLAYERS):
-            # The rows of every player of this part, its own first; the others have no weight.
-            index = mine[part].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(sizes[part].max())]
-            weights = row_weights(mine[part].gather(1, index), engine.dtype)
-            x, y = take(problem.x, index), problem.y[index]
-            start = engine.stack(len(part))
 
-            def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
-                return engine.gradients(theta, weights, x, y, own_rows=True)
+def _vectors(problem: ModuleProblem, steps: int, lr: float) -> Tensor:
+    """Return the task vectors ``[n_players, p]``."""
+    engine = problem.engine
+    mine = ~problem.retained(~np.eye(problem.n_players, dtype=bool))  # [n_players, rows]
+    sizes = mine.sum(dim=1)
+    vectors = []
+    for part in torch.arange(problem.n_players, device=mine.device).split(_PLAYERS):
+        # The rows of every player of this part, its own first; the others have no weight.
+        index = mine[part].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(sizes[part].max())]
+        weights = row_weights(mine[part].gather(1, index), engine.dtype)
+        x, y = take(problem.x, index), problem.y[index]
+        start = engine.stack(len(part))
 
-            share = sizes[part].to(engine.dtype) / problem.trained_rows
-            theta = descend_displaced(start, share, gradient, steps=self.steps, lr=self.lr)
-            vectors.append(engine.flatten(theta) - engine.flatten(start))
-        return torch.cat(vectors)
+        def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
+            return engine.gradients(theta, weights, x, y, own_rows=True)
+
+        share = sizes[part].to(engine.dtype) / problem.trained_rows
+        theta = descend_displaced(start, share, gradient, steps, lr)
+        vectors.append(engine.flatten(theta) - engine.flatten(start))
+    return torch.cat(vectors)

@@ -20,6 +20,7 @@ from unshap_conformance.unlearners.subject import UnlearnerSubject, refusal
 from unshap_plugin import Access, Unlearner, UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.rows import Rows, leaves, take
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners.models import StackedModels
 
 __all__ = ["UNLEARNER_CHECKS"]
@@ -36,7 +37,7 @@ _SORTS = ("ridge", "logistic", "logistic-partial", "logistic-artifacts", "networ
 
 
 def _dtype(problem: ValuationProblem) -> torch.dtype:
-    return torch.float64 if problem.engine is None else problem.engine.dtype
+    return problem.engine.dtype if isinstance(problem, ModuleProblem) else torch.float64
 
 
 def _names(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> list[str]:
@@ -90,7 +91,7 @@ def _identity(subject: UnlearnerSubject, case: ProblemCase) -> None:
     given = problem.outputs(problem.model, problem.x_test).detach().double().cpu().numpy()
     _same("keeping everybody does not give the outputs of the given model", problem, some[1:], given[None], got[None])
     models = subject.unlearner.unlearn(problem, some, seed=0)
-    if isinstance(models, StackedModels) and problem.engine is not None:
+    if isinstance(models, StackedModels) and isinstance(problem, ModuleProblem):
         for name, p in problem.engine.theta0.items():
             if not torch.equal(models.state[name][1], p):
                 raise Violation(
@@ -126,8 +127,9 @@ def _untouched(subject: UnlearnerSubject, case: ProblemCase) -> None:
     data["players of the rows"] = torch.as_tensor(problem.player_of_row)
     assert problem.reference is not None
     data |= dict(zip(("reference x", "reference y"), map(_present, problem.reference), strict=True))
-    if problem.recipe is not None and isinstance(problem.recipe.init, Mapping):
-        data |= {f"initial {name}": value for name, value in problem.recipe.init.items()}
+    recipe = problem.recipe if isinstance(problem, ModuleProblem) else None
+    if recipe is not None and isinstance(recipe.init, Mapping):
+        data |= {f"initial {name}": value for name, value in recipe.init.items()}
     before = {name: leaves(rows)[0].clone() for name, rows in data.items()}
     try:
         subject.outputs(problem, matrix)
@@ -230,13 +232,12 @@ def _test_set(subject: UnlearnerSubject, case: ProblemCase) -> None:
 
 def _loop(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem, looped = case.make(), case.make()
-    if looped.engine is None:
+    if not isinstance(looped, ModuleProblem) or not isinstance(problem, ModuleProblem):
         raise Skipped("an object with fit and predict cannot be batched.")
     matrix = all_coalitions(problem.n_players)
     looped.engine.batched = False
     slow, fast = subject.outputs(looped, matrix), subject.outputs(problem, matrix)
     _same("the batched way and the plain loop give other models", problem, matrix, slow, fast)
-    assert problem.engine is not None
     if subject.unlearner.batched and not problem.engine.batched:
         raise Violation("it says that it is batched, but fell back to the loop", expected="batched", got="one by one")
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin import Access, UnlearnerSpec, ValuationProblem, hookimpl
+from unshap_plugin import Access, UnlearnerSpec, hookimpl
 from unshap_plugin.model.rows import arguments, take
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.solvers import product
 
 __all__ = ["first_order", "first_order_batched", "unshap_unlearners"]
@@ -44,7 +45,7 @@ def first_order(
 
 
 def first_order_batched(
-    problem: ValuationProblem,
+    problem: ModuleProblem,
     coalitions: NDArray[np.bool_],
     seed: int,  # noqa: ARG001
     *,
@@ -52,8 +53,7 @@ def first_order_batched(
 ) -> dict[str, Tensor]:
     """Return the same for many coalitions: the gradients of the rows are added up in one matrix product."""
     engine = problem.engine
-    assert engine is not None
-    by_row = problem.remember("first_order gradients", lambda: _gradients_by_row(problem))
+    by_row = problem.once(_gradients_by_row)
     forget = (~problem.retained(coalitions)).to(engine.dtype)
     return {
         name: p + rate * product(forget, by_row[name].flatten(1)).reshape(-1, *p.shape)
@@ -61,10 +61,9 @@ def first_order_batched(
     }
 
 
-def _gradients_by_row(problem: ValuationProblem) -> dict[str, Tensor]:
+def _gradients_by_row(problem: ModuleProblem) -> dict[str, Tensor]:
     """Return the gradient of the loss of every row, ``[rows, *shape]``: mind the memory of large models."""
     engine, n = problem.engine, len(problem.y)
-    assert engine is not None
     own = torch.arange(n)[:, None]
     one = torch.ones(n, 1, dtype=engine.dtype, device=problem.y.device)
     return engine.gradients(engine.stack(n), one, take(problem.x, own), problem.y[own], own_rows=True)

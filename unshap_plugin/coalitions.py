@@ -1,0 +1,49 @@
+"""Matrices of coalitions: one boolean row each, with one column per player."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+
+__all__ = ["as_coalitions", "keys_of"]
+
+
+def as_coalitions(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
+    """Return coalitions as a boolean matrix ``[m, n_players]``, ``True`` = kept.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If they are not boolean, or not of that shape.
+
+    Examples
+    --------
+    >>> as_coalitions([[True, False]], 2).shape
+    (1, 2)
+    """
+    try:
+        matrix = np.asarray(coalitions)
+    except ValueError as error:
+        raise InvalidValueError(f"coalitions are not a matrix ({error}): [m, {n_players}] is needed.") from error
+    if matrix.dtype != np.bool_:
+        raise InvalidTypeError(
+            f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept): use .astype(bool)."
+        )
+    if matrix.ndim != 2 or matrix.shape[1] != n_players:
+        raise InvalidValueError(
+            f"coalitions have shape {list(matrix.shape)}, but [m, {n_players}] is needed: one column per player."
+        )
+    return matrix
+
+
+def keys_of(matrix: NDArray[np.bool_]) -> list[bytes]:
+    """Return the bits of each row ``[m, n_players]``, under which its utility is remembered.
+
+    Examples
+    --------
+    >>> keys_of(np.array([[False, True, False, False, False, False, False, True]]))
+    [b'A']
+    """
+    return [row.tobytes() for row in np.packbits(matrix, axis=1)]

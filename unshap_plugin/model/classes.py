@@ -1,0 +1,79 @@
+"""Class labels of any kind, as the numbers 0, 1, ... that losses and metrics work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+
+__all__ = ["Classes", "is_text"]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The labels of the classes, in the order of a model's outputs.
+
+    Parameters
+    ----------
+    labels
+        ``[c]``: numbers, text or booleans.
+
+    Examples
+    --------
+    >>> Classes(np.array(["cat", "dog"])).encode(["dog", "cat", "dog"], "train y")
+    array([1, 0, 1])
+    """
+
+    labels: NDArray[Any]
+
+    def __len__(self) -> int:
+        """Return the number of classes, c."""
+        return len(self.labels)
+
+    def encode(self, y: Any, what: str) -> NDArray[np.int64]:
+        """Return the numbers of the classes of labels ``[rows]``.
+
+        Raises
+        ------
+        InvalidTypeError
+            If these are not one label per row.
+        InvalidValueError
+            If one of them is none of the classes.
+        """
+        given = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+        if given.ndim != 1:
+            raise InvalidTypeError(
+                f"{what} has shape {list(given.shape)}, but a classifier needs one class label per row: convert it."
+            )
+        missing = np.asarray(pd.isna(given))
+        if missing.any():
+            raise InvalidValueError(f"{what} has no label in row {int(missing.argmax())}: fill it in, or drop the row.")
+        numbers = pd.Index(self.labels).get_indexer(pd.Index(given))
+        if (numbers < 0).any():
+            row = int((numbers < 0).argmax())
+            known = [str(one) for one in self.labels.tolist()]
+            raise InvalidValueError(
+                f"{what} has class {given.tolist()[row]!r} in row {row}{nearest(given[row], known)}, but the model was "
+                f"fitted on {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}: drop those rows, or fit it on "
+                f"them."
+            )
+        return numbers.astype(np.int64)
+
+    def columns(self, labels: Any) -> NDArray[np.int64]:
+        """Return the numbers of classes that another fit has, in its order."""
+        return self.encode(labels, "a refitted model's classes_")
+
+    def decode(self, y: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the labels of class numbers, of the same shape."""
+        return self.labels[y]
+
+
+def is_text(y: Any) -> bool:
+    """Tell whether labels are text (or other objects), which have to be encoded."""
+    return not isinstance(y, Tensor) and np.asarray(y).dtype.kind in "OUS"

@@ -1,0 +1,87 @@
+"""What is lent to a plugin comes back as it was: the given model, the data and the global random generators."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from unshap_plugin.errors import ContractError
+from unshap_plugin.model.generators import moved, states
+
+__all__ = ["Lent", "guard"]
+
+_log = logging.getLogger(__name__)
+
+
+class Lent(Protocol):
+    """A given model that can tell whether it was changed, and undo that."""
+
+    def put_back(self) -> str | None:
+        """Put the model back as it was given where something changed it, and return what that was."""
+        ...
+
+
+@contextlib.contextmanager
+def guard(model: Lent, data: Sequence[Tensor]) -> Iterator[None]:
+    """See to it that a block of foreign code leaves alone what it was lent, whatever ends the block.
+
+    The model is compared with the copy that was taken when it was given, and put back; torch counts the changes of the
+    data in place; the global generators of torch, numpy and Python are put back where they were.
+
+    Parameters
+    ----------
+    model
+        The given model.
+    data
+        Tensors that must not be changed in place. They are not copied, so that a change cannot be undone.
+
+    Raises
+    ------
+    ContractError
+        If any of these was changed, instead of whatever else the block raised. Only ``KeyboardInterrupt`` goes through:
+        model and generators are put back all the same.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unshap_plugin.losses import mse
+    >>> from unshap_plugin.model.trained import TrainedModule
+    >>> lent = TrainedModule(torch.nn.Linear(2, 1), mse)
+    >>> with guard(lent, []):
+    ...     _ = torch.rand(1)
+    Traceback (most recent call last):
+    unshap_plugin.errors.ContractError: drew from the global random generator of torch: ...
+    """
+    generators, versions = states(), [tensor._version for tensor in data]
+
+    def broken() -> list[tuple[str, str]]:
+        """Put back what can be, and return what was done and what to do instead."""
+        found = []
+        changed = model.put_back()
+        if changed is not None:
+            found.append((f"changed {changed} of the model that it was given", "work on a copy"))
+        if [tensor._version for tensor in data] != versions:
+            found.append(("changed the data of the problem", "work on copies, and make the problem anew"))
+        generator = moved(generators)
+        if generator is not None:
+            drew = f"drew from the global random generator of {generator}"
+            found.append((drew, "draw from one that coalition_seed seeds"))
+        return found
+
+    try:
+        yield
+    except BaseException as error:
+        what = " and ".join(done for done, _ in broken())
+        if not what:
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            _log.warning("the unlearner was interrupted after it %s", what)
+            raise
+        raise ContractError(f"{what}, and failed with {type(error).__name__}: {error}") from error
+    found = broken()
+    if found:
+        raise ContractError(f"{' and '.join(done for done, _ in found)}: {'; '.join(todo for _, todo in found)}")

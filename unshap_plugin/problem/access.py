@@ -1,0 +1,47 @@
+"""What an unlearner needs to see, and which models it takes."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Access", "ModelKind"]
+
+
+class Access(enum.Flag):
+    """What an unlearner needs to see, or a problem can show.
+
+    Examples
+    --------
+    >>> (Access.FORGET | Access.REFERENCE).names()
+    'FORGET, REFERENCE'
+    """
+
+    FORGET = enum.auto()
+    RETAIN = enum.auto()
+    REFERENCE = enum.auto()
+    ARTIFACTS = enum.auto()
+
+    def names(self) -> str:
+        """Return the members in words, joined by commas."""
+        return ", ".join(str(one.name) for one in Access if one in self)
+
+
+class ModelKind(enum.Flag):
+    """What kind of model an unlearner takes, or a problem has.
+
+    Examples
+    --------
+    >>> ModelKind.FIT_PREDICT.names()
+    'objects with fit and predict'
+    """
+
+    PARAMETERS = enum.auto()  # a torch module with trainable parameters
+    FIT_PREDICT = enum.auto()  # any other object, with fit and predict
+
+    def names(self) -> str:
+        """Return the members in words, joined by commas."""
+        words = {
+            ModelKind.PARAMETERS: "torch modules with trainable parameters",
+            ModelKind.FIT_PREDICT: "objects with fit and predict",
+        }
+        return ", ".join(word for kind, word in words.items() if kind in self)

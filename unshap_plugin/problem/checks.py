@@ -1,0 +1,138 @@
+"""Whether data, model and metric fit together: everything that can be refused before any work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer
+from unshap_plugin.metrics import Metric
+from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.rows import Rows
+from unshap_plugin.model.trained import FittedObject, TrainedModule
+
+__all__ = ["check_labels", "check_pair", "check_utility", "checked_outputs", "count_trained"]
+
+
+def check_pair(value: Any, what: str) -> None:
+    """Raise ``InvalidTypeError`` unless ``value`` is a pair ``(x, y)``."""
+    if not (isinstance(value, tuple | list) and len(value) == 2):
+        raise InvalidTypeError(f"{what} is a {type(value).__name__}, but a pair (x, y) is needed.")
+
+
+def count_trained(given: int | None, at_hand: int, known: int | None) -> int:
+    """Return how many rows the model was trained on, as far as that is known.
+
+    Parameters
+    ----------
+    given
+        What the user says.
+    at_hand
+        Number of training rows that are at hand.
+    known
+        Their number where it is known for sure: with full access, or from stored artefacts.
+
+    Raises
+    ------
+    InvalidValueError
+        If the user says something else than what is known, or fewer than are at hand.
+
+    Examples
+    --------
+    >>> count_trained(None, 40, None), count_trained(100, 40, None)
+    (40, 100)
+    """
+    if given is None:
+        return at_hand if known is None else known
+    check_integer("trained_rows", given, 1)
+    if given < at_hand or known not in (None, given):
+        where = "are at hand" if known in (None, at_hand) else "were there when the artefacts were stored"
+        raise InvalidValueError(
+            f"trained_rows is {given}, but {at_hand if known is None else known} rows {where}: leave it out, or give "
+            f"the number of rows that the model was trained on."
+        )
+    return int(given)
+
+
+def check_labels(train: Tensor, test: Tensor, classes: Classes | None) -> None:
+    """Raise ``InvalidValueError`` where class labels leave nothing to learn, or are tested but not trained.
+
+    Parameters
+    ----------
+    train, test
+        Class numbers ``[rows]``.
+    classes
+        What the classes are called; ``None``: by their numbers.
+    """
+    called = (lambda index: index) if classes is None else (lambda index: classes.labels.tolist()[index])
+    trained, tested = train.unique().tolist(), test.unique().tolist()
+    if len(trained) < 2:
+        raise InvalidValueError(
+            f"train has the single class {called(trained[0])!r}: at least two classes are needed to learn anything."
+        )
+    missing = sorted(set(tested) - set(trained))
+    if missing:
+        raise InvalidValueError(
+            f"test has class {called(missing[0])!r}, which train lacks (train has {[called(one) for one in trained]}): "
+            f"no training row can be worth anything for it; drop those test rows or add training rows of that class."
+        )
+
+
+def checked_outputs(trained: TrainedModule | FittedObject, x: Rows, what: str) -> Tensor:
+    """Return the outputs ``[rows, ...]`` of the given model.
+
+    Raises
+    ------
+    InvalidValueError
+        If the model cannot be applied to the rows, or has outputs that are not finite.
+    """
+    try:
+        outputs = trained.outputs(trained.model, x)
+    except InvalidTypeError:
+        raise
+    except Exception as error:
+        raise InvalidValueError(
+            f"the model cannot be applied to the {what} rows ({type(error).__name__}: {error}): pass a trained model "
+            f"and the data in the form that it takes."
+        ) from error
+    if not torch.isfinite(outputs).all():
+        raise InvalidValueError(f"the model as given has outputs that are not finite on the {what} rows.")
+    return outputs
+
+
+def check_utility(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
+    """Return the utility of the given model, a scalar or ``[t]``.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    outputs, y
+        Outputs of the given model ``[rows, ...]`` on the test set, and its targets.
+
+    Raises
+    ------
+    InvalidValueError
+        If the metric cannot be computed, or is no finite number or vector.
+    """
+    try:
+        utility = metric.score(outputs[None], y)
+    except InvalidValueError:
+        raise
+    except Exception as error:
+        raise InvalidValueError(
+            f"metric {metric.name!r} cannot be computed from outputs {list(outputs.shape)} and targets "
+            f"{list(y.shape)} ({type(error).__name__}: {error}): use a metric that matches the outputs."
+        ) from error
+    if len(utility) != 1 or utility.ndim > 2:
+        raise InvalidValueError(
+            f"metric {metric.name!r} gave shape {list(utility.shape[1:])} for one model, but one number or a vector is "
+            f"needed."
+        )
+    if not torch.isfinite(utility).all():
+        raise InvalidValueError(
+            f"metric {metric.name!r} is {utility[0].tolist()} for the model as given: a finite number is needed."
+        )
+    return utility[0]

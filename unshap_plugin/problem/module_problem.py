@@ -1,0 +1,162 @@
+"""The problem of a torch module."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
+from unshap_plugin.model.classes import Classes, is_text
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.rows import Rows
+from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
+from unshap_plugin.model.trained import TrainedModule
+from unshap_plugin.problem.access import ModelKind
+from unshap_plugin.problem.artifacts import Artifacts
+from unshap_plugin.problem.problem import ValuationProblem
+
+__all__ = ["ModuleProblem"]
+
+_log = logging.getLogger(__name__)
+
+
+class ModuleProblem(ValuationProblem):
+    """A problem whose model is a torch module, or a linear model of scikit-learn that became one.
+
+    Made by ``ValuationProblem``, whose parameters it has.
+
+    Examples
+    --------
+    >>> x, y = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
+    >>> problem = ValuationProblem(nn.Linear(2, 2), train=(x, y), test=(x, y))
+    >>> type(problem).__name__, problem.engine.n_parameters
+    ('ModuleProblem', 6)
+    """
+
+    trained: TrainedModule
+
+    @classmethod
+    def _takes(cls, model: Any) -> bool:
+        return isinstance(model, nn.Module) or is_linear_model(model)
+
+    @property
+    def engine(self) -> Engine:
+        """The module and its loss, evaluated for many coalitions at once."""
+        return self.trained.engine
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the module was trained, if that is known."""
+        return self.trained.recipe
+
+    @property
+    def linear(self) -> LinearModel | None:
+        """What was made of a linear model of scikit-learn that its own ``fit`` retrains."""
+        return self.trained.linear
+
+    @property
+    def task(self) -> Literal["classification", "regression"] | None:
+        """What the module was trained for, as far as its loss tells."""
+        if self.loss is mse:
+            return "regression"
+        return "classification" if self.loss in LOSSES.values() or self.classes is not None else None
+
+    @property
+    def kind(self) -> ModelKind:
+        """``PARAMETERS``, or none where there is nothing to train."""
+        return ModelKind.PARAMETERS if self.engine.theta0 else ModelKind(0)
+
+    def _take(
+        self,
+        train: Any,
+        test: Any,
+        loss: str | Loss,
+        recipe: Recipe | None,
+        parameters: str | Sequence[str] | None,
+        trained_rows: int | None,
+    ) -> None:
+        if isinstance(self.given_model, nn.Module):
+            self.loss = resolve_loss(loss)
+            self.trained = TrainedModule(self.given_model, self.loss, recipe, parameters=parameters)
+            self.classes = _text_classes(train[1], test[1])
+        else:
+            linear = _known(
+                linear_model(self.given_model, trained_rows or _length(train[1])), self.given_model, loss, recipe
+            )
+            self.loss = linear.loss
+            self.trained = TrainedModule(linear.module, linear.loss, linear.recipe, linear, parameters)
+            self.classes = linear.classes
+        self.notes += () if self.trained.note is None else (self.trained.note,)
+
+    def _pair(self, value: Any, what: str) -> tuple[Rows, Tensor]:
+        x, y = super()._pair(value, what)
+        return x, self.trained.targets(y)
+
+    def _cut(self, parameters: str | Sequence[str] | None) -> None:
+        if parameters is None:
+            return
+        others = [] if self.reference is None else [self.reference[0]]
+        sets = self.trained.cut([self.x, self.x_test, *others])
+        if sets is None:
+            _log.info("no end of %s holds what is unlearned: every pass takes all of it", type(self.model).__name__)
+            return
+        self.x, self.x_test, *others = sets
+        if self.reference is not None:
+            self.reference = others[0], self.reference[1]
+
+    def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
+        if self.classes is not None and self.linear is None and outputs[0].numel() != len(self.classes):
+            raise InvalidValueError(
+                f"the model has {outputs[0].numel()} outputs, but the labels are the {len(self.classes)} classes "
+                f"{', '.join(map(str, self.classes.labels[:10]))}: encode them as the numbers of the outputs."
+            )
+        check_loss(self.loss, outputs, y)
+
+    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
+        if not self.engine.theta0:
+            return super()._checked(artifacts)
+        stored = artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
+        stored.check(self.engine, self.x, self.y)
+        if self.access == "full" and len(stored) != len(self.y):
+            raise InvalidValueError(
+                f"the artefacts are of {len(stored)} rows and train has {len(self.y)}, but access is 'full': pass "
+                f"access='partial' where train does not hold everything that the model was trained on."
+            )
+        if self.access == "partial":
+            self.notes += (
+                f"artefacts of {len(stored)} rows stand in for those that are not at hand; newton takes one step then.",
+            )
+        return stored
+
+
+def _text_classes(train: Any, test: Any) -> Classes | None:
+    """Return the classes of labels that are text, in the order in which scikit-learn encodes them."""
+    if not is_text(train):
+        return None
+    return Classes(np.unique(np.concatenate([np.asarray(y, dtype=str) for y in (train, test)])))
+
+
+def _length(y: Any) -> int:
+    if not hasattr(y, "__len__"):
+        raise InvalidTypeError(f"train y is a {type(y).__name__}, but one label per row is needed.")
+    return len(y)
+
+
+def _known(linear: LinearModel, model: Any, loss: str | Loss, recipe: Recipe | None) -> LinearModel:
+    """Return a linear model of scikit-learn, of which nobody has to say how it was trained."""
+    if recipe is not None:
+        raise InvalidValueError(
+            f"fit was given, but {type(model).__name__} says itself how it was trained: leave it out."
+        )
+    if loss != "cross_entropy" and resolve_loss(loss) is not linear.loss:
+        raise InvalidValueError(
+            f"loss is {loss!r}, but {type(model).__name__} was fitted with another one, which is known: leave it out."
+        )
+    return linear

@@ -1,0 +1,89 @@
+"""The problem of an object with ``fit`` and ``predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from torch import nn
+
+from unshap_plugin.errors import InvalidTypeError
+from unshap_plugin.losses import Loss, resolve_loss
+from unshap_plugin.metrics import MetricLike
+from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.fit_predict import classifies
+from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.model.sklearn_linear import is_linear_model
+from unshap_plugin.model.trained import FittedObject
+from unshap_plugin.problem.access import ModelKind
+from unshap_plugin.problem.problem import ValuationProblem
+
+__all__ = ["ObjectProblem"]
+
+
+class ObjectProblem(ValuationProblem):
+    """A problem whose model is an object with ``fit`` and ``predict``, which can be retrained but has no parameters.
+
+    Made by ``ValuationProblem``, whose parameters it has.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> x, y = np.arange(8.0)[:, None], np.array(["no", "yes"] * 4)
+    >>> problem = ValuationProblem(KNeighborsClassifier(1).fit(x, y), train=(x, y), test=(x, y))
+    >>> type(problem).__name__, problem.classes.labels.tolist()
+    ('ObjectProblem', ['no', 'yes'])
+    """
+
+    trained: FittedObject
+
+    @classmethod
+    def _takes(cls, model: Any) -> bool:
+        return not (isinstance(model, nn.Module) or is_linear_model(model))
+
+    @property
+    def task(self) -> Literal["classification", "regression"] | None:
+        """What the object was fitted for."""
+        return "classification" if self.classes is not None else "regression"
+
+    @property
+    def kind(self) -> ModelKind:
+        """``FIT_PREDICT``."""
+        return ModelKind.FIT_PREDICT
+
+    def _take(
+        self,
+        train: Any,
+        test: Any,
+        loss: str | Loss,
+        recipe: Recipe | None,  # noqa: ARG002
+        parameters: str | Sequence[str] | None,
+        trained_rows: int | None,  # noqa: ARG002
+    ) -> None:
+        self.classes = _classes(self.given_model, train[1], test[1])
+        self.loss = resolve_loss(loss)
+        self.trained = FittedObject(self.given_model, self.classes)
+        if parameters is not None:
+            raise InvalidTypeError(
+                f"parameters is {parameters!r}, but {type(self.given_model).__name__} is not a torch module: leave it "
+                f"out."
+            )
+
+    def _default_metric(self) -> MetricLike:
+        """Return the accuracy where a classifier gives no probabilities, of which there would be a likelihood."""
+        unsure = self.classes is not None and not hasattr(self.given_model, "predict_proba")
+        return "accuracy" if unsure else super()._default_metric()
+
+    def _cut(self, parameters: str | Sequence[str] | None) -> None:  # noqa: ARG002
+        self.trained.watch(self.x_test)
+
+
+def _classes(model: Any, train: Any, test: Any) -> Classes | None:
+    """Return the classes of a classifier, those that it was fitted on where it says so."""
+    if not classifies(model):
+        return None
+    labels = getattr(model, "classes_", None)
+    if labels is None:
+        labels = np.unique(np.concatenate([np.asarray(y).ravel() for y in (train, test)]))
+    return Classes(np.asarray(labels))

@@ -1,0 +1,53 @@
+"""What is computed once, and kept for as long as a game is played."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from typing_extensions import Self
+
+__all__ = ["ComputedOnce"]
+
+T = TypeVar("T")
+
+
+class ComputedOnce:
+    """Something with a memory of what functions computed from it.
+
+    Every game has a memory of its own, for its unlearner: ``UnlearningGame`` takes ``scoped()`` of the problem.
+
+    Examples
+    --------
+    >>> def number_of_keys(owner):
+    ...     return len(owner._memory)
+    >>> owner = ComputedOnce()
+    >>> owner.once(number_of_keys), owner.once(number_of_keys), owner.scoped().once(number_of_keys)
+    (0, 0, 0)
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[Hashable, Any] = {}
+
+    def scoped(self) -> Self:
+        """Return a shallow copy with an empty memory of its own."""
+        scoped = copy.copy(self)
+        scoped._memory = {}
+        return scoped
+
+    def once(self, compute: Callable[..., T], *arguments: Hashable) -> T:
+        """Return ``compute(self, *arguments)``, computed the first time that it is asked for.
+
+        The function itself is the key, with its arguments: nobody can be given what another function computed, and what
+        does not depend on a seed or a setting is not computed again for another one.
+        """
+        key = (compute, *arguments)
+        if key not in self._memory:
+            self._memory[key] = compute(self, *arguments)
+        value: T = self._memory[key]
+        return value
+
+    def forget_computed(self) -> None:
+        """Drop what was computed: it may come from something that somebody changed."""
+        self._memory.clear()

@@ -1,0 +1,99 @@
+"""Players: whose each training row is, and whose data is valued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+
+__all__ = ["players_of"]
+
+
+def players_of(
+    groups: ArrayLike | None, valued: Sequence[Any] | NDArray[Any] | None, rows: int, *, alone: bool
+) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the players, and the player of every row.
+
+    Parameters
+    ----------
+    groups
+        Labels ``[rows]``, one per row; ``None``: every row is a player, and is called by its number.
+    valued
+        The groups that are players; the others are background. ``None``: all of them.
+    rows
+        Number of training rows.
+    alone
+        Whether there may be a single player that has all rows.
+
+    Returns
+    -------
+    tuple
+        The players in order, and their numbers by row, int64 ``[rows]``, with -1 for background.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If the labels are not one per row, or the valued groups are not among them.
+
+    Examples
+    --------
+    >>> players_of(["acme", "bolt", "acme"], ["bolt"], 3, alone=False)
+    (['bolt'], array([-1,  0, -1]))
+    """
+    per_row = np.arange(rows) if groups is None else _labels(groups)
+    if per_row.shape != (rows,):
+        raise InvalidValueError(
+            f"groups has shape {list(per_row.shape)}, but one label for each of the {rows} training rows is needed."
+        )
+    known = np.unique(per_row).tolist()
+    if valued is not None:
+        chosen = _chosen(valued, known)
+    elif len(known) < 2 and not alone:
+        raise InvalidValueError(
+            f"groups has the single group {known[0]!r}, to which all the value belongs: at least two groups are "
+            f"needed, or valued groups that leave a background."
+        )
+    else:
+        chosen = known
+    number = {player: index for index, player in enumerate(chosen)}
+    return chosen, np.array([number.get(label, -1) for label in per_row.tolist()], dtype=np.int64)
+
+
+def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]:
+    """Return the valued groups, each once, in the order in which they were given."""
+    wanted = np.asarray(valued)
+    if wanted.ndim != 1:
+        raise InvalidTypeError(f"valued is {valued!r}, but a list of groups is needed.")
+    chosen = list(dict.fromkeys(wanted.tolist()))
+    for one in chosen:
+        if one not in known:
+            raise InvalidValueError(
+                f"valued names {one!r}, which is not among the groups{nearest(one, [str(name) for name in known])}; "
+                f"the groups are {', '.join(map(repr, known[:10]))}{', ...' if len(known) > 10 else ''}."
+            )
+    if not chosen:
+        raise InvalidValueError("valued is empty: name at least one group, or leave it out to value all of them.")
+    return chosen
+
+
+def _labels(labels: ArrayLike) -> NDArray[Any]:
+    """Return group labels as an array that can be sorted: numbers, or text where any of them is text."""
+    listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)  # type: ignore[arg-type]
+    try:
+        missing = int(pd.isna(pd.Series(listed, dtype=object)).sum())
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"groups cannot be read ({error}): one label per row is needed.") from error
+    if missing:
+        raise InvalidValueError(f"groups has no label in {missing} rows: every row needs one.")
+    per_row = np.asarray([str(one) if isinstance(one, str) else one for one in listed], dtype=object)
+    if per_row.ndim == 1 and all(isinstance(one, bool | int | float | np.number) for one in listed):
+        return np.asarray(listed)
+    if per_row.ndim == 1:
+        return np.asarray([str(one) for one in listed])
+    return per_row

@@ -1,0 +1,87 @@
+"""The reference set: data outside training that an unlearner may look at, apart from the test set."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.model.rows import Rows, leaves, n_rows, row_hashes, take
+
+__all__ = ["Reference", "rows_outside", "split_test"]
+
+#: Rows, and their targets where these are known.
+Reference: TypeAlias = tuple[Rows, Tensor | None]
+
+#: A smaller test set is not split into a reference set and a test set.
+_FEWEST_TO_SPLIT = 4
+
+
+def rows_outside(x: Rows, y: Tensor | None, *known: Rows) -> tuple[Reference, int]:
+    """Return the rows that are in none of the ``known`` sets, and how many were left out.
+
+    Raises
+    ------
+    InvalidValueError
+        If all of them are.
+
+    Examples
+    --------
+    >>> (x, _), left_out = rows_outside(torch.tensor([[1.0], [2.0]]), None, torch.tensor([[2.0]]))
+    >>> x, left_out
+    (tensor([[1.]]), 1)
+    """
+    kept = _elsewhere(x, *known)
+    left_out = n_rows(x) - len(kept)
+    if len(kept) == 0:
+        raise InvalidValueError(
+            f"all {left_out} reference rows are test or training rows too: give other rows, or reference='test' if the "
+            f"test set is to be the reference set as well."
+        )
+    return ((x, y) if not left_out else (take(x, kept), None if y is None else y[kept.to(y.device)])), left_out
+
+
+def split_test(x: Rows, y: Tensor, train: Rows) -> tuple[tuple[Rows, Tensor], Reference | None, str]:
+    """Split a test set into a smaller one and a reference set, by class where there are classes.
+
+    Parameters
+    ----------
+    x, y
+        The test set.
+    train
+        The training rows: none of them is taken for the reference set.
+
+    Returns
+    -------
+    tuple
+        The test set, the reference set (``None`` if there are too few rows), and a sentence that says what was done.
+
+    Examples
+    --------
+    >>> x, train = torch.arange(6.0)[:, None], torch.tensor([[9.0]])
+    >>> test, reference, note = split_test(x, torch.zeros(6), train)
+    >>> len(test[1]), len(reference[1])
+    (3, 3)
+    """
+    if len(y) < _FEWEST_TO_SPLIT:
+        return (x, y), None, f"there is no reference set: the {len(y)} test rows are too few to split."
+    order = np.random.default_rng(0).permutation(len(y))
+    if y.ndim == 1 and not y.is_floating_point():  # by class, so that both halves have their share of each
+        order = order[np.argsort(y.cpu().numpy()[order], kind="stable")]
+    rows, other = (torch.as_tensor(np.sort(order[begin::2]), device=y.device) for begin in (0, 1))
+    test = take(x, rows), y[rows.to(y.device)]
+    other = other[_elsewhere(take(x, other), test[0], train)]
+    half = f"only one set was given beside the training rows: {len(rows)} of its {len(y)} rows are the test set"
+    if len(other) == 0:
+        return test, None, f"{half}, and there is no reference set, since the others are test or training rows too."
+    return test, (take(x, other), y[other.to(y.device)]), f"{half}, and {len(other)} others the reference set."
+
+
+def _elsewhere(x: Rows, *known: Rows) -> Tensor:
+    """Return the numbers of the rows that are in none of the known sets."""
+    seen = {one for rows in known for one in row_hashes(rows).tolist()}
+    kept = [index for index, one in enumerate(row_hashes(x).tolist()) if one not in seen]
+    return torch.tensor(kept, dtype=torch.long, device=leaves(x)[0].device)
