@@ -90,14 +90,11 @@ class UnlearningGame:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> x, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(max_iter=1000).fit(x[::2], y[::2])
-    >>> problem = ValuationProblem(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "c"] * 25)
-    >>> game = UnlearningGame(problem, "newton", steps=2)
-    >>> game([[True, True, True], [False, True, True]]).round(3)
-    array([-0.17 , -0.194])
+    >>> from sklearn.linear_model import Ridge
+    >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 6.0])
+    >>> problem = ValuationProblem(Ridge().fit(x, y), train=(x, y), test=(x, y))
+    >>> UnlearningGame(problem, "linear_exact")([[True, True, True, True], [True, True, True, False]]).round(2)
+    array([-0.76, -3.06])
     """
 
     def __init__(
@@ -129,8 +126,10 @@ class UnlearningGame:
             self._take(resolve_unlearner(f"{BUILTIN}:{chosen.name}", settings) if settings else chosen)
         else:
             resolved = resolve_unlearner(unlearner, settings)
-            instance = isinstance(unlearner, Unlearner)
-            self.provider = provider_of(unlearner) if instance else find_unlearner(unlearner).provider
+            if isinstance(unlearner, Unlearner):
+                self.provider = provider_of(unlearner)
+            else:
+                self.provider = find_unlearner(unlearner).provider
             check_access(resolved, self.problem, self.provider)
             self._take(resolved)
         if self.unlearner.order_dependent:
@@ -259,10 +258,8 @@ class UnlearningGame:
             if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
                 raise
             return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
-        for index in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
-            values[index] = self._failed(
-                coalitions[index], self._limit.why(finite[index], losses[index], values[index])
-            )
+        for k in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
+            values[k] = self._failed(coalitions[k], self._limit.why(finite[k], losses[k], values[k]))
         return values
 
     def _bytes(self) -> int:

@@ -66,16 +66,16 @@ def check_labels(train: Tensor, test: Tensor, classes: Classes | None) -> None:
     classes
         What the classes are called; ``None``: by their numbers.
     """
-    called = (lambda index: index) if classes is None else (lambda index: classes.labels.tolist()[index])
     trained, tested = train.unique().tolist(), test.unique().tolist()
+    called = list(range(max(*trained, *tested) + 1)) if classes is None else classes.labels.tolist()
     if len(trained) < 2:
         raise InvalidValueError(
-            f"train has the single class {called(trained[0])!r}: at least two classes are needed to learn anything."
+            f"train has the single class {called[trained[0]]!r}: at least two classes are needed to learn anything."
         )
     missing = sorted(set(tested) - set(trained))
     if missing:
         raise InvalidValueError(
-            f"test has class {called(missing[0])!r}, which train lacks (train has {[called(one) for one in trained]}): "
+            f"test has class {called[missing[0]]!r}, which train lacks (train has {[called[one] for one in trained]}): "
             f"no training row can be worth anything for it; drop those test rows or add training rows of that class."
         )
 

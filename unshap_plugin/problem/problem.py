@@ -150,7 +150,8 @@ class ValuationProblem(ComputedOnce):
             raise UnknownNameError("access", access, ["full", "partial"])
         check_pair(train, "train")
         check_pair(test, "test")
-        self.access, self.notes = access, ()
+        self.access = access
+        self.notes: tuple[str, ...] = ()
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
