@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_artifacts
 from unshap_plugin.losses import cross_entropy, mse
 from unshap_plugin.plugins.registry import resolve_unlearner
 from unshap_plugin.unlearners.base import Unlearner
@@ -104,7 +104,7 @@ def test_problems_and_artefacts_are_made_on_the_device_of_the_model(parameters, 
 
     def values(path):
         full = ValuationProblem(given.model, (X, Y), (XT, YT), **keywords)
-        full.artifacts().save(path)
+        compute_artifacts(full).save(path)
         partial = ValuationProblem(given.model, (X, Y), (XT, YT), access="partial", artifacts=path, **keywords)
         return np.concatenate([play(partial, name) for name in ("influence", "ssd", "anchored")])
 

@@ -12,8 +12,8 @@ from problems import UNLEARNERS, breast_cancer, coalitions
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-import unshap_plugin.problem.problem
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
+import unshap_plugin.model.trained
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_artifacts
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.model.frozen import cut
@@ -115,7 +115,7 @@ def slowly(monkeypatch):
 
     def made(*args, **kwargs):
         with monkeypatch.context() as patch:
-            patch.setattr(unshap_plugin.problem.problem, "cut", lambda module, sets: None)
+            patch.setattr(unshap_plugin.model.trained, "cut", lambda module, sets: None)
             return make(*args, **kwargs)
 
     return made
@@ -185,7 +185,7 @@ def test_inputs_by_name(slowly):
         data = (rows(slice(20)), labels[:20]), (rows(slice(20, 60)), labels[20:])
         with pytest.MonkeyPatch.context() as patch:
             if how == "slow":
-                patch.setattr(unshap_plugin.problem.problem, "cut", lambda module, sets: None)
+                patch.setattr(unshap_plugin.model.trained, "cut", lambda module, sets: None)
             return ValuationProblem(
                 model, *data, metric="log_likelihood", parameters="classifier", fit=recipe, access="partial"
             ), ValuationProblem(model, *data, metric="log_likelihood", parameters=["classifier.*"], fit=recipe)
@@ -422,7 +422,7 @@ def test_bad_names(model, parameters, error, message):
 def test_artefacts_are_those_of_the_whole_module_and_its_rows(slowly, tmp_path):
     model, recipe = trained(sequential)
     full, slow = make(model, recipe, "head"), slowly(model, recipe, "head")
-    ours, theirs = full.artifacts(), slow.artifacts()
+    ours, theirs = compute_artifacts(full), compute_artifacts(slow)
     assert ours.model == theirs.model
     assert torch.equal(ours.rows, theirs.rows)
     for name, value in ours.tensors().items():

@@ -16,7 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.fit_predict import predicted
-from unshap_plugin.model.sklearn_linear import hinge, linear_model, one_vs_rest, squared_hinge
+from unshap_plugin.model.sklearn_linear import hinge, is_linear_model, one_vs_rest, squared_hinge
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.object_problem import ObjectProblem
 from unshap_plugin.second_order.curvature import LinearHead
 
 
@@ -64,7 +66,7 @@ def test_logistic_regression_says_what_it_said(name, load):
     problem = made(model, load, features=6)
     got = problem.outputs(problem.model, problem.x_test).numpy()
     np.testing.assert_allclose(np.exp(got), model.predict_proba(problem.x_test.numpy()), atol=1e-12)
-    old = predicted(model, problem.x_test.numpy(), got.shape[1]).numpy()  # what an object with fit and predict gives
+    old = predicted(model, problem.x_test.numpy(), problem.classes).numpy()  # what an object with fit and predict gives
     likely = old > -15  # of what is less likely, scikit-learn rounds the probability
     np.testing.assert_allclose(got[likely], old[likely], atol=1e-8)
     assert likely.mean() > 0.5
@@ -110,8 +112,8 @@ def test_refits_of_classifiers_are_worth_what_objects_are(metric, intercept, loa
         ValuationProblem(kind(fit_intercept=intercept).fit(*train), train, test, metric=measure)
         for kind in (LogisticRegression, _Logistic)
     )
-    assert ours.engine is not None
-    assert theirs.engine is None
+    assert isinstance(ours, ModuleProblem)
+    assert isinstance(theirs, ObjectProblem)
     matrix = sparse_coalitions(train[1])
     np.testing.assert_allclose(
         UnlearningGame(ours, "retrain")(matrix), UnlearningGame(theirs, "retrain")(matrix), atol=1e-9
@@ -126,8 +128,8 @@ def test_refits_of_regressions_are_worth_what_objects_are(kind, twin, intercept)
         ValuationProblem(one(fit_intercept=intercept).fit(*train), train, test, loss="mse", metric="r2")
         for one in (kind, twin)
     )
-    assert ours.engine is not None
-    assert theirs.engine is None
+    assert isinstance(ours, ModuleProblem)
+    assert isinstance(theirs, ObjectProblem)
     matrix = sparse_coalitions(train[1])
     expected = UnlearningGame(theirs, "retrain")(matrix)
     np.testing.assert_allclose(UnlearningGame(ours, "retrain")(matrix), expected, atol=1e-9, rtol=1e-9)
@@ -179,7 +181,7 @@ def test_frozen_coefficients_stay_in_retraining():
     models = UnlearningGame(problem, "retrain").unlearner
     with pytest.warns(UserWarning, match="cannot be retrained for many coalitions at once"):
         state = models.unlearn(problem, matrix, 0).state
-    slope = torch.as_tensor(problem.estimator.coef_[0])
+    slope = torch.as_tensor(problem.given_model.coef_[0])
     for k, row in enumerate(torch.as_tensor(matrix)):
         if row.any() and len(problem.y[row].unique()) > 1:
             # With the given slope, the free intercept makes the mean probability that of the labels.
@@ -188,7 +190,7 @@ def test_frozen_coefficients_stay_in_retraining():
 
 
 def whole_x(problem):
-    return problem.x if problem._whole is None else problem._whole[1]
+    return problem.x if problem.trained.whole is None else problem.trained.whole[1]
 
 
 def test_what_happens_to_the_model_later_does_not_matter():
@@ -205,7 +207,7 @@ def test_two_classes_with_a_score_for_each_stay_an_object(caplog):
     model = LogisticRegression().fit(*train)
     model.multi_class = "multinomial"  # a setting of scikit-learn up to 1.7, whose probabilities are others
     with caplog.at_level(logging.INFO, logger="unshap_plugin"):
-        assert linear_model(model, 80) is None
+        assert not is_linear_model(model)
     assert "its two classes are fitted with a score for each" in caplog.text
 
 
@@ -342,7 +344,7 @@ def test_what_cannot_be_exact_stays_an_object_and_says_why(model, why, caplog):
     load = load_diabetes if isinstance(model, Ridge) else load_breast_cancer
     with caplog.at_level(logging.INFO, logger="unshap_plugin"):
         problem = made(model, load, metric="neg_mean_squared_error" if isinstance(model, Ridge) else "accuracy")
-    assert problem.engine is None
+    assert isinstance(problem, ObjectProblem)
     assert f"{type(model).__name__} stays an object with fit and predict" in caplog.text
     assert why in caplog.text
     assert UnlearningGame(problem).unlearner.name == "retrain"
@@ -353,8 +355,8 @@ def test_subclasses_and_unfitted_models_are_left_alone():
         pass
 
     (x, y), _ = data(load_diabetes)
-    assert linear_model(Mine().fit(x, y), 80) is None
-    assert linear_model(Ridge(), 80) is None
+    assert not is_linear_model(Mine().fit(x, y))
+    assert not is_linear_model(Ridge())
 
 
 def test_whole_numbers_are_features_too():
@@ -376,7 +378,7 @@ def test_a_recipe_or_another_loss_is_refused():
         ValuationProblem(model, train, test, metric="r2", fit={"l2": 1.0})
     with pytest.raises(InvalidValueError, match=r"^loss is 'binary_cross_entropy_with_logits', but Ridge was fitted"):
         ValuationProblem(model, train, test, metric="r2", loss="binary_cross_entropy_with_logits")
-    assert ValuationProblem(model, train, test, metric="r2", loss="mse").engine is not None
+    assert ValuationProblem(model, train, test, metric="r2", loss="mse").linear is not None
 
 
 def test_the_model_is_not_touched_and_auto_and_the_audit_work():
@@ -385,6 +387,6 @@ def test_the_model_is_not_touched_and_auto_and_the_audit_work():
     before = model.coef_.copy()
     result = shapley_values(UnlearningGame(problem), "exact")
     assert result.unlearner == "newton"
-    report = audit(problem)
+    report = audit(UnlearningGame(problem))
     assert report.value_agreement().pearson > 0.99
     assert np.array_equal(model.coef_, before)

@@ -187,8 +187,8 @@ BAD = {
     "label count": (dict(train=(X, Y[:39])), InvalidValueError, r"train has 40 rows of x but 39 labels"),
     "labels of text": (
         dict(train=(X, np.array(["yes", "no"] * 20))),
-        InvalidTypeError,
-        r"train y has dtype <U3, but numbers are needed",
+        InvalidValueError,
+        r"test y has class 0 in row 0 .*but the model was fitted on 0, 1, no, yes",
     ),
     "features of text": (dict(train=(X.astype(str), Y)), InvalidTypeError, r"train x has dtype"),
     "float labels": (dict(train=FLOAT_LABELS), InvalidValueError, r"cross_entropy needs integer class labels"),
@@ -280,7 +280,7 @@ BAD = {
     "unknown target": (
         dict(groups=np.repeat(["acme", "bolt"], 20), valued=["acne"]),
         InvalidValueError,
-        r"target 'acne' is not among the players \(did you mean 'acme'\?\)",
+        r"valued names 'acne', which is not among the groups \(did you mean 'acme'\?\)",
     ),
     "no target": (dict(groups=GROUPS, valued=[]), InvalidValueError, r"valued is empty"),
     "uneven pieces": (dict(train=({"a": X, "b": X[:5]}, Y)), InvalidValueError, r"one common number of rows"),
@@ -303,7 +303,7 @@ GAMES = {
         r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)",
     ),
     "unknown setting": (
-        dict(unlearner="newton", settings={"step": 3}),
+        dict(unlearner="newton", step=3),
         InvalidValueError,
         r"unlearner 'newton' has no setting 'step' \(did you mean 'steps'\?\); it has: steps, pull",
     ),
@@ -311,8 +311,8 @@ GAMES = {
     "seed": (dict(seed=-1), InvalidValueError, r"seed is -1"),
     "policy": (dict(on_error="ignore"), UnknownNameError, r"unknown on_error policy 'ignore'"),
     "chunk": (dict(chunk=0), InvalidValueError, r"chunk is 0"),
-    "steps": (dict(unlearner="finetune", settings={"steps": 0}), InvalidValueError, r"steps is 0"),
-    "lr": (dict(unlearner="gradient_ascent", settings={"lr": -0.1}), InvalidValueError, r"lr is -0.1"),
+    "steps": (dict(unlearner="finetune", steps=0), InvalidValueError, r"steps is 0"),
+    "lr": (dict(unlearner="gradient_ascent", lr=-0.1), InvalidValueError, r"lr is -0.1"),
 }
 
 

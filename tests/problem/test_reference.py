@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from problems import breast_cancer, early_stopped
 from torch import nn
 
-from unshap_plugin import Access, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
+from unshap_plugin import Access, UnlearningGame, ValuationProblem, ValuationResult, compute_artifacts, shapley_values
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.unlearners import GradientAscent
 
@@ -192,7 +192,9 @@ def test_the_share_that_is_forgotten_is_that_of_all_rows_the_model_was_trained_o
     assert 0.4 < moved[40] / moved[20] < 0.6
     unknown = ValuationProblem(problem.model, *data, access="partial")
     assert unknown.trained_rows == len(half)
-    stored = ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, artifacts=problem.artifacts())
+    stored = ValuationProblem(
+        problem.model, *data, access="partial", fit=problem.recipe, artifacts=compute_artifacts(problem)
+    )
     assert stored.trained_rows == 40
 
 

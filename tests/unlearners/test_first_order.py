@@ -13,10 +13,11 @@ from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidValueError
-from unshap_plugin.model.probes import nearest_rows, penultimate
+from unshap_plugin.model.probes import penultimate
 from unshap_plugin.plugins.registry import resolve_unlearner
 from unshap_plugin.unlearners import FineTune, ReferenceTeacher, TaskVector
 from unshap_plugin.unlearners._ascent import loss_bound
+from unshap_plugin.unlearners._reference import nearest_rows
 
 
 def made(**kwargs):

@@ -98,7 +98,7 @@ def test_lbfgs_reaches_the_optimum_of_scikit_learn():
 )
 def test_scikit_learn_classifiers_are_refitted(model):
     (x, y), (x_test, y_test) = breast_cancer()
-    problem = ValuationProblem(model.fit(x, y), (x, y), (x_test, y_test))
+    problem = ValuationProblem(model.fit(x, y), (x, y), (x_test, y_test), metric="accuracy")
     game = UnlearningGame(problem, "retrain")
     matrix = coalitions(12, 40, seed=1)
     matrix = matrix[(matrix.sum(axis=1) > 3) & [len(np.unique(y[row])) == 2 for row in matrix]]

@@ -62,10 +62,19 @@ def check_labels(train: Tensor, test: Tensor, classes: Classes | None) -> None:
     Parameters
     ----------
     train, test
-        Class numbers ``[rows]``.
+        Class numbers ``[rows]``; or numbers from 0 to 1, one for each row. Several for each row say nothing.
     classes
         What the classes are called; ``None``: by their numbers.
     """
+    if train[0].numel() != 1:
+        return
+    if train.is_floating_point():
+        if len(train.unique()) < 2:
+            raise InvalidValueError(
+                f"train has the single class {float(train.flatten()[0]):g}: at least two classes are needed to learn "
+                f"anything."
+            )
+        return
     trained, tested = train.unique().tolist(), test.unique().tolist()
     called = list(range(max(*trained, *tested) + 1)) if classes is None else classes.labels.tolist()
     if len(trained) < 2:

@@ -164,7 +164,7 @@ class ValuationProblem(ComputedOnce):
         if at_hand < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
         self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
-        if self.task == "classification" and not self.y.is_floating_point() and self.y.ndim == 1 and access == "full":
+        if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
         self.metric = resolve_metric(self._default_metric() if metric is None else metric, self.loss)
         self._cut(parameters)

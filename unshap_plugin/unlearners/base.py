@@ -67,11 +67,10 @@ class Unlearner(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("unlearn", "check"):
-            if name in vars(cls):
-                raise InvalidTypeError(
-                    f"{cls.__name__} overrides {name}, which sees to the contract of all unlearners: implement _{name}."
-                )
+        if "unlearn" in vars(cls):
+            raise InvalidTypeError(
+                f"{cls.__name__} overrides unlearn, which sees to the contract of all unlearners: implement _unlearn."
+            )
         if cls.stored is not None and cls.stored not in STAND_INS:
             raise UnknownNameError("stored artefact", cls.stored, STAND_INS)
 
@@ -80,7 +79,6 @@ class Unlearner(ABC):
         """The settings by name."""
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
 
-    @final
     def check(self, problem: ValuationProblem) -> None:
         """Refuse, before any work, a problem that lacks what this method needs.
 
