@@ -463,6 +463,7 @@ def test_the_table_has_a_row_per_stratum_and_one_for_all(report):
 
 
 def test_costs_and_provenance_are_recorded(report):
+    assert report.evaluations == len(report.coalitions) - 1, "that of everybody is that of the given model"
     assert report.cost_ratio == pytest.approx(report.seconds_retrained / 3 / report.seconds_unlearned)
     assert 0 < report.seconds_unlearned + report.seconds_retrained <= report.seconds
     assert {"unshap-plugin", "torch", "numpy", "python"} <= set(report.versions)

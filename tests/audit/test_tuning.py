@@ -110,14 +110,16 @@ def test_several_metrics_count_by_their_spread():
         tune(flat, {"factor": [1.0]})
 
 
-def test_a_candidate_that_diverges_is_listed_and_cannot_win():
-    game = UnlearningGame(constant_problem(), "planted")
+@pytest.mark.parametrize(("on_error", "what"), [("raise", "not finite"), ("exclude", "were excluded, first")])
+def test_a_candidate_that_diverges_is_listed_and_cannot_win(on_error, what):
+    game = UnlearningGame(constant_problem(), "planted", on_error=on_error)
     tuning = tune(game, {"factor": [math.inf, 1.0]})
     assert tuning.settings == {"factor": 1.0}
-    assert "not finite" in tuning.table["failure"][0]
+    assert what in tuning.table["failure"][0]
     assert tuning.table[["score", "error", "seconds"]].isna().all(axis=1).tolist() == [True, False]
     assert tuning.table["failure"][1] == ""
-    with pytest.raises(DivergenceError, match="all 2 candidates diverged, the first with: unlearner 'planted'"):
+    who = "unlearner 'planted'" if on_error == "raise" else "the comparison with retraining needs the utility of every"
+    with pytest.raises(DivergenceError, match=f"all 2 candidates diverged, the first with: {who}"):
         tune(game, {"factor": [math.inf, -math.inf]})
 
 
