@@ -31,6 +31,7 @@ from unshap_plugin.plugins.registry import (
     described,
     find_unlearner,
     provider_of,
+    remade,
     resolve_unlearner,
 )
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -155,8 +156,7 @@ class UnlearningGame:
         AccessError, InvalidValueError, InvalidTypeError, PluginError
             As when a game is made.
         """
-        name = self.unlearner.name if self.provider is None else f"{self.provider.distribution}:{self.unlearner.name}"
-        resolved = resolve_unlearner(name, {**self.unlearner.settings, **settings})
+        resolved = remade(self.unlearner, self.provider, settings)
         check_access(resolved, self.problem, self.provider)
         game = copy.copy(self)
         game._take(resolved)

@@ -295,7 +295,7 @@ def test_nearly_all_coalitions_of_a_quarter_can_be_drawn():
 
 def test_an_audit_recovers_a_planted_error():
     problem = constant_problem()
-    report = audit(problem, Planted())
+    report = audit(UnlearningGame(problem, Planted()))
     error = planted(report.coalitions, BY_SIZE, PER_PLAYER)
     assert error[-1] == pytest.approx(0), "the full coalition is the given model"
     sizes = report.coalitions.sum(axis=1)
@@ -324,7 +324,7 @@ def test_an_audit_recovers_a_planted_error():
 
 def test_an_audit_recovers_the_noise_of_retraining():
     problem = constant_problem(noisy=True)
-    report = audit(problem, Planted((0.0,) * 7, (0.0,) * 6, like=2), seeds=3)
+    report = audit(UnlearningGame(problem, Planted((0.0,) * 7, (0.0,) * 6, like=2)), seeds=3)
     assert report.retrain_seeds == (1, 2, 3)
     each = np.stack([UnlearningGame(problem, "retrain", seed=seed)(report.coalitions) for seed in (1, 2, 3)])
     np.testing.assert_array_equal(report.retrained, each)
@@ -342,16 +342,16 @@ def test_an_audit_recovers_the_noise_of_retraining():
 
 
 def test_retraining_is_as_far_from_retraining_as_the_noise():
-    report = audit(constant_problem(noisy=True), "retrain", seeds=4, seed=3)
+    report = audit(UnlearningGame(constant_problem(noisy=True), "retrain", seed=3), seeds=4)
     figures = report.agreement()
     assert 0.5 < figures.error / figures.noise_error < 2
     assert judge(figures, report.bounds()) is not Verdict.USELESS
-    assert audit(constant_problem(), "retrain").agreement().error == 0
+    assert audit(UnlearningGame(constant_problem(), "retrain")).agreement().error == 0
 
 
 def test_values_are_those_of_the_games():
     problem = early_stopped(groups=np.arange(40) % 5, hidden=3)
-    report = audit(problem, "newton")
+    report = audit(UnlearningGame(problem, "newton"))
     exact = shapley_values(UnlearningGame(problem, "newton"), "exact")
     for column, name in enumerate(report.metrics):
         np.testing.assert_array_equal(report.values(name)["unlearned"], exact.values[:, column])
@@ -359,7 +359,7 @@ def test_values_are_those_of_the_games():
 
 def test_utilities_are_those_of_one_coalition_at_a_time():
     problem = early_stopped(hidden=3)
-    report = audit(problem, "finetune", settings={"steps": 3}, coalitions=12, seed=5)
+    report = audit(UnlearningGame(problem, "finetune", steps=3, seed=5), coalitions=12)
     game = UnlearningGame(problem, "finetune", steps=3, seed=5)
     one_by_one = np.concatenate([game(row[None]) for row in report.coalitions])
     np.testing.assert_allclose(report.unlearned, one_by_one, atol=1e-12)
@@ -367,8 +367,8 @@ def test_utilities_are_those_of_one_coalition_at_a_time():
 
 
 def test_a_vector_of_metrics_is_audited_metric_by_metric():
-    both = audit(constant_problem(metric={"answer": answer, "half": halves}), Planted())
-    single = audit(constant_problem(), Planted())
+    both = audit(UnlearningGame(constant_problem(metric={"answer": answer, "half": halves}), Planted()))
+    single = audit(UnlearningGame(constant_problem(), Planted()))
     assert both.metrics == ("answer", "half")
     for name, factor in (("answer", 1), ("half", 2)):
         ours, theirs = both.agreement(name), single.agreement()
@@ -384,7 +384,8 @@ def test_a_vector_of_metrics_is_audited_metric_by_metric():
 
 
 def test_the_same_seed_gives_the_same_report():
-    first, second, third = (audit(early_stopped(hidden=3), "finetune", coalitions=14, seed=seed) for seed in (3, 3, 4))
+    games = [UnlearningGame(early_stopped(hidden=3), "finetune", seed=seed) for seed in (3, 3, 4)]
+    first, second, third = (audit(game, coalitions=14) for game in games)
     np.testing.assert_array_equal(first.coalitions, second.coalitions)
     np.testing.assert_array_equal(first.unlearned, second.unlearned)
     np.testing.assert_array_equal(first.retrained, second.retrained)
@@ -394,7 +395,8 @@ def test_the_same_seed_gives_the_same_report():
 
 def test_progress_counts_all_utilities():
     told = []
-    audit(constant_problem(), "retrain", coalitions=30, progress=lambda done, total: told.append((done, total)))
+    game = UnlearningGame(constant_problem(), "retrain")
+    audit(game, coalitions=30, progress=lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -404,7 +406,7 @@ def test_progress_counts_all_utilities():
 
 @pytest.fixture(scope="module")
 def report():
-    return audit(early_stopped(hidden=3), "finetune", coalitions=30, seeds=3)
+    return audit(UnlearningGame(early_stopped(hidden=3), "finetune"), coalitions=30, seeds=3)
 
 
 def equal(a, b):
@@ -418,7 +420,7 @@ def equal(a, b):
 
 
 def test_json_gives_the_same_report_back(report):
-    complete = audit(constant_problem(), Planted())
+    complete = audit(UnlearningGame(constant_problem(), Planted()))
     for one in (report, complete):
         text = one.to_json()
         back = FidelityReport.from_json(text)
@@ -461,6 +463,7 @@ def test_the_table_has_a_row_per_stratum_and_one_for_all(report):
 
 
 def test_costs_and_provenance_are_recorded(report):
+    assert report.evaluations == len(report.coalitions) - 1, "that of everybody is that of the given model"
     assert report.cost_ratio == pytest.approx(report.seconds_retrained / 3 / report.seconds_unlearned)
     assert 0 < report.seconds_unlearned + report.seconds_retrained <= report.seconds
     assert {"unshap-plugin", "torch", "numpy", "python"} <= set(report.versions)
@@ -482,7 +485,7 @@ def test_the_picture_shows_the_errors_the_floor_and_doing_nothing(report):
     np.testing.assert_allclose(heights, frame["noise_error"][:5])
     with pytest.raises(InvalidValueError, match="about 2 metrics, but none was named: give one of accuracy, ll"):
         report.plot()
-    flawless = audit(constant_problem(), "retrain").plot()
+    flawless = audit(UnlearningGame(constant_problem(), "retrain")).plot()
     flawless.figure.canvas.draw()
 
 
@@ -532,10 +535,10 @@ def test_many_metrics_are_counted():
 
 def test_verdicts_of_unlearners_that_are_known():
     none = (0.0,) * 6
-    assert "trusted like retrained ones" in audit(constant_problem(), "retrain").verdict
-    shifted = audit(constant_problem(), Planted((9.0,) * 6 + (0.0,), none))
+    assert "trusted like retrained ones" in audit(UnlearningGame(constant_problem(), "retrain")).verdict
+    shifted = audit(UnlearningGame(constant_problem(), Planted((9.0,) * 6 + (0.0,), none)))
     assert "use the ranking, not the amounts" in shifted.verdict
-    idle = audit(constant_problem(), Idle())
+    idle = audit(UnlearningGame(constant_problem(), Idle()))
     assert idle.agreement().error == idle.agreement().nothing_error
     assert "no better" in idle.verdict
 
@@ -546,33 +549,41 @@ def test_verdicts_of_unlearners_that_are_known():
 def test_arguments_are_checked_before_any_work(monkeypatch):
     problem = constant_problem()
     monkeypatch.setattr(UnlearningGame, "__call__", lambda *_: pytest.fail("evaluated"))
+    game = UnlearningGame(problem)
     for arguments, kind, words in [
         ({"seeds": 1}, InvalidValueError, "seeds is 1, but a whole number of at least 2"),
         ({"seeds": 2.0}, InvalidTypeError, "seeds is 2.0"),
         ({"coalitions": 0}, InvalidValueError, "coalitions is 0"),
         ({"coalitions": 11}, InvalidValueError, "coalitions=11 is too few.*at least 12"),
-        ({"seed": -1}, InvalidValueError, "seed is -1"),
-        ({"unlearner": "newtn"}, UnknownNameError, "did you mean 'newton'"),
-        ({"unlearner": "newton", "settings": {"stps": 1}}, InvalidValueError, "did you mean 'steps'"),
     ]:
         with pytest.raises(kind, match=words):
-            audit(problem, **arguments)
+            audit(game, **arguments)
+    for arguments, kind, words in [
+        ({"seed": -1}, InvalidValueError, "seed is -1"),
+        ({"unlearner": "newtn"}, UnknownNameError, "did you mean 'newton'"),
+        ({"unlearner": "newton", "stps": 1}, InvalidValueError, "did you mean 'steps'"),
+    ]:
+        with pytest.raises(kind, match=words):
+            UnlearningGame(problem, **arguments)
     with pytest.raises(InvalidTypeError, match="problem is a str, but a ValuationProblem is needed"):
-        audit("problem")
+        UnlearningGame("problem")
+    for other, kind in (("game", "str"), (problem, "ModuleProblem")):
+        with pytest.raises(InvalidTypeError, match=f"game is a {kind}, but an UnlearningGame is needed: make one from"):
+            audit(other)
 
 
 def test_what_cannot_be_retrained_is_refused():
     partial = constant_problem(access="partial")
     with pytest.raises(AccessError, match=r"'retrain' needs access to RETAIN.*an audit compares with retraining"):
-        audit(partial, "gradient_ascent")
+        audit(UnlearningGame(partial, "gradient_ascent"))
     with pytest.raises(AccessError, match=r"how the torch model was trained.*an audit compares with retraining"):
-        audit(early_stopped(fit=None), "newton")
+        audit(UnlearningGame(early_stopped(fit=None), "newton"))
 
 
 def test_divergence_is_an_error():
     problem = constant_problem()
     with pytest.raises(DivergenceError, match="unlearner 'planted'"):
-        audit(problem, Planted((math.inf, *BY_SIZE[1:]), PER_PLAYER))
+        audit(UnlearningGame(problem, Planted((math.inf, *BY_SIZE[1:]), PER_PLAYER)))
 
 
 def test_models_without_parameters_are_audited_too():
@@ -585,6 +596,6 @@ def test_models_without_parameters_are_audited_too():
     problem = ValuationProblem(
         model, (x[:30], y[:30]), (x[30:], y[30:]), metric="log_likelihood", groups=np.arange(30) % 4
     )
-    report = audit(problem)
+    report = audit(UnlearningGame(problem))
     assert report.unlearner == "retrain"
     assert report.agreement().error == report.agreement().noise_error == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -21,7 +22,7 @@ from unshap_plugin.errors import (
     UnknownNameError,
 )
 from unshap_plugin.plugins import registry
-from unshap_plugin.plugins.manager import Provider, Registered
+from unshap_plugin.plugins.manager import Provider, Registered, plugins
 from unshap_plugin.plugins.registry import registered_unlearners
 
 
@@ -29,14 +30,13 @@ from unshap_plugin.plugins.registry import registered_unlearners
 def _offered(monkeypatch):
     """Let the planted unlearners be found by name, as if a plugin offered them."""
     specs = [UnlearnerSpec(kind.name, kind, "An example.", "this test") for kind in (Planted, Idle)]
-    offers = {spec.name: Registered(spec, Provider("tests", "0", "planted")) for spec in specs}
-    find = registry.find_unlearner
+    offers = [Registered(spec, Provider("tests", "0", "planted")) for spec in specs]
+    found = dataclasses.replace(plugins(), offered=(*plugins().offered, *offers))
+    monkeypatch.setattr(registry, "plugins", lambda: found)
 
-    def found(name):
-        return offers[name] if name in offers else find(name)
 
-    monkeypatch.setattr(registry, "find_unlearner", found)
-    monkeypatch.setattr("unshap_plugin.game.find_unlearner", found)
+class Unregistered(Idle):
+    """Offered by nobody."""
 
 
 def naive_score(problem, unlearned, retrained, rows):
@@ -59,7 +59,7 @@ def naive_score(problem, unlearned, retrained, rows):
 def test_scores_are_those_of_a_plain_loop():
     problem = early_stopped(hidden=3, metric="log_likelihood")
     grid = {"steps": [1, 5], "lr": (0.01, 0.1)}
-    tuning = tune(problem, "finetune", grid, coalitions=40, seeds=3, seed=2)
+    tuning = tune(UnlearningGame(problem, "finetune", seed=2), grid, coalitions=40, seeds=3)
     rows = draw(40, 40, 2)
     retrained = np.stack([UnlearningGame(problem, "retrain", seed=seed)(rows) for seed in (3, 4, 5)])
     candidates = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -77,7 +77,7 @@ def test_scores_are_those_of_a_plain_loop():
 
 def test_the_planted_best_candidate_wins():
     problem = constant_problem()
-    tuning = tune(problem, "planted", {"factor": [1.0, 0.1, -0.5], "shift": [0.0, 7.0]})
+    tuning = tune(UnlearningGame(problem, "planted"), {"factor": [1.0, 0.1, -0.5], "shift": [0.0, 7.0]})
     assert tuning.settings["factor"] == 0.1
     scores = tuning.table.set_index(["factor", "shift"])["score"]
     for factor in (1.0, 0.1, -0.5):
@@ -89,12 +89,12 @@ def test_the_planted_best_candidate_wins():
 
 
 def test_doing_nothing_scores_one():
-    tuning = tune(constant_problem(), "idle", {"unused": [1]})
+    tuning = tune(UnlearningGame(constant_problem(), "idle"), {"unused": [1]})
     assert tuning.table["score"][0] == pytest.approx(1)
 
 
 def test_several_metrics_count_by_their_spread():
-    single = tune(constant_problem(), "planted", {"factor": [0.5, 1.0]})
+    single = tune(UnlearningGame(constant_problem(), "planted"), {"factor": [0.5, 1.0]})
 
     def constant(outputs, targets):
         return 3.0
@@ -103,21 +103,24 @@ def test_several_metrics_count_by_their_spread():
         return 100 * outputs.mean()
 
     several = {"answer": answer, "hundredfold": hundredfold, "constant": constant}
-    both = tune(constant_problem(metric=several), "planted", {"factor": [0.5, 1.0]})
+    both = tune(UnlearningGame(constant_problem(metric=several), "planted"), {"factor": [0.5, 1.0]})
     np.testing.assert_allclose(both.table["score"], single.table["score"])
+    flat = UnlearningGame(constant_problem(metric=constant), "planted")
     with pytest.raises(InvalidValueError, match=r"\(constant\) of coalitions of one size are all equal"):
-        tune(constant_problem(metric=constant), "planted", {"factor": [1.0]})
+        tune(flat, {"factor": [1.0]})
 
 
-def test_a_candidate_that_diverges_is_listed_and_cannot_win():
-    problem = constant_problem()
-    tuning = tune(problem, "planted", {"factor": [math.inf, 1.0]})
+@pytest.mark.parametrize(("on_error", "what"), [("raise", "not finite"), ("exclude", "were excluded, first")])
+def test_a_candidate_that_diverges_is_listed_and_cannot_win(on_error, what):
+    game = UnlearningGame(constant_problem(), "planted", on_error=on_error)
+    tuning = tune(game, {"factor": [math.inf, 1.0]})
     assert tuning.settings == {"factor": 1.0}
-    assert "not finite" in tuning.table["failure"][0]
+    assert what in tuning.table["failure"][0]
     assert tuning.table[["score", "error", "seconds"]].isna().all(axis=1).tolist() == [True, False]
     assert tuning.table["failure"][1] == ""
-    with pytest.raises(DivergenceError, match="all 2 candidates diverged, the first with: unlearner 'planted'"):
-        tune(problem, "planted", {"factor": [math.inf, -math.inf]})
+    who = "unlearner 'planted'" if on_error == "raise" else "the comparison with retraining needs the utility of every"
+    with pytest.raises(DivergenceError, match=f"all 2 candidates diverged, the first with: {who}"):
+        tune(game, {"factor": [math.inf, -math.inf]})
 
 
 def test_retraining_is_done_once_for_all_candidates(monkeypatch):
@@ -130,7 +133,7 @@ def test_retraining_is_done_once_for_all_candidates(monkeypatch):
         return played(self, coalitions)
 
     monkeypatch.setattr(UnlearningGame, "__call__", counted)
-    tuning = tune(constant_problem(), "finetune", {"steps": [1, 2, 3]})
+    tuning = tune(UnlearningGame(constant_problem(), "finetune"), {"steps": [1, 2, 3]})
     assert sum(calls) == tuning.retrainings == 2 * 64
     assert len(tuning.table) == 3
 
@@ -150,23 +153,23 @@ def test_built_in_methods_say_what_to_tune():
 
 def test_the_defaults_are_tried_too_where_no_grid_is_given(monkeypatch):
     monkeypatch.setattr(Planted, "tunable", {"factor": (2.0, 3.0), "shift": (0.0, 1.0)})
-    tuning = tune(constant_problem(), "planted")
+    tuning = tune(UnlearningGame(constant_problem(), "planted"))
     tried = [(1.0, 0.0), (2.0, 0.0), (2.0, 1.0), (3.0, 0.0), (3.0, 1.0)]
     assert list(tuning.table[["factor", "shift"]].itertuples(index=False, name=None)) == tried
     assert tuning.settings == {"factor": 1.0, "shift": 0.0}
     monkeypatch.setattr(Planted, "tunable", {"factor": (2.0, 1.0)})
-    assert list(tune(constant_problem(), "planted").table["factor"]) == [2.0, 1.0]
+    assert list(tune(UnlearningGame(constant_problem(), "planted")).table["factor"]) == [2.0, 1.0]
 
 
 def test_the_default_grid_and_auto():
     problem = early_stopped(metric="log_likelihood")
-    tuning = tune(problem, "auto", coalitions=30)
+    tuning = tune(UnlearningGame(problem), coalitions=30)
     assert isinstance(tuning, Tuning)
     assert tuning.unlearner == "newton"
     assert list(tuning.table["steps"]) == [1, 2, 5]
-    again = tune(problem, "auto", coalitions=30)
+    again = tune(UnlearningGame(problem), coalitions=30)
     pd.testing.assert_frame_equal(tuning.table.drop(columns="seconds"), again.table.drop(columns="seconds"))
-    checked = audit(problem, tuning.unlearner, settings=tuning.settings, coalitions=30, seed=1)
+    checked = audit(UnlearningGame(problem, tuning.unlearner, seed=1, **tuning.settings), coalitions=30)
     assert checked.settings["steps"] == tuning.settings["steps"]
 
 
@@ -184,16 +187,19 @@ def test_what_cannot_be_tuned_is_refused_before_any_work(monkeypatch):
         (["finetune", [1]], InvalidTypeError, "grid is a list, but a dict"),
         (["finetune", {"steps": [3, 0]}], InvalidValueError, "steps is 0"),
         (["finetun"], UnknownNameError, "did you mean 'finetune'"),
-        ([Planted()], InvalidTypeError, "unlearner is a Planted, but a name is needed"),
+        ([Unregistered()], InvalidTypeError, "instance of Unregistered, which nobody registered, .* by name is needed"),
     ]:
         with pytest.raises(kind, match=words):
-            tune(problem, *arguments)
+            tune(UnlearningGame(problem, *arguments[:1]), *arguments[1:])
+    game = UnlearningGame(problem, "finetune")
     with pytest.raises(InvalidValueError, match="seeds is 1"):
-        tune(problem, "finetune", seeds=1)
+        tune(game, seeds=1)
     with pytest.raises(InvalidValueError, match="coalitions=3 is too few"):
-        tune(problem, "finetune", coalitions=3)
+        tune(game, coalitions=3)
+    with pytest.raises(InvalidTypeError, match="game is a ModuleProblem, but an UnlearningGame is needed"):
+        tune(problem)
     with pytest.raises(AccessError, match="an audit compares with retraining"):
-        tune(constant_problem(access="partial"), "gradient_ascent")
+        tune(UnlearningGame(constant_problem(access="partial"), "gradient_ascent"))
 
 
 def test_the_planted_error_is_what_it_says():

@@ -17,7 +17,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from unshap_plugin import Access, Recipe, Unlearner, UnlearningGame, ValuationProblem
+from unshap_plugin import Access, Recipe, Unlearner, UnlearningGame, ValuationProblem, compute_artifacts
 from unshap_plugin.cli._listing import one_as_text, table
 from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import cross_entropy
@@ -31,6 +31,7 @@ from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners.models import StackedModels
+from unshap_plugin.unlearners.stored import quadratic_of
 
 GROUPS = np.array(list("abcde") * 8)
 OURS = np.isin(GROUPS, ["a", "c", "d"])
@@ -72,7 +73,7 @@ def every(n):
 @pytest.mark.parametrize("hidden", [0, 4])
 def test_the_sums_are_those_over_single_rows(hidden):
     problem = logistic(hidden=hidden)
-    engine, stored = problem.engine, problem.artifacts()
+    engine, stored = problem.engine, compute_artifacts(problem)
     gradients = []
     for x, y in zip(problem.x, problem.y, strict=True):
         outputs = problem.model(x[None])
@@ -95,7 +96,7 @@ def test_the_stored_expansion_is_that_of_the_objective(hidden, pull):
     engine, x, y = problem.engine, problem.x, problem.y
     losses = LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
     objective = Objective(engine, x, y, losses, problem.recipe)
-    fresh, stored = objective.centre(pull), problem.artifacts().quadratic(objective.given, pull)
+    fresh, stored = objective.centre(pull), quadratic_of(compute_artifacts(problem), objective.given, pull)
     for name in ("n", "matrix", "diagonal", "tilt", "init"):
         torch.testing.assert_close(getattr(stored, name), getattr(fresh, name), atol=1e-9, rtol=1e-9)
 
@@ -110,7 +111,7 @@ def test_newton_is_one_step_with_all_rows(hidden, dtype, pull):
     """The slow twin takes the step from the objective of the retained rows, background included."""
     problem = logistic(dtype, hidden=hidden)
     matrix = every(3)[:-1]
-    got = flat(part(problem, problem.artifacts()), "newton", matrix, pull=pull)
+    got = flat(part(problem, compute_artifacts(problem)), "newton", matrix, pull=pull)
     whole = background(problem)
     engine = whole.engine
     losses = LinearHead.of(engine, whole.x, whole.y) or GeneralCurvature(engine, whole.x, whole.y)
@@ -135,7 +136,7 @@ def test_newton_equals_newton_with_one_step_where_no_step_is_halved(five_provide
         groups=labels[rows.numpy()],
         access="partial",
         reference="test",
-        artifacts=full.artifacts(),
+        artifacts=compute_artifacts(full),
         **kwargs,
     )
     a, b = (UnlearningGame(one, "newton", steps=1)(every(2)) for one in (full, partial))
@@ -146,7 +147,7 @@ def test_newton_equals_newton_with_one_step_where_no_step_is_halved(five_provide
 @pytest.mark.parametrize("hidden", [0, 4])
 def test_influence_and_ssd_equal_those_with_all_rows(name, hidden):
     problem = logistic(hidden=hidden)
-    partial, whole = part(problem, problem.artifacts()), background(problem)
+    partial, whole = part(problem, compute_artifacts(problem)), background(problem)
     torch.testing.assert_close(flat(partial, name, every(3)), flat(whole, name, every(3)), atol=1e-9, rtol=1e-9)
 
 
@@ -165,7 +166,7 @@ def test_linear_exact_equals_that_with_all_rows(alpha, outputs, everything):
     full = ValuationProblem(
         model, (x, y), (x, y), loss="mse", metric="neg_mean_squared_error", groups=GROUPS, fit=recipe
     )
-    stored = full.artifacts()
+    stored = compute_artifacts(full)
     rows = np.ones(40, dtype=bool) if everything else OURS
     at_hand = full.x[torch.as_tensor(rows)], full.y[torch.as_tensor(rows)]
     # Without a recipe: the penalty is that of the artefacts.
@@ -183,7 +184,7 @@ def test_linear_exact_equals_that_with_all_rows(alpha, outputs, everything):
 
 def test_where_nothing_is_retained_newton_goes_back_to_the_initial_parameters():
     problem = logistic()
-    partial = part(problem, problem.artifacts(), rows=np.ones(40, dtype=bool))
+    partial = part(problem, compute_artifacts(problem), rows=np.ones(40, dtype=bool))
     none = flat(partial, "newton", np.zeros((1, 5), dtype=bool))[0]
     init = torch.cat([problem.recipe.init[name].flatten() for name in problem.engine.theta0])
     torch.testing.assert_close(none, init, atol=0, rtol=0)
@@ -201,7 +202,7 @@ def test_any_rows_at_hand_give_the_same_step(seed, share):
     matrix[:, 0] = False
     forget = (~partial.retained(matrix)).numpy()
     got = flat(partial, "newton", matrix)
-    quadratic = _SHARED["stored"].quadratic(problem.engine.flatten(problem.engine.stack(1))[0], None)
+    quadratic = quadratic_of(_SHARED["stored"], problem.engine.flatten(problem.engine.stack(1))[0], None)
     retained = torch.ones(len(matrix), 40, dtype=torch.float64)
     retained[:, torch.as_tensor(rows)] = torch.as_tensor(~forget).double()
     _, gradient, curved = LinearHead.of(problem.engine, problem.x, problem.y)(problem.engine.stack(1), retained)
@@ -214,7 +215,7 @@ def test_any_rows_at_hand_give_the_same_step(seed, share):
 
 
 _SHARED = {"problem": logistic()}
-_SHARED["stored"] = _SHARED["problem"].artifacts()
+_SHARED["stored"] = compute_artifacts(_SHARED["problem"])
 
 
 # The file.
@@ -223,7 +224,7 @@ _SHARED["stored"] = _SHARED["problem"].artifacts()
 @pytest.mark.parametrize("hidden", [0, 4])
 def test_a_file_gives_the_same_back(tmp_path, hidden):
     problem = logistic(hidden=hidden)
-    stored, path = problem.artifacts(), tmp_path / "model.artifacts"
+    stored, path = compute_artifacts(problem), tmp_path / "model.artifacts"
     stored.save(path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.artifacts"]
     again = Artifacts.load(str(path))
@@ -302,7 +303,7 @@ def test_damaged_and_foreign_files_are_one_sentence(tmp_path, how, what):
     with pytest.raises(InvalidValueError, match=what) as caught:
         part(_SHARED["problem"], path)
     assert str(path) in str(caught.value)
-    assert str(caught.value).endswith("give a file that problem.artifacts().save(path) wrote.")
+    assert str(caught.value).endswith("give a file that compute_artifacts(problem).save(path) wrote.")
 
 
 # The checks.
@@ -344,14 +345,14 @@ def test_rows_that_were_not_there_are_counted_and_named():
 
 def test_artefacts_are_of_everything_and_of_modules():
     problem, stored = _SHARED["problem"], _SHARED["stored"]
-    with pytest.raises(InvalidValueError, match=r"but access is 'partial': call artifacts\(\) on the problem with all"):
-        part(problem, stored).artifacts()
+    with pytest.raises(InvalidValueError, match=r"but access is 'partial': compute them for the problem with all"):
+        compute_artifacts(part(problem, stored))
     with pytest.raises(InvalidValueError, match="are of 40 rows and train has 24, but access is 'full'"):
         part(problem, stored, access="full")
     x, y = problem.x.numpy(), problem.y.numpy()
     tree = DecisionTreeClassifier(random_state=0).fit(x, y)
     with pytest.raises(InvalidValueError, match="modules with trainable parameters, but DecisionTreeClassifier is not"):
-        ValuationProblem(tree, (x, y), (x, y)).artifacts()
+        compute_artifacts(ValuationProblem(tree, (x, y), (x, y)))
     with pytest.raises(InvalidTypeError, match="artifacts is a int, but a path or Artifacts are needed"):
         part(problem, 3)
 
@@ -368,7 +369,9 @@ def test_access_and_refusals():
         with pytest.raises(AccessError) as caught:
             UnlearningGame(bare, name)
         word = resolve_unlearner(name).stored
-        assert f"a stored {word} would do: save problem.artifacts() where all data is at hand" in str(caught.value)
+        assert f"a stored {word} would do: save compute_artifacts(problem) where all data is at hand" in str(
+            caught.value
+        )
     with pytest.raises(
         AccessError, match="has no RETAIN; the stored artefacts have no gram; unlearners that would work"
     ):
@@ -381,7 +384,7 @@ def test_models_that_are_too_large_have_no_matrix():
     torch.manual_seed(0)
     (x, y), test = breast_cancer()
     wide = nn.Sequential(nn.Linear(6, 600), nn.ReLU(), nn.Linear(600, 2)).double()
-    stored = ValuationProblem(wide, (x, y), test).artifacts()
+    stored = compute_artifacts(ValuationProblem(wide, (x, y), test))
     assert [name for name in artifacts.STAND_INS if stored.has(name)] == ["fisher"]
     partial = ValuationProblem(wide, (x[OURS], y[OURS]), test, artifacts=stored, **PARTIAL)
     assert np.isfinite(UnlearningGame(partial, "ssd")(every(3))).all()
@@ -445,7 +448,7 @@ def test_an_unlearner_may_not_change_what_is_stored():
             return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
 
     problem = logistic()
-    partial = part(problem, problem.artifacts())
+    partial = part(problem, compute_artifacts(problem))
     with pytest.raises(ContractError, match="changed the data of the problem"):
         Careless().unlearn(partial, every(3), 0)
 
@@ -455,7 +458,7 @@ def test_artefacts_of_the_same_parameters_in_other_layers_are_refused():
     other = copy.deepcopy(problem.model)
     other[1] = nn.ReLU()
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
-    artifacts = ValuationProblem(other, *data, fit=problem.recipe).artifacts()
+    artifacts = compute_artifacts(ValuationProblem(other, *data, fit=problem.recipe))
     assert all(torch.equal(p, q) for p, q in zip(other.parameters(), problem.model.parameters(), strict=True))
     with pytest.raises(InvalidValueError, match="model"):
         ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, artifacts=artifacts)

@@ -75,7 +75,7 @@ def audit(
         if progress is not None:
             progress(done, total)
 
-    start = time.perf_counter()
+    known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)
     middle = time.perf_counter()
     oracle = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance)
@@ -93,6 +93,7 @@ def audit(
         seed=game.seed,
         access=problem.access,
         retrain_seeds=retrain_seeds(game.seed, seeds),
+        evaluations=game.evaluations - known,
         seconds_unlearned=middle - start,
         seconds_retrained=end - middle,
         seconds=time.perf_counter() - begin,

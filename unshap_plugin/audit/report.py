@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,8 +78,10 @@ class FidelityReport:
         What was audited; the seed chose the coalitions and is that of the unlearner.
     retrain_seeds
         The seeds of the retrainings.
+    evaluations
+        How many of the coalitions were unlearned for the audit: the utilities of the others were known.
     seconds_unlearned, seconds_retrained
-        Wall time of evaluating all coalitions by unlearning, and of retraining all of them with all seeds.
+        Wall time of unlearning these, and of retraining all coalitions with all seeds.
     seconds
         Wall time in all.
     versions
@@ -97,6 +100,7 @@ class FidelityReport:
     seed: int
     access: str
     retrain_seeds: tuple[int, ...]
+    evaluations: int
     seconds_unlearned: float
     seconds_retrained: float
     seconds: float
@@ -116,13 +120,14 @@ class FidelityReport:
 
     @property
     def retrainings(self) -> int:
-        """Number of models that were retrained."""
+        """Number of retrained utilities, those of the coalition that keeps everybody included."""
         return len(self.retrain_seeds) * len(self.coalitions)
 
     @property
     def cost_ratio(self) -> float:
-        """How many coalitions could be unlearned in the time of retraining one, as timed in this audit."""
-        return self.seconds_retrained / len(self.retrain_seeds) / self.seconds_unlearned
+        """How many coalitions could be unlearned in the time of retraining one; NaN where none was unlearned."""
+        unlearning = self.seconds_unlearned / self.evaluations if self.evaluations else math.nan
+        return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
 
     def agreement(self, metric: str | None = None) -> Agreement:
         """Return the figures over all audited coalitions.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import AccessError, InvalidTypeError
+from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.manager import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
@@ -57,7 +57,13 @@ def retrained(
 def evaluated(
     game: UnlearningGame, coalitions: NDArray[np.bool_], progress: Callable[[int], None] | None = None
 ) -> NDArray[np.float64]:
-    """Return utilities, a chunk of the game at a time, and report the number of each."""
+    """Return utilities, a chunk of the game at a time, and report the number of each.
+
+    Raises
+    ------
+    DivergenceError
+        If one of them cannot be had, or was excluded.
+    """
     parts = []
     start = 0
     while start < len(coalitions):
@@ -66,4 +72,13 @@ def evaluated(
         start += len(part)
         if progress is not None:
             progress(len(part))
-    return np.concatenate(parts)
+    utilities = np.concatenate(parts)
+    excluded = np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1)
+    if excluded.any():
+        first = coalitions[excluded.argmax()]
+        raise DivergenceError(
+            f"the comparison with retraining needs the utility of every coalition, but {int(excluded.sum())} were "
+            f"excluded, first {game.problem.describe(first)}: use another unlearner or other settings.",
+            tuple(bool(keep) for keep in first),
+        )
+    return utilities

@@ -33,7 +33,7 @@ __all__ = ["Tuning", "tune"]
 class Tuning:
     """The settings with which an unlearner is nearest to retraining, and how the others did.
 
-    ``UnlearningGame(problem, tuning.unlearner, **tuning.settings)`` plays with them.
+    ``game.with_settings(**tuning.settings)`` plays with them, for the game that was tuned.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class Tuning:
     table
         A row per candidate, in the order of the grid: its settings, ``score`` (0 is retraining, 1 is doing nothing, see
         ``tune``), ``error`` (mean absolute error against the mean retrained utilities, in the units of the metric,
-        averaged over metrics), ``seconds`` per coalition, and ``failure``: what happened to one that diverged, whose
-        figures are NaN.
+        averaged over metrics), ``seconds`` per coalition (NaN where all utilities were known), and ``failure``: what
+        happened to one that diverged, whose figures are NaN.
     coalitions
         Number of coalitions.
     retrainings
-        Number of models that were retrained: each coalition with each seed, once for all candidates.
+        Number of retrained utilities: each coalition with each seed, once for all candidates.
     """
 
     unlearner: str
@@ -84,8 +84,8 @@ def tune(
         With the unlearner whose settings are looked for, which must be a registered one. Utilities that it knows are
         not computed again. All training rows must be at hand, and for a torch module its recipe.
     grid
-        Values to try for each setting; all combinations are tried, and other settings keep their defaults. Without
-        a grid the ``tunable`` settings of the unlearner, and its defaults.
+        Values to try for each setting; all combinations are tried, and other settings stay as in the game. Without
+        a grid the ``tunable`` settings of the unlearner, and those of the game.
     coalitions, seeds
         As for ``audit``.
 
@@ -123,14 +123,15 @@ def tune(
         )
     rows, failures = [], []
     for settings, candidate in zip(candidates, games, strict=True):
-        begin = time.perf_counter()
+        known, begin = candidate.evaluations, time.perf_counter()
         try:
             utilities = evaluated(candidate, matrix).reshape(m, -1)
         except DivergenceError as failure:
             failures.append(failure)
             rows.append({**settings, "score": np.nan, "error": np.nan, "seconds": np.nan, "failure": str(failure)})
             continue
-        seconds = (time.perf_counter() - begin) / m
+        new = candidate.evaluations - known
+        seconds = (time.perf_counter() - begin) / new if new else np.nan
         score = float(np.sqrt((_within(matrix, utilities - target)[told] / spread[told]).mean()))
         error = float(np.abs(utilities - target).mean())
         rows.append({**settings, "score": score, "error": error, "seconds": seconds, "failure": ""})

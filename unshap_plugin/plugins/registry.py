@@ -28,6 +28,7 @@ __all__ = [
     "provider_of",
     "registered_name",
     "registered_unlearners",
+    "remade",
     "resolve_unlearner",
 ]
 
@@ -106,6 +107,24 @@ def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | 
             f"{described(name, registered.provider)} cannot be made with the settings {chosen} "
             f"({type(error).__name__}: {error})."
         ) from error
+
+
+def remade(unlearner: Unlearner, provider: Provider | None, settings: Mapping[str, Any]) -> Unlearner:
+    """Return a registered unlearner with some other settings.
+
+    Raises
+    ------
+    InvalidTypeError
+        If it is an instance of a class that nobody registered: it was not made by name.
+    InvalidValueError, PluginError
+        As from ``resolve_unlearner``.
+    """
+    if provider is None:
+        raise InvalidTypeError(
+            f"the unlearner is an instance of {type(unlearner).__name__}, which nobody registered, but one that is "
+            f"made by name is needed for other settings: make another instance, and a game with it."
+        )
+    return resolve_unlearner(f"{provider.distribution}:{unlearner.name}", {**unlearner.settings, **settings})
 
 
 def provider_of(unlearner: Unlearner) -> Provider | None:
