@@ -52,8 +52,9 @@ def working_directory_on_path() -> Iterator[None]:
 
     Examples
     --------
+    >>> import os
     >>> with working_directory_on_path():
-    ...     sys.path[0] == str(Path.cwd())
+    ...     sys.path[0] == os.getcwd()
     True
     """
     here = str(Path.cwd())

@@ -81,10 +81,16 @@ class ConformanceError(AssertionError):
     >>> def generous(game):
     ...     return [1.0] * game.n_players
     >>> try:
-    ...     check_estimator(generous, checks=["efficiency"], expected_failures={"efficiency[glove]": "it pays 3"})
+    ...     check_estimator(generous, checks=["null_player"])
     ... except ConformanceError as error:
-    ...     sorted({result.status for result in error.results})
-    ['expected_failure', 'failed', 'passed']
+    ...     print(error.results[0])
+    generous: null_player[unanimity] failed: phi_i = 0 if v(S + i) = v(S) for every S
+      a player that adds nothing is paid
+      players   [1, 3]
+      expected  [0, 0]
+      got       [1, 1]
+      residual  1
+      tolerance 1e-09
     """
 
     def __init__(self, results: Sequence[CheckResult]) -> None:

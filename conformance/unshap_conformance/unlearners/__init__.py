@@ -48,8 +48,8 @@ def check_unlearner(
     Examples
     --------
     >>> results = check_unlearner("newton", settings={"steps": 2}, checks=["pickling"])
-    >>> sorted({result.status for result in results})
-    ['passed', 'skipped']
+    >>> {result.status for result in results}
+    {'passed'}
     """
     subject = unlearner_subject(unlearner, **traits)
     return check(subject, checks=checks, expected_failures=expected_failures, on_fail=on_fail)
