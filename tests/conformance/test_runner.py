@@ -16,6 +16,8 @@ from unshap_conformance import CheckResult, ConformanceError, check, check_estim
 from unshap_conformance.checks import Check, Skipped, Violation, compare
 from unshap_conformance.estimators import ESTIMATOR_CHECKS
 from unshap_conformance.runner import run as run_tasks
+from unshap_conformance.subjects import subject_named
+from unshap_conformance.unlearners import UNLEARNER_CHECKS
 
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
@@ -321,6 +323,40 @@ def test_importing_the_package_loads_nothing():
     code = "import sys, unshap_conformance; print({'torch', 'numpy', 'unshap_plugin', 'pytest'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+# Names, on the command line and in the options of pytest.
+
+MINE = """
+from unshap_conformance import estimator_subject, unlearner_subject
+from unshap_plugin.unlearners import FineTune
+from mutants import exact
+
+subject = estimator_subject(exact, name="declared", budget=7)
+short = FineTune(steps=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "called", "checks"),
+    [
+        ("exact", None, "exact", ESTIMATOR_CHECKS),
+        ("exact", "estimator", "exact", ESTIMATOR_CHECKS),
+        ("mutants:banzhaf", None, "banzhaf", ESTIMATOR_CHECKS),
+        ("mine:subject", None, "declared", ESTIMATOR_CHECKS),
+        ("mine:subject", "estimator", "declared", ESTIMATOR_CHECKS),
+        ("finetune", None, "finetune", UNLEARNER_CHECKS),
+        ("unshap-plugin:finetune", None, "unshap-plugin:finetune", UNLEARNER_CHECKS),
+        ("mine:FineTune", None, "finetune", UNLEARNER_CHECKS),
+        ("mine:short", "unlearner", "finetune", UNLEARNER_CHECKS),
+    ],
+)
+def test_a_name_is_a_subject(tmp_path, monkeypatch, name, kind, called, checks):
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    subject = subject_named(name, kind)
+    assert (subject.name, subject.checks) == (called, checks)
 
 
 # The command.

@@ -85,19 +85,21 @@ def everybody_is(function):
     return change
 
 
-class Accepting(FineTune):
-    """Says that it needs retained rows, and takes problems without."""
+def with_check(check):
+    """Return an unlearner with another ``check``, put there past the rule that a class may not define one."""
+    unlearner = type("Checked", (FineTune,), {})
+    unlearner.check = check
+    return unlearner()
 
-    def check(self, problem):
-        pass
+
+def accepting(self, problem):
+    """Take problems without the retained rows that it says it needs."""
 
 
-class Nameless(FineTune):
-    """Refuses without saying who."""
-
-    def check(self, problem):
-        if Access.RETAIN not in problem.available:
-            raise AccessError("access denied")
+def nameless(self, problem):
+    """Refuse without saying who."""
+    if Access.RETAIN not in problem.available:
+        raise AccessError("access denied")
 
 
 class Local(Reference):
@@ -191,21 +193,17 @@ def negated(matrix):
     return ~matrix
 
 
-class Refusing(FineTune):
-    """Refuses whatever it is asked about."""
-
-    def check(self, problem):
-        raise AccessError("unlearner 'finetune' is not in the mood")
+def never(self, problem):
+    """Refuse whatever it is asked about."""
+    raise AccessError("unlearner 'finetune' is not in the mood")
 
 
-class Eager(FineTune):
-    """Works before it refuses."""
-
-    def check(self, problem):
-        if Access.RETAIN not in problem.available:
-            with torch.no_grad():
-                next(problem.model.parameters()).mul_(0.5)
-        super().check(problem)
+def eager(self, problem):
+    """Work before refusing."""
+    if Access.RETAIN not in problem.available:
+        with torch.no_grad():
+            next(problem.model.parameters()).mul_(0.5)
+    FineTune.check(self, problem)
 
 
 def initial_parameters_moved(right, problem, coalitions, seed):
@@ -393,12 +391,12 @@ MUTANTS = {
         mutant(lambda r, p, c, s: StackedModels(p.engine, scaled(p.engine.stack(len(c)), -1.0 * torch.ones(len(c))))),
         "it is further from retraining than doing nothing",
     ),
-    "accepts what it cannot do": ("refusal", Accepting(), "the unlearner does not refuse a problem that lacks RETAIN"),
-    "refuses namelessly": ("refusal", Nameless(), "the refusal does not name the unlearner"),
+    "accepts what it cannot do": ("refusal", with_check(accepting), "the unlearner does not refuse a problem that lacks RETAIN"),
+    "refuses namelessly": ("refusal", with_check(nameless), "the refusal does not name the unlearner"),
     "cannot be pickled": ("pickling", Local(), "the unlearner cannot be pickled (TypeError: not me)"),
     "loses its settings": ("pickling", Amnesic(lr=0.05), "after pickling the unlearner gives other models"),
-    "refuses everything": ("accepts", Refusing(), "it refuses every problem that has what it says it needs"),
-    "works before it refuses": ("refusal", Eager(), "it does something before it refuses"),
+    "refuses everything": ("accepts", with_check(never), "it refuses every problem that has what it says it needs"),
+    "works before it refuses": ("refusal", with_check(eager), "it does something before it refuses"),
     "changes the initial parameters": ("untouched", mutant(initial_parameters_moved), "the unlearner changed initial"),
     "changes the labels of the reference set": (
         "untouched",
