@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from opendataval import dataval
 from opendataval.dataval.margcontrib import TMCSampler
-from unshap_conformance import Game, Record
+from unshap_conformance import CheckResult, Game
 from unshap_conformance.evaluators import EvaluatorSubject, check_evaluator, evaluator_subject
 from unshap_conformance.evaluators.axioms import AXIOMS
 from unshap_conformance.evaluators.interface import INTERFACE
-from unshap_conformance.evaluators.played import Stage, stage_of
+from unshap_conformance.evaluators.stages import Stage, stage_of
 from unshap_conformance.evaluators.subject import Values
 from unshap_opendataval import UnlearningShapley
 
@@ -133,22 +133,22 @@ def shrinkage(players: int, permutations: int, min_cardinality: int) -> float:
     return float(subject.values_on(stage).sum() / players)
 
 
-def cell(records: Sequence[Record]) -> str:
+def cell(results: Sequence[CheckResult]) -> str:
     """Return what one check found, in a table: passed, or the largest residual, where, and how often."""
-    if all(record.status == "skipped" for record in records):
+    if all(result.status == "skipped" for result in results):
         return "not promised"
-    failed = [record for record in records if record.status == "failed"]
+    failed = [result for result in results if result.status == "failed"]
     if not failed:
         return "holds"
-    worst = max(failed, key=lambda record: record.residual if record.residual is not None else np.inf)
+    worst = max(failed, key=lambda result: result.residual if result.residual is not None else np.inf)
     if worst.residual is None:
         return f"**{worst.reason.strip().splitlines()[-1][:60]}**"
-    return f"**{worst.residual:.3g}** ({worst.game}; {len(failed)} of {len(records)})"
+    return f"**{worst.residual:.3g}** ({worst.game}; {len(failed)} of {len(results)})"
 
 
-def of(records: Sequence[Record], check: str) -> list[Record]:
-    """Return the records of one check."""
-    return [record for record in records if record.check == check]
+def of(results: Sequence[CheckResult], check: str) -> list[CheckResult]:
+    """Return the results of one check."""
+    return [result for result in results if result.check == check]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -157,22 +157,22 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
 
 
-def checked(subject: EvaluatorSubject) -> list[Record]:
+def checked(subject: EvaluatorSubject) -> list[CheckResult]:
     """Run all checks, and say how long they took."""
     begin = time.perf_counter()
-    records = check_evaluator(Remembering(**vars(subject)), on_fail="collect")
+    results = check_evaluator(Remembering(**vars(subject)), on_fail="collect")
     print(f"{subject.name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    return records
+    return results
 
 
-def interface(subject: EvaluatorSubject, records: Sequence[Record]) -> list[str]:
+def interface(subject: EvaluatorSubject, results: Sequence[CheckResult]) -> list[str]:
     """Return the row of one evaluator in the table of the interface."""
     broken: dict[str, list[str]] = {}
     for check in INTERFACE:
-        failed = [record for record in of(records, check.name) if record.status == "failed"]
+        failed = [result for result in of(results, check.name) if result.status == "failed"]
         if failed:
             broken.setdefault(failed[0].reason.strip().splitlines()[-1], []).append(f"`{check.name}`")
-    ran = sum(any(record.status != "skipped" for record in of(records, check.name)) for check in INTERFACE)
+    ran = sum(any(result.status != "skipped" for result in of(results, check.name)) for check in INTERFACE)
     kept = ran - sum(map(len, broken.values()))
     shown = "; ".join(f"{', '.join(names)}: {why}" for why, names in broken.items())
     return [subject.name, f"{kept} of {ran}", shown or "nothing"]
@@ -206,7 +206,7 @@ def main() -> None:
         "beyond six standard errors of the mean over 30 seeds; efficiency has to hold for each of the first ten seeds.",
         table(
             ["evaluator", *checks],
-            [[subject.name, *(cell(of(records, name)) for name in checks)] for subject, records in played],
+            [[subject.name, *(cell(of(results, name)) for name in checks)] for subject, results in played],
         ),
         "No game can be played with:",
         "\n".join(f"- {name}: {reason}." for name, reason in NO_GAME.items()),

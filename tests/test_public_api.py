@@ -17,7 +17,7 @@ from unshap_plugin.plugins.registry import registered_unlearners
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.unlearners import METHODS
 
-FRONT_ENDS = {"check_estimator", "check_evaluator", "check_unlearner", "parametrize_with_checks", "table"}
+FRONT_ENDS = {"check", "check_estimator", "check_evaluator", "check_unlearner", "parametrize_with_checks", "table"}
 MODULES = [name for _, name, _ in pkgutil.walk_packages(unshap_plugin.__path__, "unshap_plugin.")]
 
 

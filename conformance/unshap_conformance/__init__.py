@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from unshap_conformance.evaluators import EvaluatorSubject, check_evaluator, evaluator_subject
     from unshap_conformance.games import GAMES, Game
     from unshap_conformance.parametrize import parametrize_with_checks
-    from unshap_conformance.records import ConformanceError, Record
-    from unshap_conformance.runner import tasks_of
+    from unshap_conformance.results import CheckResult, ConformanceError
+    from unshap_conformance.runner import check, tasks_of
     from unshap_conformance.tables import table
     from unshap_conformance.unlearners import UnlearnerSubject, check_unlearner, unlearner_subject
 
 __all__ = [
     "GAMES",
+    "CheckResult",
     "ConformanceError",
     "EstimatorSubject",
     "EvaluatorSubject",
     "Game",
-    "Record",
     "UnlearnerSubject",
+    "check",
     "check_estimator",
     "check_evaluator",
     "check_unlearner",
@@ -39,13 +40,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ConformanceError": "records",
+    "CheckResult": "results",
+    "ConformanceError": "results",
     "EstimatorSubject": "estimators",
     "EvaluatorSubject": "evaluators",
     "GAMES": "games",
     "Game": "games",
-    "Record": "records",
     "UnlearnerSubject": "unlearners",
+    "check": "runner",
     "check_estimator": "estimators",
     "check_evaluator": "evaluators",
     "check_unlearner": "unlearners",

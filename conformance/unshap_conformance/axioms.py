@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unshap_conformance.checks import compare
 from unshap_conformance.games import Game, random_game
-from unshap_conformance.records import compare
 from unshap_conformance.semivalues import Semivalue, by_subsets, label
 
 __all__ = [

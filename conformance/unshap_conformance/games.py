@@ -26,7 +26,7 @@ class Game:
     Parameters
     ----------
     name
-        What it is called in records.
+        What it is called in results.
     n_players
         From one to six.
     utilities
@@ -36,6 +36,14 @@ class Game:
     ------
     InvalidValueError
         If there are too many players, or not that many utilities.
+
+    Examples
+    --------
+    >>> game = Game("either", 2, (Fraction(0), Fraction(1), Fraction(1), Fraction(1)))
+    >>> game([[False, False], [True, False]])  # [m, n_players] -> float64 [m]
+    array([0., 1.])
+    >>> game.symmetric_pairs
+    ((0, 1),)
     """
 
     name: str

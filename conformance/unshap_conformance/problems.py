@@ -36,7 +36,7 @@ class ProblemCase:
     Parameters
     ----------
     name
-        What it is called in records.
+        What it is called in results.
     model
         ``ridge`` and ``logistic`` are linear models at their optimum, ``network`` one hidden layer and few epochs of
         Adam, ``object`` a fitted ``KernelRidge`` of scikit-learn.

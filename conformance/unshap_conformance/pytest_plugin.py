@@ -10,21 +10,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["OPTIONS", "pytest_addoption"]
+    from unshap_conformance.checks import Kind
 
-#: Option, what it takes, and what that is.
-OPTIONS = {
-    "--unshap-estimator": (
+__all__ = ["OPTIONS", "option_of", "pytest_addoption"]
+
+#: Kind of subject, what its option takes, and what that is.
+OPTIONS: dict[Kind, tuple[str, str]] = {
+    "estimator": (
         "PKG.MOD:FUNCTION",
         "an estimator: a callable or a subject, or the name of one of unshap_plugin",
     ),
-    "--unshap-evaluator": ("PKG.MOD:CLASS", "an OpenDataVal evaluator"),
-    "--unshap-unlearner": ("NAME", "a registered unlearner"),
+    "evaluator": ("PKG.MOD:CLASS", "an OpenDataVal evaluator"),
+    "unlearner": ("NAME", "a registered unlearner, or package.module:object"),
 }
+
+
+def option_of(kind: Kind) -> str:
+    """Return the option that names subjects of a kind."""
+    return f"--unshap-{kind}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the options; each may be given several times."""
     group = parser.getgroup("unshap", "conformance of data valuation (pytest --pyargs unshap_conformance)")
-    for option, (metavar, what) in OPTIONS.items():
-        group.addoption(option, action="append", default=[], metavar=metavar, help=f"check {what}")
+    for kind, (metavar, what) in OPTIONS.items():
+        group.addoption(option_of(kind), action="append", default=[], metavar=metavar, help=f"check {what}")

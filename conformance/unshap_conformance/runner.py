@@ -1,139 +1,131 @@
-"""Running checks on a subject: what is selected, what is expected to fail, what comes out."""
+"""The one way from a subject to results: which checks are run, what is expected to fail, and what comes out."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Literal
 
-from unshap_conformance.records import ConformanceError, Record, Skipped, Violation
+from unshap_conformance.checks import Case, Check, Skipped, Subject, Violation
+from unshap_conformance.results import CheckResult, ConformanceError
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 
-__all__ = ["Case", "Check", "Subject", "Task", "perform", "run_tasks", "tasks_of"]
-
-
-class Subject(Protocol):
-    """What is checked."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in records."""
-        ...
-
-
-class Case(Protocol):
-    """What a check is played on: a game or a problem."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in records; empty for a check of an interface alone."""
-        ...
-
-
-S = TypeVar("S", bound=Subject)
+__all__ = ["Task", "check", "run", "tasks_of"]
 
 
 @dataclass(frozen=True)
-class Check(Generic[S]):
-    """One promise, and how it is held against a subject.
+class Task:
+    """One check of one subject, to be run.
 
     Parameters
     ----------
-    name
-        What it is called.
-    statement
-        The formula or sentence that it holds the subject to.
-    run
-        ``(subject, case)``: returns if the promise is kept, raises ``Violation`` if not, ``Skipped`` if the case does
-        not apply. Any other exception is a failure of the subject, with its traceback.
+    subject, check
+        The subject, and the check.
     cases
-        What it is played on, for this subject.
-    unless
-        Why it does not apply to this subject, or ``None``.
+        What it is played on: one case, or all of those of which at least one has to fail.
+    expected
+        Why it is expected to fail, or ``None``.
+    skip
+        Why it is not run, or ``None``.
     """
 
-    name: str
-    statement: str
-    run: Callable[[S, Any], None]
-    cases: Callable[[S], Sequence[Case]]
-    unless: Callable[[S], str | None] = lambda _: None
-
-
-@dataclass(frozen=True)
-class Task(Generic[S]):
-    """One check of one subject on one case, not run yet.
-
-    ``expected`` is the reason why it is expected to fail, and ``expectation`` what that reason was given for: the
-    check, or one of its cases; ``skip`` is why it is not run.
-    """
-
-    subject: S
-    check: Check[S]
-    case: Case | None
+    subject: Subject
+    check: Check[Any]
+    cases: tuple[Case | None, ...] = (None,)
     expected: str | None = None
-    expectation: str | None = None
     skip: str | None = None
 
     @property
     def label(self) -> str:
-        """As in ``efficiency[glove]``."""
-        return f"{self.check.name}[{self.case.name}]" if self.case is not None and self.case.name else self.check.name
+        """The check and its case, as in ``efficiency[glove]``; of several cases the check alone."""
+        return self.check.label(self.cases[0] if len(self.cases) == 1 else None)
 
 
-def tasks_of(
-    subject: S,
-    checks: Sequence[Check[S]],
+def check(
+    subject: Subject,
     *,
-    only: Collection[str] | None = None,
+    checks: Collection[str] | None = None,
     expected_failures: Mapping[str, str] | None = None,
-) -> list[Task[S]]:
-    """Return what is to be run.
+    on_fail: Literal["raise", "collect"] = "raise",
+) -> list[CheckResult]:
+    """Check a subject of any kind.
 
     Parameters
     ----------
     subject
-        What is checked.
+        What ``estimator_subject``, ``evaluator_subject`` or ``unlearner_subject`` made.
     checks
-        All checks of its kind.
-    only
-        Names of the checks to run; all by default.
+        Names of the checks to run; all of its kind by default.
     expected_failures
         From the name of a check, or the label of one of its cases (``efficiency[glove]``), to the reason why it fails.
         Strict: where it does not fail, that is a failure. Of a check named without a case, one case has to fail.
+    on_fail
+        ``"raise"`` an error after all checks, or ``"collect"`` the results only.
+
+    Returns
+    -------
+    One result for every check and case; further ones for the expected failures that did not happen.
+
+    Raises
+    ------
+    ConformanceError
+        With ``on_fail="raise"``, if a check failed or an expected failure did not happen.
+    UnknownNameError, InvalidValueError
+        As in ``tasks_of``, and if ``on_fail`` is another word.
+
+    Examples
+    --------
+    >>> from unshap_conformance import estimator_subject
+    >>> results = check(estimator_subject("exact"), checks=["symmetry", "seed"])
+    >>> sorted({(result.check, result.status) for result in results})
+    [('seed', 'skipped'), ('symmetry', 'passed')]
+    """
+    if on_fail not in ("raise", "collect"):
+        raise UnknownNameError("on_fail", on_fail, ["raise", "collect"])
+    results = run(tasks_of(subject, checks=checks, expected_failures=expected_failures))
+    if on_fail == "raise" and any(result.status == "failed" for result in results):
+        raise ConformanceError(results)
+    return results
+
+
+def tasks_of(
+    subject: Subject, *, checks: Collection[str] | None = None, expected_failures: Mapping[str, str] | None = None
+) -> list[Task]:
+    """Return what is to be run, for ``parametrize_with_checks``.
+
+    Parameters
+    ----------
+    subject, checks, expected_failures
+        As in ``check``.
 
     Raises
     ------
     UnknownNameError
         If there is no check of such a name.
     InvalidValueError
-        If a reason is missing, or a check that is expected to fail is not selected.
+        If a reason is missing, or a check that is expected to fail is not run.
+
+    Examples
+    --------
+    >>> from unshap_conformance import estimator_subject
+    >>> tasks = tasks_of(estimator_subject("exact"), checks=["global_rng", "seed"])
+    >>> [(task.label, task.skip) for task in tasks]
+    [('seed', 'its values are exact, which no seed changes.'), ('global_rng[random_5_2]', None)]
     """
     expected = dict(expected_failures or {})
-    names = [check.name for check in checks]
-    for name in only if only is not None else ():
+    names = [one.name for one in subject.checks]
+    for name in (*(checks or ()), *(key.split("[")[0] for key in expected)):
         if name not in names:
             raise UnknownNameError("check", name, names)
-    tasks: list[Task[S]] = []
-    for check in checks:
-        if only is not None and check.name not in only:
-            continue
-        skip = check.unless(subject)
-        if skip is not None:
-            tasks.append(Task(subject, check, None, skip=skip))
-            continue
-        for case in check.cases(subject):
-            task = Task(subject, check, case)
-            key = task.label if task.label in expected else check.name
-            if key in expected:
-                task = replace(task, expected=expected[key], expectation=key)
-            tasks.append(task)
-    run = [task for task in tasks if task.skip is None]
-    labels = {task.label for task in run} | {task.check.name for task in run}
+    tasks: list[Task] = []
+    for one in subject.checks:
+        if checks is None or one.name in checks:
+            tasks += _tasks_of_check(subject, one, expected)
+    ran = [task for task in tasks if task.skip is None]
+    labels = {label for task in ran for label in (task.check.name, *map(task.check.label, task.cases))}
     for name, reason in expected.items():
-        if name.split("[")[0] not in names:
-            raise UnknownNameError("check", name, names)
         if name not in labels:
             raise InvalidValueError(f"the expected failure {name!r} is of a check or a game that is not run.")
         if not isinstance(reason, str) or not reason.strip():
@@ -141,71 +133,61 @@ def tasks_of(
     return tasks
 
 
-def perform(task: Task[S]) -> Record:
-    """Run one task. An exception becomes a failure with its traceback, never a number."""
+def run(tasks: Iterable[Task]) -> list[CheckResult]:
+    """Run tasks and return their results in order, and then one for every expected failure that did not happen."""
+    results: list[CheckResult] = []
+    surprises: list[CheckResult] = []
+    for task in tasks:
+        found = [_result(task, case) for case in task.cases]
+        results += found
+        if task.expected is not None and all(result.status != "expected_failure" for result in found):
+            reason = f"was expected to fail ({task.expected}), but did not: remove it from the expected failures."
+            game = found[0].game if len(found) == 1 else ""
+            surprises.append(replace(found[0], game=game, status="failed", reason=reason))
+    return results + surprises
+
+
+def _tasks_of_check(subject: Subject, one: Check[Any], expected: Mapping[str, str]) -> list[Task]:
+    """Return a task for every case, but a single one for those that the check's own expected failure is about."""
+    skip = one.unless(subject)
+    if skip is not None:
+        return [Task(subject, one, skip=skip)]
+    alone: list[Task] = []
+    together: list[Case | None] = []
+    for case in one.cases(subject):
+        if one.name in expected and one.label(case) not in expected:
+            together.append(case)
+        else:
+            alone.append(Task(subject, one, (case,), expected.get(one.label(case))))
+    return [*alone, Task(subject, one, tuple(together), expected[one.name])] if together else alone
+
+
+def _result(task: Task, case: Case | None) -> CheckResult:
+    """Run a check on one case. An exception becomes a failure with its traceback, never a number."""
     begin = time.perf_counter()
-    blank = Record(
-        task.subject.name,
-        task.check.name,
-        task.check.statement,
-        task.case.name if task.case is not None else "",
-        "passed",
-    )
+    game = "" if case is None else case.name
+    result = CheckResult(task.subject.name, task.check.name, task.check.statement, game, "passed")
     if task.skip is not None:
-        return replace(blank, status="skipped", reason=task.skip)
+        return replace(result, status="skipped", reason=task.skip)
     try:
-        task.check.run(task.subject, task.case)
-        record = blank
+        task.check.run(task.subject, case)
     except Skipped as skipped:
-        record = replace(blank, status="skipped", reason=str(skipped))
+        result = replace(result, status="skipped", reason=str(skipped))
     except Violation as violation:
-        record = replace(
-            blank,
+        result = replace(
+            result,
             status="failed",
+            reason=violation.what,
             players=violation.players,
             expected=violation.expected,
             got=violation.got,
             residual=violation.residual,
             tolerance=violation.tolerance,
-            reason=violation.what,
         )
     except KeyboardInterrupt:
         raise
     except BaseException:  # also what would end or skip a run: SystemExit, and pytest's own
-        record = replace(blank, status="failed", reason=f"the subject raised an exception:\n{traceback.format_exc()}")
-    if task.expected is not None and record.status == "failed":
-        record = replace(record, status="expected_failure", reason=f"{task.expected} ({record.reason})")
-    return replace(record, duration=time.perf_counter() - begin)
-
-
-def run_tasks(tasks: Sequence[Task[S]], on_fail: Literal["raise", "collect"] = "raise") -> list[Record]:
-    """Run tasks and return their records, in order.
-
-    Raises
-    ------
-    ConformanceError
-        With ``on_fail="raise"``, after all of them ran, if one failed or an expected failure did not happen.
-    """
-    if on_fail not in ("raise", "collect"):
-        raise UnknownNameError("on_fail", on_fail, ["raise", "collect"])
-    records = [perform(task) for task in tasks]
-    records += _unexpected_successes(tasks, records)
-    if on_fail == "raise" and any(record.status == "failed" for record in records):
-        raise ConformanceError(records)
-    return records
-
-
-def _unexpected_successes(tasks: Sequence[Task[S]], records: Sequence[Record]) -> Iterator[Record]:
-    groups: dict[tuple[str, str], list[tuple[Task[S], Record]]] = {}
-    for task, record in zip(tasks, records, strict=True):
-        if task.expectation is not None:
-            groups.setdefault((task.subject.name, task.expectation), []).append((task, record))
-    for group in groups.values():
-        if all(record.status != "expected_failure" for _, record in group):
-            task, record = group[0]
-            yield replace(
-                record,
-                game=record.game if len(group) == 1 else "",
-                status="failed",
-                reason=f"was expected to fail ({task.expected}), but did not: remove it from the expected failures.",
-            )
+        result = replace(result, status="failed", reason=f"the subject raised an exception:\n{traceback.format_exc()}")
+    if task.expected is not None and result.status == "failed":
+        result = replace(result, status="expected_failure", reason=f"{task.expected} ({result.reason})")
+    return replace(result, duration=time.perf_counter() - begin)

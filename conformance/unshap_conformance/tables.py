@@ -1,4 +1,4 @@
-"""Records as text."""
+"""Results as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from textwrap import shorten
 
-from unshap_conformance.records import Record
+from unshap_conformance.results import CheckResult
 
 __all__ = ["table"]
 
@@ -14,36 +14,46 @@ _HEADER = ("check", "status", "cases", "residual", "tolerance", "why")
 _WIDTH = 90
 
 
-def table(records: Sequence[Record]) -> str:
+def table(results: Sequence[CheckResult]) -> str:
     """Return a table for every subject, with a line for every check.
 
     A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
-    residual with its tolerance, and why, at the case where that happened.
+    residual with its tolerance, and why, at the case where that happened. Nothing is raised: an empty list is empty
+    text.
+
+    Examples
+    --------
+    >>> from unshap_conformance import check_estimator
+    >>> print(table(check_estimator("exact", checks=["efficiency", "bias"])))
+    exact: 1 passed, 1 skipped (... s)
+      check       status   cases  residual  tolerance  why
+      efficiency  passed   19/19
+      bias        skipped  1/1                         its values are exact, so that agreement compares each of them.
     """
-    groups: dict[str, dict[str, list[Record]]] = {}
-    for record in records:
-        groups.setdefault(record.subject, {}).setdefault(record.check, []).append(record)
+    groups: dict[str, dict[str, list[CheckResult]]] = {}
+    for result in results:
+        groups.setdefault(result.subject, {}).setdefault(result.check, []).append(result)
     return "\n\n".join(_of_subject(subject, checks) for subject, checks in groups.items())
 
 
-def _of_subject(subject: str, checks: dict[str, list[Record]]) -> str:
+def _of_subject(subject: str, checks: dict[str, list[CheckResult]]) -> str:
     lines = [_HEADER, *(_line(check, found) for check, found in checks.items())]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER) - 1)]
     rows = ["  ".join([*map(str.ljust, line, widths), line[-1]]).rstrip() for line in lines]
-    seconds = sum(record.duration for found in checks.values() for record in found)
+    seconds = sum(result.duration for found in checks.values() for result in found)
     counts: dict[str, int] = {}
     for found in checks.values():
-        status = _worst([record for record in found if record.status != "skipped"] or found).status
+        status = _worst([result for result in found if result.status != "skipped"] or found).status
         counts[status] = counts.get(status, 0) + 1
     summary = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
     return "\n".join([f"{subject}: {summary} ({seconds:.1f} s)", *(f"  {row}" for row in rows)])
 
 
-def _line(check: str, found: list[Record]) -> tuple[str, ...]:
+def _line(check: str, found: list[CheckResult]) -> tuple[str, ...]:
     # Where a check ran on some cases, those that it skipped are no news.
-    ran = [record for record in found if record.status != "skipped"] or found
+    ran = [result for result in found if result.status != "skipped"] or found
     worst = _worst(ran)
-    alike = sum(record.status == worst.status for record in ran)
+    alike = sum(result.status == worst.status for result in ran)
     skipped = f", {len(found) - len(ran)} skipped" if len(ran) < len(found) else ""
     return (
         check,
@@ -55,9 +65,9 @@ def _line(check: str, found: list[Record]) -> tuple[str, ...]:
     )
 
 
-def _worst(found: list[Record]) -> Record:
+def _worst(found: list[CheckResult]) -> CheckResult:
     order = ("passed", "skipped", "expected_failure", "failed")
-    return max(found, key=lambda record: (order.index(record.status), _size(record.residual)))
+    return max(found, key=lambda result: (order.index(result.status), _size(result.residual)))
 
 
 def _size(residual: float | None) -> float:
@@ -66,9 +76,9 @@ def _size(residual: float | None) -> float:
     return math.inf if math.isnan(residual) else residual
 
 
-def _why(record: Record) -> str:
+def _why(result: CheckResult) -> str:
     """Return its case and its reason in one line: of a traceback, the last line, which names the exception."""
-    reason = record.reason.strip()
+    reason = result.reason.strip()
     if "Traceback" in reason:
         reason = reason.splitlines()[-1]
-    return shorten(f"{record.game}: {reason}" if record.game else reason, _WIDTH, placeholder=" ...")
+    return shorten(f"{result.game}: {reason}" if result.game else reason, _WIDTH, placeholder=" ...")

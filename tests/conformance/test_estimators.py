@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 from mutants import MUTANTS, SAMPLER, Sampler, banzhaf, beta_4_1, exact, leave_one_out
+from unshap_conformance import ConformanceError
 from unshap_conformance.estimators import ESTIMATOR_CHECKS, check_estimator, estimator_subject
-from unshap_conformance.records import ConformanceError
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators import ESTIMATORS, Permutation
@@ -57,10 +57,10 @@ NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which n
     ids=["exact", "permutation", "class", "plain", "banzhaf", "leave_one_out", "beta", "sampler"],
 )
 def test_what_is_right_passes(estimator, traits, skips):
-    records = check_estimator(estimator, **traits)
-    assert {record.check for record in records} == {check.name for check in ESTIMATOR_CHECKS}
-    assert {record.status for record in records} <= {"passed", "skipped"}
-    reasons = [record.reason for record in records if record.status == "skipped"]
+    results = check_estimator(estimator, **traits)
+    assert {result.check for result in results} == {check.name for check in ESTIMATOR_CHECKS}
+    assert {result.status for result in results} <= {"passed", "skipped"}
+    reasons = [result.reason for result in results if result.status == "skipped"]
     found = Counter(next((known for known in skips if known in reason), reason) for reason in reasons)
     assert dict(found) == skips
 
@@ -71,21 +71,21 @@ def test_every_estimator_of_the_project_is_checked():
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.name}")
 def test_a_mutant_is_caught_by_the_check_that_is_named_for_it(mutant):
-    records = check_estimator(
+    results = check_estimator(
         mutant.make(), name=mutant.name, checks=[mutant.check], on_fail="collect", **mutant.traits
     )
-    failed = [record for record in records if record.status == "failed"]
+    failed = [result for result in results if result.status == "failed"]
     assert failed, f"{mutant.check} does not see it"
-    record = failed[0]
-    message = str(record)
+    result = failed[0]
+    message = str(result)
     statement = next(check.statement for check in ESTIMATOR_CHECKS if check.name == mutant.check)
-    for part in (mutant.name, f"{mutant.check}[{record.game}] failed", statement, mutant.says):
+    for part in (mutant.name, f"{mutant.check}[{result.game}] failed", statement, mutant.says):
         assert part in message, message
     assert "Traceback" not in message
     if mutant.check in AXIOMS:
-        assert record.players
-        assert len(record.players) == len(record.expected) == len(record.got)
-        assert record.residual > record.tolerance
+        assert result.players
+        assert len(result.players) == len(result.expected) == len(result.got)
+        assert result.residual > result.tolerance
         for part in ("players", "expected", "got", "residual", "tolerance"):
             assert f"\n  {part} " in message, message
 
@@ -96,12 +96,12 @@ def test_every_check_has_a_mutant():
 
 
 def test_the_wrong_player_is_named():
-    records = check_estimator(
+    results = check_estimator(
         next(mutant for mutant in MUTANTS if mutant.name == "one_player_off").make(),
         checks=["agreement"],
         on_fail="collect",
     )
-    (glove,) = [record for record in records if record.game == "glove"]
+    (glove,) = [result for result in results if result.game == "glove"]
     assert glove.players == (2,)
     assert glove.expected == [pytest.approx(2 / 3)]
     assert glove.got == [pytest.approx(2 / 3 + 1e-3)]
@@ -113,22 +113,22 @@ def test_an_estimator_that_raises_fails_everything_with_its_traceback():
     def broken(game):
         raise FloatingPointError("no values today")
 
-    records = check_estimator(broken, on_fail="collect")
-    assert {record.status for record in records} == {"failed", "skipped"}
-    for record in records:
-        if record.status == "failed":
-            assert "FloatingPointError: no values today" in record.reason
-            assert "in broken" in record.reason
+    results = check_estimator(broken, on_fail="collect")
+    assert {result.status for result in results} == {"failed", "skipped"}
+    for result in results:
+        if result.status == "failed":
+            assert "FloatingPointError: no values today" in result.reason
+            assert "in broken" in result.reason
     with pytest.raises(ConformanceError, match=r"(?s)checks failed:.*agreement\[glove\] failed.*no values today"):
         check_estimator(broken)
 
 
 def test_a_failing_check_leaves_the_global_states_alone():
     before = np.random.get_state()[1].copy()
-    (record,) = check_estimator(
+    (result,) = check_estimator(
         lambda game: [np.random.random(), *exact(game)][1:], checks=["global_rng"], on_fail="collect"
     )
-    assert record.status == "failed"
+    assert result.status == "failed"
     assert np.array_equal(np.random.get_state()[1], before)
 
 
@@ -183,5 +183,5 @@ def test_bad_input(make, error, message):
 
 @pytest.mark.parametrize("form", [list, tuple, torch.tensor, pd.Series], ids=lambda form: form.__name__)
 def test_values_may_come_in_any_form(form):
-    records = check_estimator(lambda game: form(exact(game)), name="formed", exact=True)
-    assert {record.status for record in records} == {"passed", "skipped"}
+    results = check_estimator(lambda game: form(exact(game)), name="formed", exact=True)
+    assert {result.status for result in results} == {"passed", "skipped"}

@@ -20,11 +20,13 @@ pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 from opendataval.dataval import DataEvaluator, DataShapley, KNNShapley, ModelMixin
 from sklearn.utils import check_random_state
 from torch.utils.data import Subset
+from unshap_conformance import ConformanceError
 from unshap_conformance.evaluators import EVALUATOR_CHECKS, check_evaluator, evaluator_subject
-from unshap_conformance.evaluators.played import PlayedModel, Watch, stage_of
+from unshap_conformance.evaluators.faults import Watch
+from unshap_conformance.evaluators.models import PlayedModel
+from unshap_conformance.evaluators.stages import stage_of
 from unshap_conformance.games import GAMES, by_name, random_game
 from unshap_conformance.parametrize import parametrize_with_checks
-from unshap_conformance.records import ConformanceError
 from unshap_opendataval import UnlearningShapley
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
@@ -116,14 +118,14 @@ def test_right_evaluators_pass(check):
 def test_right_samplers_pass():
     """Some checks: thirty trainings for every game take their time."""
     checks = ["efficiency", "agreement", "random_state", "fresh_values"]
-    records = check_evaluator(Sampled, checks=checks)
-    assert {record.label: record.reason for record in records if record.status != "passed"} == {
+    results = check_evaluator(Sampled, checks=checks)
+    assert {result.label: result.reason for result in results if result.status != "passed"} == {
         "agreement[breast_cancer]": "it samples, and a training of a torch model for every seed takes too long."
     }
     kwargs = {"unlearner": "retrain", "utility": "metric", "budget": 30}
     checks = ["null_player", "random_state", "fresh_models"]
-    records = check_evaluator(UnlearningShapley, kwargs=kwargs, checks=checks)
-    assert {record.status for record in records} == {"passed"}
+    results = check_evaluator(UnlearningShapley, kwargs=kwargs, checks=checks)
+    assert {result.status for result in results} == {"passed"}
 
 
 AXIOMS = {
@@ -742,8 +744,8 @@ MUTANTS = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.what}")
 def test_mutants_are_caught(mutant):
-    records = check_evaluator(mutant.make(), checks=[mutant.check], on_fail="collect", **mutant.traits)
-    failed = [str(record) for record in records if record.status == "failed"]
+    results = check_evaluator(mutant.make(), checks=[mutant.check], on_fail="collect", **mutant.traits)
+    failed = [str(result) for result in results if result.status == "failed"]
     assert failed, f"{mutant.what} passes {mutant.check}"
     message = "|".join(map(re.escape, mutant.message.split("|")))
     assert any(re.search(message, text) for text in failed), failed[0]
@@ -755,14 +757,14 @@ def test_mutants_are_caught(mutant):
 def test_leaving_the_run_is_a_failure(leave):
     wrong = type("Wrong", (Exact,), before_training(lambda self: leave()))
     checks = [check.name for check in EVALUATOR_CHECKS if check.name not in ("distinct_reprs", "registered_name")]
-    records = check_evaluator(wrong, exact=True, checks=checks, on_fail="collect")
-    assert {record.status for record in records} <= {"failed", "skipped"}
-    assert {record.check for record in records if record.status == "failed"} == set(checks)
+    results = check_evaluator(wrong, exact=True, checks=checks, on_fail="collect")
+    assert {result.status for result in results} <= {"failed", "skipped"}
+    assert {result.check for result in results if result.status == "failed"} == set(checks)
 
 
 def test_single_precision_is_a_form_of_real_floats():
     single = type("Single", (Exact,), values(lambda self, v: v.astype(np.float32)))
-    assert {record.status for record in check_evaluator(single, checks=["form"])} == {"passed"}
+    assert {result.status for result in check_evaluator(single, checks=["form"])} == {"passed"}
 
 
 def test_every_check_has_a_mutant():
@@ -794,21 +796,21 @@ def test_failures_are_raised_with_everything_and_expected_ones_are_strict():
     message = rf"{played} of {played} checks failed:\nWrong: efficiency\[additive\]"
     with pytest.raises(ConformanceError, match=message) as caught:
         check_evaluator(wrong, exact=True, checks=["efficiency"])
-    record = caught.value.records[0]
-    assert record.players == ((0, 1, 2, 3, 4),)
-    np.testing.assert_allclose(record.residual, 0.005)
-    assert record.tolerance == 1e-9
+    result = caught.value.results[0]
+    assert result.players == ((0, 1, 2, 3, 4),)
+    np.testing.assert_allclose(result.residual, 0.005)
+    assert result.tolerance == 1e-9
     expected = {"efficiency": "it pays everyone a little more"}
-    records = check_evaluator(wrong, exact=True, checks=["efficiency"], expected_failures=expected)
-    assert {record.status for record in records} == {"expected_failure"}
+    results = check_evaluator(wrong, exact=True, checks=["efficiency"], expected_failures=expected)
+    assert {result.status for result in results} == {"expected_failure"}
     with pytest.raises(ConformanceError, match=r"was expected to fail .* but did not"):
         check_evaluator(Exact, exact=True, checks=["efficiency"], expected_failures=expected)
 
 
 def test_what_plays_no_game_is_skipped_with_the_reason():
     subject = evaluator_subject(KNNShapley, semivalue=None, exact=True, no_game="its values are those of neighbours")
-    records = check_evaluator(subject, expected_failures={"global_rng": "its DataLoader draws a seed from torch"})
-    skipped = {record.check: record.reason for record in records if record.status == "skipped"}
+    results = check_evaluator(subject, expected_failures={"global_rng": "its DataLoader draws a seed from torch"})
+    skipped = {result.check: result.reason for result in results if result.status == "skipped"}
     assert set(skipped) == AXIOMS | {"model_untouched", "model_errors", "fresh_models", "training_keywords"}
     assert skipped["agreement"] == "it plays no game: its values are those of neighbours"
     assert skipped["model_errors"] == "it uses no prediction model."
@@ -817,18 +819,18 @@ def test_what_plays_no_game_is_skipped_with_the_reason():
 def test_opendatavals_shapley_values_break_efficiency():
     """By all there is for up to five players: its first five positions never count."""
     kwargs = {"max_mc_epochs": 1, "models_per_epoch": 20, "cache_name": None}
-    records = check_evaluator(
+    results = check_evaluator(
         DataShapley, kwargs=kwargs, seedable=True, checks=["efficiency", "fresh_values"], on_fail="collect"
     )
-    found = {record.label: record for record in records}
+    found = {result.label: result for result in results}
     additive = found["efficiency[additive]"]
     assert additive.status == "failed"
     np.testing.assert_allclose(additive.got, [0.0])
     np.testing.assert_allclose(additive.residual, float(by_name("additive")[0].total))
     assert found["efficiency[zero]"].status == "passed"
     kwargs = {"max_mc_epochs": 1, "models_per_epoch": 2}
-    records = check_evaluator(DataShapley, kwargs=kwargs, seedable=True, checks=["fresh_values"], on_fail="collect")
-    assert "training fitted no model" in records[0].reason
+    results = check_evaluator(DataShapley, kwargs=kwargs, seedable=True, checks=["fresh_values"], on_fail="collect")
+    assert "training fitted no model" in results[0].reason
 
 
 @pytest.mark.parametrize("game", [game for game in GAMES if game.n_players > 1], ids=lambda game: game.name)

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import unshap_conformance
-from unshap_conformance import ConformanceError, Record, check_estimator, table, tasks_of
+from unshap_conformance import CheckResult, ConformanceError, check, check_estimator, table, tasks_of
+from unshap_conformance.checks import Check, Skipped, Violation, compare
 from unshap_conformance.estimators import ESTIMATOR_CHECKS
-from unshap_conformance.records import Skipped, Violation, compare
-from unshap_conformance.runner import Check, perform, run_tasks
+from unshap_conformance.runner import run as run_tasks
+from unshap_conformance.subjects import subject_named
+from unshap_conformance.unlearners import UNLEARNER_CHECKS
 
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
@@ -29,6 +31,7 @@ PLUGIN = [] if entry_points(group="pytest11", name="unshap_conformance") else ["
 @dataclass
 class Thing:
     name: str
+    checks: tuple = ()
 
 
 def fail(subject, case):
@@ -59,13 +62,13 @@ def checks_of(**functions):
     return [Check(name, f"{name} holds", run, lambda _: CASES) for name, run in functions.items()]
 
 
-def run(checks, on_fail="collect", **kwargs):
-    return run_tasks(tasks_of(Thing("thing"), checks, **kwargs), on_fail)
+def run(all_checks, on_fail="collect", **kwargs):
+    return check(Thing("thing", all_checks), on_fail=on_fail, **kwargs)
 
 
 def test_statuses():
-    records = run(checks_of(fine=fine, fail=fail_on_b, skip=skip, crash=crash))
-    assert [(record.label, record.status) for record in records] == [
+    results = run(checks_of(fine=fine, fail=fail_on_b, skip=skip, crash=crash))
+    assert [(result.label, result.status) for result in results] == [
         ("fine[a]", "passed"),
         ("fine[b]", "passed"),
         ("fail[a]", "passed"),
@@ -75,7 +78,7 @@ def test_statuses():
         ("crash[a]", "failed"),
         ("crash[b]", "failed"),
     ]
-    failed, skipped, crashed = records[3], records[4], records[6]
+    failed, skipped, crashed = results[3], results[4], results[6]
     assert (failed.players, failed.expected, failed.got) == ((1,), [1.0], [2.0])
     assert (failed.residual, failed.tolerance, failed.reason) == (1.0, 0.5, "it is off")
     assert failed.statement == "fail holds"
@@ -89,7 +92,7 @@ def test_statuses():
 def test_a_message_says_everything():
     with pytest.raises(ConformanceError) as caught:
         run(checks_of(fine=fine, fail=fail_on_b), on_fail="raise")
-    assert len(caught.value.records) == 4
+    assert len(caught.value.results) == 4
     assert str(caught.value) == (
         "1 of 4 checks failed:\n"
         "thing: fail[b] failed: fail holds\n"
@@ -103,28 +106,28 @@ def test_a_message_says_everything():
 
 
 def test_a_check_that_does_not_apply_is_skipped_once():
-    (check,) = checks_of(fail=fail)
-    (record,) = run([replace(check, unless=lambda subject: f"{subject.name} never promised that")])
-    assert (record.label, record.status, record.reason) == ("fail", "skipped", "thing never promised that")
+    (failing,) = checks_of(fail=fail)
+    (result,) = run([replace(failing, unless=lambda subject: f"{subject.name} never promised that")])
+    assert (result.label, result.status, result.reason) == ("fail", "skipped", "thing never promised that")
 
 
 @pytest.mark.parametrize("key", ["fail", "fail[b]"])
 def test_an_expected_failure(key):
-    records = run(checks_of(fail=fail_on_b), on_fail="raise", expected_failures={key: "known since May"})
-    assert [record.status for record in records] == ["passed", "expected_failure"]
-    assert records[1].reason == "known since May (it is off)"
-    assert records[1].residual == 1.0
+    results = run(checks_of(fail=fail_on_b), on_fail="raise", expected_failures={key: "known since May"})
+    assert [result.status for result in results] == ["passed", "expected_failure"]
+    assert results[1].reason == "known since May (it is off)"
+    assert results[1].residual == 1.0
 
 
 def test_expected_failures_are_strict():
     one = run(checks_of(fine=fine), expected_failures={"fine[b]": "known"})
-    assert [(record.label, record.status) for record in one[2:]] == [("fine[b]", "failed")]
+    assert [(result.label, result.status) for result in one[2:]] == [("fine[b]", "failed")]
     assert one[2].reason == "was expected to fail (known), but did not: remove it from the expected failures."
     every = run(checks_of(fine=fine), expected_failures={"fine": "known"})
-    assert [(record.label, record.status) for record in every[2:]] == [("fine", "failed")]
+    assert [(result.label, result.status) for result in every[2:]] == [("fine", "failed")]
     # Each one of several is strict, even if they share a reason.
     both = run(checks_of(fail=fail_on_b), expected_failures={"fail[a]": "known", "fail[b]": "known"})
-    assert [(record.label, record.status) for record in both[1:]] == [
+    assert [(result.label, result.status) for result in both[1:]] == [
         ("fail[b]", "expected_failure"),
         ("fail[a]", "failed"),
     ]
@@ -133,11 +136,11 @@ def test_expected_failures_are_strict():
 
 
 BAD = [
-    (dict(only=["fin"]), UnknownNameError, r"unknown check 'fin' \(did you mean 'fine'\?\)"),
+    (dict(checks=["fin"]), UnknownNameError, r"unknown check 'fin' \(did you mean 'fine'\?\)"),
     (dict(expected_failures={"fin": "known"}), UnknownNameError, r"unknown check 'fin' \(did you mean 'fine'\?\)"),
     (dict(expected_failures={"fine[c]": "known"}), InvalidValueError, r"'fine\[c\]' is of a check or a game that is n"),
     (
-        dict(only=["other"], expected_failures={"fine": "known"}),
+        dict(checks=["other"], expected_failures={"fine": "known"}),
         InvalidValueError,
         r"'fine' is of a check or a game th",
     ),
@@ -174,8 +177,8 @@ def test_comparisons_are_two_sided_and_entry_by_entry():
 
 
 def test_the_table():
-    records = run(checks_of(fine=fine, fail=fail_on_b, skip=skip, crash=crash), expected_failures={"crash[a]": "known"})
-    first, *rest = table(records).splitlines()
+    results = run(checks_of(fine=fine, fail=fail_on_b, skip=skip, crash=crash), expected_failures={"crash[a]": "known"})
+    first, *rest = table(results).splitlines()
     assert first.startswith("thing: 1 passed, 2 failed, 1 skipped (")
     lines = ["", *(line.split() for line in rest)]
     assert lines[1] == ["check", "status", "cases", "residual", "tolerance", "why"]
@@ -184,7 +187,7 @@ def test_the_table():
     assert lines[4] == ["skip", "skipped", "2/2", "a:", "there", "is", "nothing", "to", "see"]
     assert lines[5] == ["crash", "failed", "1/2", "b:", "ZeroDivisionError:", "division", "by", "zero"]
     assert table([]) == ""
-    two = table([replace(records[0], subject=name) for name in ("one", "two")])
+    two = table([replace(results[0], subject=name) for name in ("one", "two")])
     assert two.count("check ") == 2
 
 
@@ -195,9 +198,9 @@ def test_the_table_of_the_front_end():
 
 
 def test_a_task_says_how_it_is_called():
-    (first, second) = tasks_of(Thing("thing"), checks_of(fine=fine))
+    (first, second) = tasks_of(Thing("thing", checks_of(fine=fine)))
     assert [first.label, second.label] == ["fine[a]", "fine[b]"]
-    assert isinstance(perform(first), Record)
+    assert isinstance(run_tasks([first])[0], CheckResult)
 
 
 def test_public_names():
@@ -226,7 +229,7 @@ subject = estimator_subject(swapped.make(), name="swapped")
 
 @parametrize_with_checks([
     estimator_subject(mine),
-    *tasks_of(subject, subject.checks, only=["efficiency", "renaming", "agreement", "scaling"], expected_failures={
+    *tasks_of(subject, checks=["efficiency", "renaming", "agreement", "scaling"], expected_failures={
         "renaming": "the first two are swapped",
         "agreement[glove]": "never wrong",
         "agreement[airport]": "the first two are swapped",
@@ -322,6 +325,40 @@ def test_importing_the_package_loads_nothing():
     assert out.stdout.strip() == "set()"
 
 
+# Names, on the command line and in the options of pytest.
+
+MINE = """
+from unshap_conformance import estimator_subject, unlearner_subject
+from unshap_plugin.unlearners import FineTune
+from mutants import exact
+
+subject = estimator_subject(exact, name="declared", budget=7)
+short = FineTune(steps=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "called", "checks"),
+    [
+        ("exact", None, "exact", ESTIMATOR_CHECKS),
+        ("exact", "estimator", "exact", ESTIMATOR_CHECKS),
+        ("mutants:banzhaf", None, "banzhaf", ESTIMATOR_CHECKS),
+        ("mine:subject", None, "declared", ESTIMATOR_CHECKS),
+        ("mine:subject", "estimator", "declared", ESTIMATOR_CHECKS),
+        ("finetune", None, "finetune", UNLEARNER_CHECKS),
+        ("unshap-plugin:finetune", None, "unshap-plugin:finetune", UNLEARNER_CHECKS),
+        ("mine:FineTune", None, "finetune", UNLEARNER_CHECKS),
+        ("mine:short", "unlearner", "finetune", UNLEARNER_CHECKS),
+    ],
+)
+def test_a_name_is_a_subject(tmp_path, monkeypatch, name, kind, called, checks):
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    subject = subject_named(name, kind)
+    assert (subject.name, subject.checks) == (called, checks)
+
+
 # The command.
 
 
@@ -358,9 +395,9 @@ def test_what_would_end_or_skip_the_run_is_a_failure(end):
     def quits(game):
         raise end
 
-    records = check_estimator(quits, checks=["result"], on_fail="collect")
-    assert {record.status for record in records} == {"failed"}
-    assert all("in quits" in record.reason for record in records)
+    results = check_estimator(quits, checks=["result"], on_fail="collect")
+    assert {result.status for result in results} == {"failed"}
+    assert all("in quits" in result.reason for result in results)
 
 
 def test_ctrl_c_ends_the_run():

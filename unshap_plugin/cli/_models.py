@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +13,7 @@ from torch import nn
 
 from unshap_plugin.cli._tables import Table, Task
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError, nearest
+from unshap_plugin.importing import load_object, working_directory_on_path
 from unshap_plugin.losses import check_loss, resolve_loss
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.recipe import Recipe
@@ -144,21 +143,20 @@ def _untrainable(model: Any, error: Exception) -> InvalidValueError:
 def _made_by(name: str, n_features: int, n_outputs: int) -> Any:
     """Import ``package.module:factory``, also from the working directory, and call the factory."""
     where, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
     try:
-        factory = getattr(module := importlib.import_module(where), attribute, None)
+        with working_directory_on_path():
+            factory, missing = load_object(name), ""
     except Exception as error:
-        raise InvalidValueError(
-            f"model {name!r}: the module {where!r} cannot be imported ({type(error).__name__}: {error}); expected "
-            f"package.module:factory, importable from here."
-        ) from error
-    finally:
-        sys.path.remove(here)
+        if where not in sys.modules:
+            cause = error.__cause__ or error if isinstance(error, InvalidValueError) else error
+            raise InvalidValueError(
+                f"model {name!r}: the module {where!r} cannot be imported ({type(cause).__name__}: {cause}); expected "
+                f"package.module:factory, importable from here."
+            ) from error
+        factory, missing = None, f"nothing of that name{nearest(attribute, dir(sys.modules[where]))}"
     if not callable(factory):
-        what = "nothing of that name" if factory is None else f"a {type(factory).__name__} there"
         raise InvalidValueError(
-            f"model {name!r}: {where!r} has {what}{nearest(attribute, dir(module))}, but a callable "
+            f"model {name!r}: {where!r} has {missing or f'a {type(factory).__name__} there'}, but a callable "
             f"(n_features, n_outputs) that returns an untrained model is needed."
         )
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
+
+from unshap_plugin.importing import working_directory_on_path
 
 __all__ = ["add", "run"]
 
@@ -26,17 +27,11 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check what a name stands for. The suite is imported here, since it builds on this package."""
-    from unshap_conformance import table, tasks_of
-    from unshap_conformance.naming import subject_named
-    from unshap_conformance.runner import run_tasks
+    from unshap_conformance import check, table
+    from unshap_conformance.subjects import subject_named
 
-    here = str(Path.cwd())
-    sys.path.insert(0, here)  # package.module:object may be in the folder that this runs in
-    try:
-        subject = subject_named(options.name)
-        records = run_tasks(tasks_of(subject, subject.checks), on_fail="collect")
-    finally:
-        sys.path.remove(here)
-    failed = [str(record) for record in records if record.status == "failed"]
-    sys.stdout.write("\n\n".join([table(records), *failed]) + "\n")
+    with working_directory_on_path():  # what is checked may import more of its folder while it runs
+        results = check(subject_named(options.name), on_fail="collect")
+    failed = [str(result) for result in results if result.status == "failed"]
+    sys.stdout.write("\n\n".join([table(results), *failed]) + "\n")
     return 1 if failed else 0

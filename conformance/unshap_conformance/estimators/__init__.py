@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from unshap_conformance import axioms
+from unshap_conformance.checks import Check
+from unshap_conformance.estimators.axioms import AXIOMS
 from unshap_conformance.estimators.interface import INTERFACE
-from unshap_conformance.estimators.subject import EstimatorSubject, estimator_subject
-from unshap_conformance.games import GAMES, Game, by_name
-from unshap_conformance.records import Record
-from unshap_conformance.runner import Check, run_tasks, tasks_of
-from unshap_conformance.semivalues import label
-from unshap_plugin.estimators import Estimator
+from unshap_conformance.estimators.subject import EstimatorSubject, View
+from unshap_conformance.results import CheckResult
+from unshap_conformance.runner import check
+from unshap_conformance.semivalues import Semivalue
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.estimators import Estimate, Estimator, resolve_estimator
+from unshap_plugin.importing import load_object
 
 __all__ = ["ESTIMATOR_CHECKS", "EstimatorSubject", "check_estimator", "estimator_subject"]
+
+ESTIMATOR_CHECKS: tuple[Check[EstimatorSubject], ...] = (*AXIOMS, *INTERFACE)
 
 
 def check_estimator(
@@ -24,76 +29,125 @@ def check_estimator(
     expected_failures: Mapping[str, str] | None = None,
     on_fail: Literal["raise", "collect"] = "raise",
     **traits: Any,
-) -> list[Record]:
+) -> list[CheckResult]:
     """Check an estimator on games whose values are known exactly.
 
     Parameters
     ----------
     estimator, traits
         As in ``estimator_subject``.
-    checks
-        Names of the checks to run; all by default.
-    expected_failures
-        From the name of a check, or the label of one of its cases (``efficiency[glove]``), to the reason why it fails.
-        Strict: where it does not fail, that is a failure.
-    on_fail
-        ``"raise"`` an error after all checks, or ``"collect"`` the records only.
+    checks, expected_failures, on_fail
+        As in ``check``.
 
     Returns
     -------
-    One record for every check and game.
+    One result for every check and game.
 
     Raises
     ------
     ConformanceError
         If a check fails, with ``on_fail="raise"``.
+
+    Examples
+    --------
+    >>> results = check_estimator("exact", checks=["efficiency"])
+    >>> {result.status for result in results}
+    {'passed'}
     """
     subject = estimator_subject(estimator, **traits)
-    tasks = tasks_of(subject, subject.checks, only=checks, expected_failures=expected_failures)
-    return run_tasks(tasks, on_fail)
+    return check(subject, checks=checks, expected_failures=expected_failures, on_fail=on_fail)
 
 
-_SOME = by_name("glove", "airport", "non_monotone", "one_player", "random_5_2")
+def estimator_subject(
+    estimator: str | type[Estimator] | Callable[..., Any] | EstimatorSubject,
+    *,
+    name: str | None = None,
+    semivalue: Semivalue | None = None,
+    exact: bool | None = None,
+    deterministic: bool | None = None,
+    efficient: bool | None = None,
+    budget: int | None = None,
+    std_errors: bool | None = None,
+) -> EstimatorSubject:
+    """Return an estimator with its declared traits, which choose the checks.
+
+    Parameters
+    ----------
+    estimator
+        Called as ``estimator(game, budget=..., seed=...)``, with as many of the keywords as its signature has, it
+        returns an array ``[n_players]``, or something with ``values`` and possibly ``std_errors``. Or the name, or the
+        class, of an estimator of this project, or ``"package.module:function"``. A subject stays as it is.
+    name
+        What it is called in results; by default its own name.
+    semivalue
+        ``"shapley"`` (the default), ``"banzhaf"``, ``"leave_one_out"`` or ``("beta", alpha, beta)``.
+    exact
+        Its values are those of the definition, up to round-off. By default, if it takes no seed.
+    deterministic
+        The same call with the same seed gives the same values, bit for bit, which is the default.
+    efficient
+        Its values sum to ``v(N) - v(none)`` in every run. By default, if they are Shapley values.
+    budget
+        How many utilities it may ask for: given to it if it takes a budget. By default ``2**n_players`` for an exact
+        estimator, and 100 for another.
+    std_errors
+        Its standard errors have to come: by default, for the estimators of this project. Those that come are checked
+        in any case.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError, UnknownNameError
+        If it cannot be called or found, or a trait has a value that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def equal(game):  # called with coalitions [m, n_players], a game returns utilities [m]
+    ...     nobody, everybody = game(np.array([[False], [True]]).repeat(game.n_players, axis=1))
+    ...     return np.full(game.n_players, (everybody - nobody) / game.n_players)
+    >>> subject = estimator_subject(equal)
+    >>> subject.name, subject.semivalue, subject.exact
+    ('equal', 'shapley', True)
+    """
+    if isinstance(estimator, str):
+        estimator = load_object(estimator) if ":" in estimator else resolve_estimator(estimator)
+    if isinstance(estimator, EstimatorSubject):
+        if any(trait is not None for trait in (name, semivalue, exact, deterministic, efficient, budget, std_errors)):
+            raise InvalidValueError(f"the traits of {estimator.name!r} are declared where that subject is made.")
+        return estimator
+    if not callable(estimator):
+        raise InvalidTypeError(f"estimator is a {type(estimator).__name__}, but a callable is needed.")
+    own = estimator if isinstance(estimator, type) and issubclass(estimator, Estimator) else None
+    function = estimator if own is None else _caller(own)
+    takes = _keywords(function)
+    default = own.exact if own is not None else "seed" not in takes
+    called = own.name if own is not None else str(getattr(estimator, "__name__", type(estimator).__name__))
+    return EstimatorSubject(
+        name=name or called,
+        checks=ESTIMATOR_CHECKS,
+        estimator=function,
+        takes=takes,
+        semivalue=semivalue or "shapley",
+        exact=default if exact is None else exact,
+        deterministic=True if deterministic is None else deterministic,
+        efficient=semivalue in (None, "shapley") if efficient is None else efficient,
+        budget=budget,
+        std_errors=own is not None if std_errors is None else std_errors,
+    )
 
 
-def _all(_: EstimatorSubject) -> Sequence[Game]:
-    return GAMES
+def _caller(method: type[Estimator]) -> Callable[..., Estimate]:
+    def estimate(game: View, budget: int, seed: int) -> Estimate:
+        return method(game.n_players, budget, seed).run(game)
+
+    return estimate
 
 
-def _some(_: EstimatorSubject) -> Sequence[Game]:
-    return _SOME
-
-
-def _not_efficient(subject: EstimatorSubject) -> str | None:
-    return None if subject.efficient else "it does not promise that its values sum to v(N) - v(none)."
-
-
-def _not_self_dual(subject: EstimatorSubject) -> str | None:
-    value = subject.semivalue
-    if value in ("shapley", "banzhaf") or (isinstance(value, tuple) and value[1] == value[2]):
-        return None
-    return f"{label(value)} values are not those of the dual game."
-
-
-ESTIMATOR_CHECKS: tuple[Check[EstimatorSubject], ...] = (
-    Check("efficiency", "the sum of phi_i over all players = v(N) - v(none)", axioms.efficiency, _all, _not_efficient),
-    Check(
-        "symmetry",
-        "phi_i = phi_j if v(S + i) = v(S + j) for every S without i and j",
-        axioms.symmetry,
-        lambda _: [game for game in GAMES if game.symmetric_pairs],
-    ),
-    Check(
-        "null_player",
-        "phi_i = 0 if v(S + i) = v(S) for every S",
-        axioms.null_player,
-        lambda _: [game for game in GAMES if game.null_players],
-    ),
-    Check("linearity", "phi(v + w) = phi(v) + phi(w)", axioms.linearity, _some),
-    Check("scaling", "phi(c v) = c phi(v) for c > 0", axioms.scaling, _some),
-    Check("shift", "phi(v + c) = phi(v) for a constant c", axioms.shift, _some),
-    Check("duality", "phi(v*) = phi(v) for v*(S) = v(N) - v(N without S)", axioms.duality, _some, _not_self_dual),
-    Check("renaming", "phi_i(v renamed) = phi_order(i)(v): values follow the players", axioms.renaming, _some),
-    Check("agreement", "phi = the values of the definition, in rational arithmetic", axioms.agreement, _all),
-    *INTERFACE,
-)
+def _keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """Return which of budget and seed a function takes; none if its signature cannot be read."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        return frozenset()
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return frozenset(name for name in ("budget", "seed") if anything or name in parameters)

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_conformance import axioms
+from unshap_conformance.checks import Check, Skipped, Violation, compare
 from unshap_conformance.estimators.subject import EstimatorSubject, Log, View, numbers, values_of
 from unshap_conformance.games import GAMES, Game, by_name, random_game
 from unshap_conformance.global_rng import kept
-from unshap_conformance.records import Skipped, Violation, compare
-from unshap_conformance.runner import Check
 from unshap_plugin.errors import DivergenceError, UnshapError
 
 __all__ = ["INTERFACE"]

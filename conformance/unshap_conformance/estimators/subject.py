@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unshap_conformance.checks import Subject, Violation
 from unshap_conformance.games import Game
-from unshap_conformance.loading import load
-from unshap_conformance.records import Violation
-from unshap_conformance.runner import Check
 from unshap_conformance.semivalues import Semivalue, check_semivalue
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError, check_integer
-from unshap_plugin.estimators import Estimate, Estimator, resolve_estimator
+from unshap_plugin.errors import InvalidValueError, UnshapError, check_integer
 
-__all__ = ["EstimatorSubject", "Log", "Played", "View", "estimator_subject", "numbers", "values_of"]
+__all__ = ["EstimatorSubject", "Log", "Played", "View", "numbers", "values_of"]
 
 #: What a sampler may ask for if it declares nothing: ten antithetic pairs of permutations of six players, nearly.
 DEFAULT_BUDGET = 100
@@ -99,10 +95,23 @@ class Played:
 
 
 @dataclass(frozen=True)
-class EstimatorSubject:
-    """An estimator, with what it declares. Made by ``estimator_subject``, where the traits are described."""
+class EstimatorSubject(Subject):
+    """An estimator, with what it declares. Made by ``estimator_subject``, where the traits are described.
 
-    name: str
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError, UnknownNameError
+        If a trait has a value that cannot be.
+
+    Examples
+    --------
+    >>> from unshap_conformance import GAMES, estimator_subject
+    >>> glove = next(game for game in GAMES if game.name == "glove")
+    >>> estimator_subject("exact").play(glove).values.round(3)
+    array([0.167, 0.167, 0.667])
+    """
+
+    kind = "estimator"
     estimator: Callable[..., Any]
     takes: frozenset[str]
     semivalue: Semivalue
@@ -121,13 +130,6 @@ class EstimatorSubject:
                 f"estimator {self.name!r} is declared to be neither exact nor random: a sampler takes a seed, "
                 f"or declares deterministic=False."
             )
-
-    @property
-    def checks(self) -> Sequence[Check[EstimatorSubject]]:
-        """All checks of estimators."""
-        from unshap_conformance.estimators import ESTIMATOR_CHECKS  # which need this class
-
-        return ESTIMATOR_CHECKS
 
     @property
     def seeds(self) -> range:
@@ -162,73 +164,6 @@ class EstimatorSubject:
         return Played(numbers("values", raw, game), std_errors, log.asked, raw, errors)
 
 
-def estimator_subject(
-    estimator: str | type[Estimator] | Callable[..., Any] | EstimatorSubject,
-    *,
-    name: str | None = None,
-    semivalue: Semivalue | None = None,
-    exact: bool | None = None,
-    deterministic: bool | None = None,
-    efficient: bool | None = None,
-    budget: int | None = None,
-    std_errors: bool | None = None,
-) -> EstimatorSubject:
-    """Return an estimator with its declared traits, which choose the checks.
-
-    Parameters
-    ----------
-    estimator
-        Called as ``estimator(game, budget=..., seed=...)``, with as many of the keywords as its signature has, it
-        returns an array ``[n_players]``, or something with ``values`` and possibly ``std_errors``. Or the name, or the
-        class, of an estimator of this project, or ``"package.module:function"``. A subject stays as it is.
-    name
-        What it is called in records; by default its own name.
-    semivalue
-        ``"shapley"`` (the default), ``"banzhaf"``, ``"leave_one_out"`` or ``("beta", alpha, beta)``.
-    exact
-        Its values are those of the definition, up to round-off. By default, if it takes no seed.
-    deterministic
-        The same call with the same seed gives the same values, bit for bit, which is the default.
-    efficient
-        Its values sum to ``v(N) - v(none)`` in every run. By default, if they are Shapley values.
-    budget
-        How many utilities it may ask for: given to it if it takes a budget. By default ``2**n_players`` for an exact
-        estimator, and 100 for another.
-    std_errors
-        Its standard errors have to come: by default, for the estimators of this project. Those that come are checked
-        in any case.
-
-    Raises
-    ------
-    InvalidTypeError, InvalidValueError, UnknownNameError
-        If it cannot be called or found, or a trait has a value that cannot be.
-    """
-    if isinstance(estimator, str):
-        estimator = load(estimator) if ":" in estimator else resolve_estimator(estimator)
-    if isinstance(estimator, EstimatorSubject):
-        if any(trait is not None for trait in (name, semivalue, exact, deterministic, efficient, budget, std_errors)):
-            raise InvalidValueError(f"the traits of {estimator.name!r} are declared where that subject is made.")
-        return estimator
-    if not callable(estimator):
-        raise InvalidTypeError(f"estimator is a {type(estimator).__name__}, but a callable is needed.")
-    own = estimator if isinstance(estimator, type) and issubclass(estimator, Estimator) else None
-    function = estimator if own is None else _caller(own)
-    takes = _keywords(function)
-    default = own.exact if own is not None else "seed" not in takes
-    called = own.name if own is not None else str(getattr(estimator, "__name__", type(estimator).__name__))
-    return EstimatorSubject(
-        name=name or called,
-        estimator=function,
-        takes=takes,
-        semivalue=semivalue or "shapley",
-        exact=default if exact is None else exact,
-        deterministic=True if deterministic is None else deterministic,
-        efficient=semivalue in (None, "shapley") if efficient is None else efficient,
-        budget=budget,
-        std_errors=own is not None if std_errors is None else std_errors,
-    )
-
-
 def values_of(returned: Any) -> Any:
     """Return the values of a result: its ``values``, unless that is a method, as of a tensor; or itself."""
     values = getattr(returned, "values", returned)
@@ -256,20 +191,3 @@ def numbers(what: str, given: Any, game: Game) -> NDArray[np.float64]:
     if bad:
         raise Violation(f"the {what} are not finite", players=bad, expected="finite numbers", got=array[bad].tolist())
     return array
-
-
-def _caller(method: type[Estimator]) -> Callable[..., Estimate]:
-    def estimate(game: View, budget: int, seed: int) -> Estimate:
-        return method(game.n_players, budget, seed).run(game)
-
-    return estimate
-
-
-def _keywords(function: Callable[..., Any]) -> frozenset[str]:
-    """Return which of budget and seed a function takes; none if its signature cannot be read."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:
-        return frozenset()
-    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return frozenset(name for name in ("budget", "seed") if anything or name in parameters)

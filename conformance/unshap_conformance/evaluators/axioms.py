@@ -9,11 +9,11 @@ from functools import cache
 import numpy as np
 
 from unshap_conformance import axioms
-from unshap_conformance.evaluators.played import Stage, Watch, real_stage, stage_of
+from unshap_conformance.checks import Check, Skipped, compare
+from unshap_conformance.evaluators.faults import Watch
+from unshap_conformance.evaluators.stages import Stage, real_stage, stage_of
 from unshap_conformance.evaluators.subject import EvaluatorSubject, no_game
 from unshap_conformance.games import GAMES, Game, by_name
-from unshap_conformance.records import Skipped, compare
-from unshap_conformance.runner import Check
 from unshap_conformance.semivalues import by_subsets, label
 
 __all__ = ["AXIOMS"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from opendataval.dataval import DataEvaluator, ModelMixin
 
-from unshap_conformance.evaluators.played import Stage, Watch, stage_of
-from unshap_conformance.games import Game
-from unshap_conformance.loading import load
-from unshap_conformance.records import Violation
-from unshap_conformance.runner import Check
-from unshap_conformance.semivalues import Semivalue, check_semivalue
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_conformance.checks import Subject, Violation
+from unshap_conformance.evaluators.faults import Watch
+from unshap_conformance.evaluators.stages import Stage, real_stage, stage_of
+from unshap_conformance.games import Game, by_name
+from unshap_conformance.semivalues import Semivalue
+from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.model.generators import seeded
 
-__all__ = ["EvaluatorSubject", "Values", "evaluator_subject", "no_game", "silence", "trained", "values_of"]
+__all__ = ["GAME", "EvaluatorSubject", "Values", "no_game", "silence", "stages_of", "trained", "values_of"]
+
+#: The game that is played where one is enough: every player has a value of its own.
+(GAME,) = by_name("random_6_3")
 
 #: Seeds of one that samples. Each is a whole training; the mean of so many is normal enough for the axioms' tolerance.
 _RUNS = 30
@@ -36,10 +37,19 @@ class Values:
 
 
 @dataclass(frozen=True)
-class EvaluatorSubject:
-    """An evaluator, with what it declares. Made by ``evaluator_subject``, where the traits are described."""
+class EvaluatorSubject(Subject):
+    """An evaluator, with what it declares. Made by ``evaluator_subject``, where the traits and errors are described.
 
-    name: str
+    Examples
+    --------
+    >>> from opendataval.dataval import LeaveOneOut
+    >>> from unshap_conformance import GAMES, evaluator_subject
+    >>> glove = next(game for game in GAMES if game.name == "glove")
+    >>> evaluator_subject(LeaveOneOut, semivalue="leave_one_out").play(glove).values
+    array([0., 0., 1.])
+    """
+
+    kind = "evaluator"
     evaluator: Callable[..., DataEvaluator]
     kwargs: Mapping[str, Any]
     semivalue: Semivalue | None
@@ -48,13 +58,6 @@ class EvaluatorSubject:
     seedable: bool
     variants: tuple[Mapping[str, Any], ...]
     no_game: str
-
-    @property
-    def checks(self) -> Sequence[Check[EvaluatorSubject]]:
-        """All checks of evaluators."""
-        from unshap_conformance.evaluators import EVALUATOR_CHECKS  # which need this class
-
-        return EVALUATOR_CHECKS
 
     @property
     def seeds(self) -> range:
@@ -94,87 +97,14 @@ class EvaluatorSubject:
             return values_of(trained(self.fresh(seed), stage), stage)
 
 
-def evaluator_subject(
-    evaluator: str | Callable[..., DataEvaluator] | EvaluatorSubject,
-    *,
-    name: str | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    semivalue: Semivalue | None = "shapley",
-    efficient: bool | None = None,
-    exact: bool | None = None,
-    seedable: bool | None = None,
-    variants: Sequence[Mapping[str, Any]] = (),
-    no_game: str = "",
-) -> EvaluatorSubject:
-    """Return an OpenDataVal evaluator with its declared traits, which choose the checks.
-
-    Parameters
-    ----------
-    evaluator
-        Its class, a function that returns a new one, or ``"package.module:Class"``. A subject stays as it is. A class
-        may declare the traits below itself, as a dict in its attribute ``conformance``, which count if none are given.
-    name
-        What it is called in records; by default its own name.
-    kwargs
-        Keywords of its constructor. With these its utility has to be the metric that it is handed, and it has to take
-        a model without parameters.
-    semivalue
-        ``"shapley"`` (the default), ``"banzhaf"``, ``"leave_one_out"``, ``("beta", alpha, beta)``, or ``None`` if its
-        values are none of these.
-    efficient
-        Its values sum to ``v(N) - v(none)`` in every run. By default, if they are Shapley values.
-    exact
-        Its values are those of the definition, up to round-off. By default, if it takes no ``random_state``. Another
-        one is played with 30 seeds.
-    seedable
-        Its constructor takes a ``random_state``. By default, if it names that parameter.
-    variants
-        Further keywords, each of which makes an evaluator with a repr of its own.
-    no_game
-        Why no game can be played: what its values are of, if not of the metric of the model. Empty if one can.
-
-    Raises
-    ------
-    InvalidTypeError, InvalidValueError, UnknownNameError
-        If it cannot be called or found, or a trait has a value that cannot be.
-    """
-    if isinstance(evaluator, str):
-        evaluator = load(evaluator)
-    if isinstance(evaluator, EvaluatorSubject):
-        traits = (name, kwargs, efficient, exact, seedable)
-        if any(trait is not None for trait in traits) or variants or no_game or semivalue != "shapley":
-            raise InvalidValueError(f"the traits of {evaluator.name!r} are declared where that subject is made.")
-        return evaluator
-    declared = getattr(evaluator, "conformance", None)
-    given = (name, kwargs, efficient, exact, seedable, *variants, no_game or None)
-    if declared is not None and semivalue == "shapley" and all(trait is None for trait in given):
-        return evaluator_subject(evaluator, **{"name": getattr(evaluator, "__name__", None), **declared})
-    if not callable(evaluator):
-        raise InvalidTypeError(
-            f"evaluator is a {type(evaluator).__name__}, but its class, or a function that returns a new one, is "
-            f"needed: every play takes a fresh one."
-        )
-    if kwargs and "random_state" in kwargs:
-        raise InvalidValueError("kwargs has random_state, which the checks choose: leave it out.")
-    if semivalue is not None:
-        check_semivalue(semivalue)
-    seedable = _names_random_state(evaluator) if seedable is None else seedable
-    return EvaluatorSubject(
-        name=name or str(getattr(evaluator, "__name__", evaluator)),
-        evaluator=evaluator,
-        kwargs=dict(kwargs or {}),
-        semivalue=semivalue,
-        efficient=semivalue == "shapley" if efficient is None else efficient,
-        exact=not seedable if exact is None else exact,
-        seedable=seedable,
-        variants=tuple(variants),
-        no_game=no_game,
-    )
-
-
 def no_game(subject: EvaluatorSubject) -> str | None:
     """Return why a subject is not checked on games, or ``None``."""
     return f"it plays no game: {subject.no_game}" if subject.no_game else None
+
+
+def stages_of(subject: EvaluatorSubject) -> list[Stage]:
+    """Return a game, where one can be played, and real data with a torch model."""
+    return [real_stage()] if subject.no_game else [stage_of(GAME), real_stage()]
 
 
 def trained(evaluator: DataEvaluator, stage: Stage, watch: Watch | None = None) -> DataEvaluator:
@@ -226,9 +156,3 @@ def silence() -> Iterator[None]:
     """Keep prints and bars of progress away."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-def _names_random_state(evaluator: Callable[..., DataEvaluator]) -> bool:
-    # OpenDataVal's classes have a __new__ that takes anything, which hides the parameters.
-    called: Any = evaluator.__init__ if inspect.isclass(evaluator) else evaluator  # type: ignore[misc]
-    return "random_state" in inspect.signature(called).parameters

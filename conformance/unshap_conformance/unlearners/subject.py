@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unshap_conformance.records import Skipped, Violation
-from unshap_conformance.runner import Check
-from unshap_plugin import ValuationProblem
-from unshap_plugin.errors import AccessError, InvalidTypeError, InvalidValueError
-from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_conformance.checks import Skipped, Subject, Violation
+from unshap_plugin import Access, ValuationProblem
+from unshap_plugin.errors import AccessError
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models
 
-__all__ = ["UnlearnerSubject", "refusal", "unlearner_subject"]
+__all__ = ["UnlearnerSubject", "missing_access", "refusal"]
 
 
 @dataclass(frozen=True)
-class UnlearnerSubject:
-    """An unlearner; what it needs and claims stands on itself. Made by ``unlearner_subject``."""
+class UnlearnerSubject(Subject):
+    """An unlearner; what it needs and claims stands on itself. Made by ``unlearner_subject``, where the errors are.
 
-    name: str
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unshap_conformance import unlearner_subject
+    >>> from unshap_conformance.problems import PROBLEMS
+    >>> subject = unlearner_subject("newton")
+    >>> problem = PROBLEMS[0].make()
+    >>> subject.outputs(problem, np.eye(problem.n_players, dtype=bool)).shape  # [m, test rows, outputs]
+    (4, 60, 1)
+    """
+
+    kind = "unlearner"
     unlearner: Unlearner
-
-    @property
-    def checks(self) -> Sequence[Check[UnlearnerSubject]]:
-        """All checks of unlearners."""
-        from unshap_conformance.unlearners import UNLEARNER_CHECKS  # which need this class
-
-        return UNLEARNER_CHECKS
 
     def models(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> Models:
         """Return the unlearned models.
@@ -78,40 +78,6 @@ class UnlearnerSubject:
         return result
 
 
-def unlearner_subject(
-    unlearner: str | Unlearner | UnlearnerSubject,
-    *,
-    name: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> UnlearnerSubject:
-    """Return an unlearner as a subject.
-
-    Parameters
-    ----------
-    unlearner
-        A registered name, or an instance. A subject stays as it is.
-    name
-        What it is called in records; by default its own name.
-    settings
-        Of an unlearner that is given by name.
-
-    Raises
-    ------
-    UnknownNameError, InvalidValueError, InvalidTypeError
-        If there is no such unlearner, or it does not have these settings.
-    """
-    if isinstance(unlearner, UnlearnerSubject):
-        if name is not None or settings is not None:
-            raise InvalidTypeError(f"name and settings of {unlearner.name!r} are given where that subject is made.")
-        return unlearner
-    if unlearner == "auto":
-        raise InvalidValueError("'auto' is no unlearner, but a choice among the built-in ones: name one of them.")
-    found = resolve_unlearner(unlearner, settings)
-    if not isinstance(getattr(found, "name", None), str):
-        raise InvalidTypeError(f"{type(found).__name__} has no name: unlearners state what they are called.")
-    return UnlearnerSubject(name or (unlearner if isinstance(unlearner, str) else found.name), found)
-
-
 def refusal(unlearner: Unlearner, problem: ValuationProblem) -> str | None:
     """Return why the unlearner refuses the problem, if it does."""
     try:
@@ -119,6 +85,13 @@ def refusal(unlearner: Unlearner, problem: ValuationProblem) -> str | None:
     except AccessError as error:
         return str(error)
     return None
+
+
+def missing_access(unlearner: Unlearner, available: Access) -> Access:
+    """Return what the unlearner says it needs and cannot see."""
+    missing = unlearner.needs & ~available
+    stand_in = unlearner.stored is not None and Access.ARTIFACTS in available
+    return missing & ~Access.RETAIN if stand_in else missing
 
 
 def _kind(outputs: torch.Tensor) -> str:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
+from collections.abc import Iterator
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from unshap_plugin.errors import InvalidValueError
 
-__all__ = ["load"]
+__all__ = ["load_object", "working_directory_on_path"]
 
 
-def load(path: str) -> Any:
-    """Return the object that ``package.module:name`` stands for.
+def load_object(path: str) -> Any:
+    """Return the object that ``package.module:name`` stands for; the name may have dots.
 
     Raises
     ------
     InvalidValueError
-        If it is not of that form, there is no such module on the path, or the module has no such name.
+        If it is not of that form, there is no such module on the path, or the module has no such name. Whatever else
+        goes wrong while the module is imported is raised as it is.
+
+    Examples
+    --------
+    >>> load_object("math:pi")
+    3.141592653589793
     """
     module, _, name = path.partition(":")
     if not module or not name:
@@ -34,3 +44,22 @@ def load(path: str) -> Any:
         return reduce(getattr, name.split("."), found)
     except AttributeError as error:
         raise InvalidValueError(f"{path!r} cannot be found: {error}.") from error
+
+
+@contextlib.contextmanager
+def working_directory_on_path() -> Iterator[None]:
+    """Let modules be imported from the working directory too, as ``python -m`` does and an installed command does not.
+
+    Examples
+    --------
+    >>> import os
+    >>> with working_directory_on_path():
+    ...     sys.path[0] == os.getcwd()
+    True
+    """
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

@@ -1,17 +1,17 @@
-"""What a check says: a violation of what was promised, or that it does not apply; and the record of it."""
+"""What a check is, what it is of, and how it says that a promise is broken."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["ConformanceError", "Record", "Skipped", "Status", "Violation", "compare"]
+__all__ = ["Case", "Check", "Kind", "Skipped", "Subject", "Violation", "compare"]
 
-Status = Literal["passed", "failed", "skipped", "expected_failure"]
+Kind = Literal["estimator", "evaluator", "unlearner"]
 
 
 class Violation(AssertionError):  # noqa: N818
@@ -52,65 +52,63 @@ class Skipped(Exception):  # noqa: N818
     """A check does not apply to a subject or a case; the message says why."""
 
 
+class Case(Protocol):
+    """What a check is played on: a game or a problem."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        ...
+
+
 @dataclass(frozen=True)
-class Record:
-    """What one check found on one case.
+class Subject:
+    """What is checked.
 
     Parameters
     ----------
-    subject
-        Name of what was checked.
-    check, statement
-        The check, and the formula or sentence that it holds the subject to.
-    game
-        The game (or problem) that it was played on; empty for a check of an interface alone.
-    status
-        ``passed``, ``failed``, ``skipped`` or ``expected_failure``.
-    players, expected, got, residual, tolerance
-        As in ``Violation``; empty where nothing was violated.
-    reason
-        Why it failed (with the traceback of an exception), was skipped, or was expected to fail.
-    duration
-        Seconds.
+    name
+        What it is called in results.
+    checks
+        All checks of its kind.
     """
 
-    subject: str
-    check: str
+    kind: ClassVar[Kind]
+    name: str
+    checks: tuple[Check[Any], ...] = field(repr=False)
+
+
+S = TypeVar("S", bound=Subject)
+
+
+@dataclass(frozen=True)
+class Check(Generic[S]):
+    """One promise, and how it is held against a subject.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    statement
+        The formula or sentence that it holds the subject to.
+    run
+        ``(subject, case)``: returns if the promise is kept, raises ``Violation`` if not, ``Skipped`` if the case does
+        not apply. Any other exception is a failure of the subject, with its traceback.
+    cases
+        What it is played on, for this subject; by default it is run once, with ``None`` for a case.
+    unless
+        Why it does not apply to this subject, or ``None``.
+    """
+
+    name: str
     statement: str
-    game: str
-    status: Status
-    players: tuple[Any, ...] = ()
-    expected: Any = None
-    got: Any = None
-    residual: float | None = None
-    tolerance: float | None = None
-    reason: str = ""
-    duration: float = 0.0
+    run: Callable[[S, Any], None]
+    cases: Callable[[S], Sequence[Case | None]] = lambda _: (None,)
+    unless: Callable[[S], str | None] = lambda _: None
 
-    @property
-    def label(self) -> str:
-        """The check and its game, as in ``efficiency[glove]``."""
-        return f"{self.check}[{self.game}]" if self.game else self.check
-
-    def __str__(self) -> str:
-        """Return everything, as in a failure message."""
-        lines = [f"{self.subject}: {self.label} {self.status}: {self.statement}"]
-        if self.reason:
-            lines.append(self.reason)
-        for name in ("players", "expected", "got", "residual", "tolerance"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, tuple) and not value):
-                lines.append(f"{name:<9} {_shown(value)}")
-        return "\n  ".join(lines)
-
-
-class ConformanceError(AssertionError):
-    """A subject failed; ``records`` holds what every check found."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.records = list(records)
-        failed = [record for record in self.records if record.status == "failed"]
-        super().__init__(f"{len(failed)} of {len(self.records)} checks failed:\n" + "\n".join(map(str, failed)))
+    def label(self, case: Case | None) -> str:
+        """Return what it is called on a case, as in ``efficiency[glove]``."""
+        return self.name if case is None else f"{self.name}[{case.name}]"
 
 
 def compare(
@@ -160,12 +158,3 @@ def compare(
             residual=float("nan") if worst is None else float(distance[worst]),
             tolerance=float(allowed.flat[0] if worst is None else allowed[worst]),
         )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        shown = ", ".join(_shown(one) for one in value[:8]) + (", ..." if len(value) > 8 else "")
-        return f"[{shown}]"
-    return str(value)

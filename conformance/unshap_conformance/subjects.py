@@ -1,0 +1,59 @@
+"""What a name stands for: on the command line, and in the options of pytest."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+from unshap_conformance.checks import Kind, Subject
+from unshap_plugin.errors import InvalidTypeError, UnknownNameError
+from unshap_plugin.estimators import ESTIMATORS
+from unshap_plugin.importing import load_object
+from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.registry import registered_unlearners
+from unshap_plugin.unlearners.base import Unlearner
+
+__all__ = ["subject_named"]
+
+
+def subject_named(name: str, kind: Kind | None = None) -> Subject:
+    """Return what is to be checked.
+
+    Parameters
+    ----------
+    name
+        An unlearner that is registered, an estimator of this project, or ``package.module:object`` for anything else: a
+        class of OpenDataVal evaluators, an unlearner (its class or an instance), a callable that is an estimator, or a
+        subject.
+    kind
+        What it is, where that is known.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError, InvalidTypeError
+        If nothing of that name can be found, or it is of no kind that can be checked.
+    """
+    kind = kind or _kind_of(name)
+    # What checks a kind is imported only where one is asked for: evaluators need OpenDataVal.
+    subject: Subject = load_object(f"unshap_conformance.{kind}s:{kind}_subject")(name)
+    return subject
+
+
+def _kind_of(name: str) -> Kind:
+    if name in ESTIMATORS:
+        return "estimator"
+    if plugins().named(name):
+        return "unlearner"
+    if ":" not in name:
+        raise UnknownNameError("unlearner or estimator", name, [*registered_unlearners(), *ESTIMATORS])
+    found = load_object(name)
+    if isinstance(found, Subject):
+        return found.kind
+    opendataval = sys.modules.get("opendataval.dataval")  # whoever defines an evaluator has imported it
+    if opendataval is not None and inspect.isclass(found) and issubclass(found, opendataval.DataEvaluator):
+        return "evaluator"
+    if isinstance(found, Unlearner) or (inspect.isclass(found) and issubclass(found, Unlearner)):
+        return "unlearner"
+    if not callable(found):
+        raise InvalidTypeError(f"{name!r} is neither an unlearner, an evaluator class nor a callable: it is {found!r}.")
+    return "estimator"
