@@ -18,8 +18,8 @@ import torch
 from scipy.stats import spearmanr
 
 from unshap_plugin import UnlearningGame, ValuationProblem
+from unshap_plugin.cli._examples import example
 from unshap_plugin.cli._models import train_model
-from unshap_plugin.cli._tables import example
 
 COALITIONS = 300
 METHODS = ("replay", "newton", "finetune", "graddiff", "gradient_ascent", "influence", "ssd")

@@ -25,8 +25,8 @@ from scipy.stats import spearmanr
 from unshap_plugin import Access, UnlearningGame, ValuationProblem
 from unshap_plugin.audit.retraining import retrained
 from unshap_plugin.audit.strata import draw
+from unshap_plugin.cli._examples import example
 from unshap_plugin.cli._models import train_model
-from unshap_plugin.cli._tables import example
 from unshap_plugin.errors import AccessError
 from unshap_plugin.plugins.registry import registered_unlearners
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from unshap_plugin.cli._examples import example
 from unshap_plugin.cli._models import task_of, train_model
-from unshap_plugin.cli._tables import example
 from unshap_plugin.errors import UnknownNameError
 
 

@@ -1,8 +1,13 @@
-"""The commands of ``unshap``, one a file: each adds its parser, and runs."""
+"""The commands of ``unshap``, one a module of this package: ``add`` adds its parser, which says what to run."""
 
-from unshap_plugin.cli import audit, conformance, opendataval, unlearners, value
+__all__ = ["COMMANDS"]
 
-__all__ = ["COMMANDS", "audit", "conformance", "opendataval", "unlearners", "value"]
-
-#: In the order of the help text.
-COMMANDS = (opendataval, value, audit, unlearners, conformance)
+#: The modules, in the order of the help text.
+COMMANDS = (
+    "value",
+    "audit",
+    "tune",
+    "unlearners",
+    "conformance",
+    "opendataval",
+)

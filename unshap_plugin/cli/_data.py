@@ -1,27 +1,53 @@
-"""What the commands about a table share: its arguments, and the way from these to a problem."""
+"""What the commands about a table share: its arguments, and the way from these to a game."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.cli._examples import EXAMPLES, example
+from unshap_plugin.cli._flip import flip_labels
 from unshap_plugin.cli._models import MODELS, task_of, train_model
-from unshap_plugin.cli._tables import EXAMPLES, Table, example, flip_labels, read_tables
+from unshap_plugin.cli._settings import by_name, setting
+from unshap_plugin.cli._tables import Table, read_tables
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
-from unshap_plugin.plugins.registry import find_unlearner
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.metrics import default_metric
+from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.problem import ValuationProblem
 
-__all__ = ["add_arguments", "add_out", "load"]
+__all__ = ["Loaded", "add_arguments", "add_out", "load"]
 
-#: The metrics of each task, the default first.
+#: The metrics of each task.
 METRICS = {
     "classification": ["log_likelihood", "accuracy", "neg_loss"],
-    "regression": ["r2", "neg_mean_squared_error", "neg_loss"],
+    "regression": ["neg_mean_squared_error", "r2", "neg_loss"],
 }
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A table, and the game with a model that was trained on it.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    flipped
+        Which training rows have flipped labels, sorted.
+    game
+        The game.
+    """
+
+    table: Table
+    flipped: NDArray[np.int64]
+    game: UnlearningGame
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> Any:
@@ -32,17 +58,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     data.add_argument(
         "--test", type=Path, metavar="test.csv", help="table to measure on (default: 30%% of the rows of train.csv)"
     )
+    data.add_argument(
+        "--reference",
+        type=Path,
+        metavar="reference.csv",
+        help="table that is not training data and that the unlearner may look at; it needs no label column",
+    )
     data.add_argument("--label", metavar="COLUMN", help="column to predict")
     data.add_argument(
-        "--group", metavar="COLUMN", help="column with the provider of each row (default: rows are valued)"
+        "--group",
+        metavar="COLUMN",
+        help="column with the group of each row, such as its provider (default: every row is a player)",
     )
     data.add_argument(
-        "--target",
+        "--valued",
         action="append",
         nargs="+",
         metavar="PLAYER",
-        help="value only these providers (or row numbers) and always keep the others; the values are then those of the "
-        "game among the targets, not the full values restricted to them",
+        help="value only these groups (or row numbers) and always keep the others; the values are then those of the "
+        "game among the valued players, not the values of all players restricted to them",
     )
     data.add_argument(
         "--flip", type=float, metavar="SHARE", help="flip this share of the training labels, and look for them"
@@ -55,15 +89,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     method.add_argument(
         "--metric",
-        help=f"what performance is: {', '.join(METRICS['classification'])} for classes (default log_likelihood: "
-        f"smooth, it sees small changes that accuracy does not); {', '.join(METRICS['regression'])} for numbers, in "
-        "units of standardised labels (default r2)",
+        help=f"the utility: {', '.join(METRICS['classification'])} for classes (default: "
+        f"{default_metric('classification')}, which sees small changes that accuracy does not); "
+        f"{', '.join(METRICS['regression'])} for numbers, in units of standardised labels (default: "
+        f"{default_metric('regression')})",
     )
     method.add_argument(
         "--unlearner",
         metavar="NAME",
         default="auto",
         help="auto, or one of those that 'unshap unlearners' lists (default: %(default)s)",
+    )
+    method.add_argument(
+        "--setting",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the unlearner, such as steps=5 (repeatable); 'unshap unlearners NAME' lists them",
     )
     method.add_argument("--seed", type=_seed, default=0, help="of everything random (default: %(default)s)")
     return method
@@ -76,34 +119,61 @@ def add_out(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def load(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64], ValuationProblem]:
-    """Return the table, its flipped rows, and the problem with a model trained on it.
+def load(
+    options: argparse.Namespace, access: Literal["full", "partial"] = "full", artifacts: Path | None = None
+) -> Loaded:
+    """Read the table, train a model on it, and return the game.
 
     Names are checked before anything is read, and everything is before a model is trained.
+
+    Parameters
+    ----------
+    options
+        The arguments.
+    access
+        With partial access the problem has the rows of the valued players alone, of all that the model is trained on.
+    artifacts
+        A file with stored artefacts of all rows.
+
+    Raises
+    ------
+    UnshapError
+        If any of the arguments cannot be used.
     """
+    settings = by_name("--setting", options.setting)
     if options.unlearner != "auto":
-        find_unlearner(options.unlearner)
+        resolve_unlearner(options.unlearner, settings)
     table, flipped = _table(options)
-    metric, targets = _metric(options.metric, table), _targets(options, table)
+    _check_metric(options.metric, table)
+    valued, rows = _valued(options, table), np.arange(len(table.y))
+    if access == "partial":
+        rows = np.flatnonzero(players_of(table.groups, valued, len(rows), alone=True)[1] >= 0)
     trained = train_model(options.model, table, options.seed)
     problem = ValuationProblem(
         trained.model,
-        (table.x, table.y),
+        (table.x[rows], table.y[rows]),
         (table.x_test, table.y_test),
         loss=trained.loss,
-        metric=metric,
-        groups=table.players,
-        valued=targets,
+        metric=options.metric,
+        groups=table.groups[rows],
+        valued=valued,
+        reference=table.reference,
+        access=access,
         fit=trained.recipe,
+        artifacts=artifacts,
+        trained_rows=len(table.y),
     )
-    return table, flipped, problem
+    game = UnlearningGame(problem, options.unlearner, seed=options.seed)
+    # Not as keywords of the game, which has some of its own: a setting may be called like one of them.
+    return Loaded(table, flipped, game.with_settings(**settings) if settings else game)
 
 
 def _table(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64]]:
     """Return the table and its flipped rows."""
     task = task_of(options.model)
     if options.example is not None:
-        given = [name for name in ("train", "test", "label", "group") if getattr(options, name) is not None]
+        columns = ("train", "test", "reference", "label", "group")
+        given = [name for name in columns if getattr(options, name) is not None]
         if given:
             raise InvalidValueError(
                 f"--example brings its own rows and labels, but {', '.join(given)} was given too: leave one out."
@@ -117,10 +187,16 @@ def _table(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64]]:
         raise InvalidValueError(f"the column to predict in {str(options.train)!r} was not given: add --label COLUMN.")
     else:
         table = read_tables(
-            options.train, options.test, label=options.label, group=options.group, task=task, seed=options.seed
+            options.train,
+            options.test,
+            options.reference,
+            label=options.label,
+            group=options.group,
+            task=task,
+            seed=options.seed,
         )
-        groups = np.unique(table.players)
-        if options.group is not None and len(groups) == 1 and not options.target:
+        groups = np.unique(table.groups)
+        if options.group is not None and len(groups) == 1 and not options.valued:
             raise InvalidValueError(
                 f"group column {options.group!r} has the single group {str(groups[0])!r}, to which all the value "
                 f"belongs: at least two groups are needed; leave out --group to value the rows."
@@ -130,28 +206,27 @@ def _table(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64]]:
     return flip_labels(table, options.flip, options.seed)
 
 
-def _metric(name: str | None, table: Table) -> str:
+def _check_metric(name: str | None, table: Table) -> None:
     known = METRICS[table.task]
-    if name is None:
-        return known[0]
+    if name is None or name in known:
+        return
     if name not in {one for names in METRICS.values() for one in names}:
         raise UnknownNameError("metric", name, known)
-    if name not in known:
-        raise InvalidValueError(f"metric {name!r} does not fit a {table.task}: use one of {', '.join(known)}.")
-    return name
+    raise InvalidValueError(f"metric {name!r} does not fit a {table.task}: use one of {', '.join(known)}.")
 
 
-def _targets(options: argparse.Namespace, table: Table) -> list[Any] | None:
-    if options.target is None:
+def _valued(options: argparse.Namespace, table: Table) -> list[Any] | None:
+    """Return the groups, or the row numbers, that are valued."""
+    if options.valued is None:
         return None
-    names = [name for given in options.target for name in given]
+    names = [name for given in options.valued for name in given]
     if options.group is not None:
         return names
     wrong = [name for name in names if not name.isdecimal()]
     if wrong:
         raise InvalidValueError(
-            f"target {wrong[0]!r} is no row number, but without --group the players are rows: give --group, or row "
-            f"numbers such as {table.players[0]}."
+            f"--valued has {wrong[0]!r}, which is no row number, but without --group the players are rows: give "
+            f"--group, or row numbers such as {table.groups[0]}."
         )
     return [int(name) for name in names]
 

@@ -11,7 +11,8 @@ import torch
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from torch import nn
 
-from unshap_plugin.cli._tables import Table, Task
+from unshap_plugin.cli._labels import Task
+from unshap_plugin.cli._tables import Table
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError, nearest
 from unshap_plugin.importing import load_object, working_directory_on_path
 from unshap_plugin.losses import check_loss, resolve_loss

@@ -16,11 +16,17 @@ from unshap_plugin.errors import InvalidValueError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_writable", "lines_of", "progress_bar", "write"]
+__all__ = ["check_file", "check_writable", "lines_of", "progress_bar", "write"]
 
 
-def check_writable(out: Path) -> None:
-    """Refuse a folder that could not be written to, without making it yet."""
+def check_writable(out: Path, option: str = "--out") -> None:
+    """Refuse a folder that could not be written to, without making it yet; the option is where it was given.
+
+    Raises
+    ------
+    InvalidValueError
+        If it, or the folder that it would be made in, cannot be written to.
+    """
     existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -28,8 +34,22 @@ def check_writable(out: Path) -> None:
     except OSError as error:
         raise InvalidValueError(
             f"the output folder {str(out)!r} cannot be written ({error.strerror}: {str(existing)!r}): "
-            f"give another --out."
+            f"give another {option}."
         ) from error
+
+
+def check_file(path: Path, option: str) -> None:
+    """Refuse a file that could not be written, whose folder has to be there; the option is where it was given.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is a folder, or lies in none that can be written to.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"lies in {str(path.parent)!r}, which is no folder"
+        raise InvalidValueError(f"the file {str(path)!r} of {option} {what}: give the path of a file.")
+    check_writable(path.parent, option)
 
 
 def write(out: Path, outputs: Mapping[str, str | Axes]) -> None:

@@ -12,7 +12,6 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
-from unshap_plugin.game import UnlearningGame
 
 __all__ = ["add", "run"]
 
@@ -43,17 +42,16 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Audit an unlearner; files are written before anything is said."""
     check_writable(options.out)
-    table, _, problem = data.load(options)
+    loaded = data.load(options)
     with progress_bar("audit") as progress:
-        game = UnlearningGame(problem, options.unlearner, seed=options.seed)
-        report = audit(game, coalitions=options.coalitions, seeds=options.seeds, progress=progress)
+        report = audit(loaded.game, coalitions=options.coalitions, seeds=options.seeds, progress=progress)
     outputs = {
         "audit.csv": report.to_frame().to_csv(index=False, lineterminator="\n"),
         "audit.json": report.to_json() + "\n",
         "audit.png": report.plot(),
     }
     write(options.out, outputs)
-    lines = [*(f"note: {note}" for note in table.notes), "", *_table(report), *_summary(report)]
+    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report)]
     lines.append(f"wrote         {', '.join(str(options.out / name) for name in outputs)}")
     sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
     return 0

@@ -1,8 +1,9 @@
-"""The command ``unshap``: values for a table, audits, the unlearners that there are, and OpenDataVal's own command."""
+"""The command ``unshap``, which hands over to one of its commands."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import sys
 import warnings
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from unshap_plugin.cli import COMMANDS, opendataval
+from unshap_plugin.cli import COMMANDS
 from unshap_plugin.errors import InvalidValueError, UnshapError
 
 __all__ = ["main"]
@@ -21,14 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
     try:
-        # Past argparse, which would take the options of the other command for its own.
-        if arguments[:1] == ["opendataval"]:
-            return opendataval.run(arguments[1:])
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             run: Callable[[argparse.Namespace], int] = options.run
@@ -52,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="unshap", description="Value training data by unlearning it from a trained model.")
     parser.add_argument("--version", action="version", version=f"unshap {version('unshap-plugin')}")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for name in COMMANDS:
+        importlib.import_module(f"unshap_plugin.cli.{name}").add(commands)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from unshap_plugin.errors import InvalidValueError
@@ -10,13 +11,18 @@ __all__ = ["add", "run"]
 
 
 def add(commands: Any) -> None:
-    """Add the parser, which is there for the help text: what follows the command is OpenDataVal's."""
-    commands.add_parser(
-        "opendataval", add_help=False, help="OpenDataVal's own command, with these evaluators in its list"
+    """Add the parser, which leaves all that follows the command to OpenDataVal."""
+    parser = commands.add_parser(
+        "opendataval",
+        prefix_chars="\0",  # no argument begins so: what look like options are not ours
+        add_help=False,
+        help="OpenDataVal's own command, with these evaluators in its list",
     )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    parser.set_defaults(run=run)
 
 
-def run(arguments: list[str]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run OpenDataVal's command. Its list of evaluators freezes on import, so ours are imported first."""
     try:
         import unshap_opendataval  # noqa: F401
@@ -27,7 +33,7 @@ def run(arguments: list[str]) -> int:
             f"brings it and what it needs."
         ) from error
     try:
-        cli(args=arguments, prog_name="unshap opendataval")
+        cli(args=options.arguments, prog_name="unshap opendataval")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0

@@ -1,4 +1,4 @@
-"""``unshap value``: what each row, or each provider, of a table was worth."""
+"""``unshap value``: what each row, or each group of rows, of a table was worth."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sklearn.metrics import roc_auc_score
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.strata import draw
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
+from unshap_plugin.cli._access import add_access, check_access_options
+from unshap_plugin.cli._output import check_file, check_writable, lines_of, progress_bar, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import ESTIMATORS, resolve_estimator
-from unshap_plugin.game import UnlearningGame
+from unshap_plugin.estimators.auto import MAX_EXACT
 from unshap_plugin.result import ValuationResult
+from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
 __all__ = ["add", "run"]
 
-MAX_EXACT = 10
 MAX_LINES, SHOWN = 40, 10
 
 
@@ -30,16 +31,19 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "value",
-        help="value the rows, or the providers, of a table",
-        description="Train a model on a table and say what each row, or each provider, was worth to it: the Shapley "
-        "value of keeping that data, with a standard error. Writes values.csv, result.json and values.png.",
+        help="value the rows, or the groups of rows, of a table",
+        description="Train a model on a table and say what each row, or each group of rows, was worth to it: the "
+        "Shapley value of keeping that data, with a standard error. Writes values.csv, result.json and values.png.",
     )
     method = data.add_arguments(parser)
     method.add_argument(
         "--estimator",
-        help=f"{' or '.join(sorted(ESTIMATORS))} (default: exact up to {MAX_EXACT} players, then permutation)",
+        metavar="NAME",
+        default="auto",
+        help=f"auto, {' or '.join(sorted(ESTIMATORS))} (default: %(default)s, which is exact up to {MAX_EXACT} players "
+        "where the budget allows it, else permutation)",
     )
-    method.add_argument("--budget", type=int, metavar="N", help="evaluations that the estimator may ask for")
+    method.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
     method.add_argument(
         "--audit",
         type=int,
@@ -47,29 +51,26 @@ def add(commands: Any) -> None:
         help="also audit the unlearner against retraining on N coalitions, as 'unshap audit' does, and write "
         "audit.json",
     )
+    add_access(parser)
     data.add_out(parser, "values")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Value a table: everything that can be refused is refused first, and files are written before anything is said."""
-    check_writable(options.out)
-    if options.estimator is not None:
-        resolve_estimator(options.estimator)
-    if options.flip is not None and options.group is not None:
-        raise InvalidValueError(
-            "--flip looks for single rows by their values, but with --group the players are groups: leave one out."
-        )
-    table, flipped, problem = data.load(options)
+    _check(options)
+    loaded = data.load(options, options.access, options.artifacts)
+    table, game = loaded.table, loaded.game
     if options.audit is not None:
-        draw(problem.n_players, options.audit, options.seed)  # refuses a number that is too small
-    game = UnlearningGame(problem, options.unlearner, seed=options.seed)
-    result = _estimate(game, options)
+        draw(game.n_players, options.audit, options.seed)  # refuses a number that is too small
+    artifacts = None if options.save_artifacts is None else compute_artifacts(game.problem)
+    with progress_bar("evaluations") as progress:
+        result = shapley_values(game, options.estimator, options.budget, options.seed, progress=progress)
     report = None
     if options.audit is not None:
         with progress_bar("audit") as progress:
             report = audit(game, coalitions=options.audit, progress=progress)
-    marked = set(table.players[flipped].tolist())
+    marked = set(table.groups[loaded.flipped].tolist())
     outputs = {
         "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
         "result.json": result.to_json() + "\n",
@@ -77,25 +78,35 @@ def run(options: argparse.Namespace) -> int:
     }
     if report is not None:
         outputs["audit.json"] = report.to_json() + "\n"
+    if artifacts is not None:
+        artifacts.save(options.save_artifacts)
     write(options.out, outputs)
+    written = [options.out / name for name in outputs]
     lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
-    lines += _summary(result, game)
+    lines += _summary(result, len(game.problem.y_test))
     if options.flip is not None:
         lines.append(_found(result, marked))
     if report is not None:
         lines.append(f"audit        {report.verdict}")
-    lines.append(f"wrote        {', '.join(str(options.out / name) for name in outputs)}")
+    if artifacts is not None:
+        written.append(options.save_artifacts)
+    lines.append(f"wrote        {', '.join(map(str, written))}")
     sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
     return 0
 
 
-def _estimate(game: UnlearningGame, options: argparse.Namespace) -> ValuationResult:
-    estimator = options.estimator
-    if estimator is None:
-        affordable = options.budget is None or options.budget >= 2**game.n_players
-        estimator = "exact" if game.n_players <= MAX_EXACT and affordable else "permutation"
-    with progress_bar("evaluations") as progress:
-        return shapley_values(game, estimator, options.budget, options.seed, progress=progress)
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what can be refused before anything is read."""
+    check_writable(options.out)
+    if options.save_artifacts is not None:
+        check_file(options.save_artifacts, "--save-artifacts")
+    check_access_options(options)
+    if options.estimator != "auto":
+        resolve_estimator(options.estimator)
+    if options.flip is not None and options.group is not None:
+        raise InvalidValueError(
+            "--flip looks for single rows by their values, but with --group the players are groups: leave one out."
+        )
 
 
 def _table_lines(result: ValuationResult) -> Iterator[str]:
@@ -120,17 +131,21 @@ def _table_lines(result: ValuationResult) -> Iterator[str]:
     yield from lines_of(rows)
 
 
-def _summary(result: ValuationResult, game: UnlearningGame) -> list[str]:
-    why = "" if game.reason is None else f" (auto: {game.reason})"
-    return [
-        f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {len(game.problem.y_test)} test rows)",
-        f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)",
-        f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is "
-        f"{float(result.utility_all - result.utility_none):.6g})",
-        f"evaluations  {result.evaluations:,}  (estimator {result.estimator}, seed {result.seed})",
-        f"seconds      {result.seconds:.2f}",
-        f"unlearner    {result.unlearner}{why}",
-    ]
+def _summary(result: ValuationResult, rows: int) -> Iterator[str]:
+    """Yield what the values add up to, and how they were made."""
+    yield f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {rows} test rows)"
+    yield f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)"
+    gain = float(result.utility_all - result.utility_none)
+    yield f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is {gain:.6g})"
+    yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
+    yield f"seconds      {result.seconds:.2f}"
+    yield f"estimator    {result.estimator}{_why(result, 'estimator')}"
+    settings = ", ".join(f"{name}={value!r}" for name, value in result.settings.items())
+    yield f"unlearner    {result.unlearner} ({settings or 'no settings'}){_why(result, 'unlearner')}"
+
+
+def _why(result: ValuationResult, what: str) -> str:
+    return f" (auto: {result.reasons[what]})" if what in result.reasons else ""
 
 
 def _found(result: ValuationResult, marked: Collection[Any]) -> str:

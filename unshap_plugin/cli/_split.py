@@ -1,0 +1,35 @@
+"""Which rows of a table are set aside for testing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["evenly", "split"]
+
+
+def split(strata: NDArray[np.int64], n_test: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training and test rows, each sorted: random within a stratum, spread evenly over the strata.
+
+    One row of every stratum stays in training, so that no class is tested that was not trained, and every group has a
+    value; where that leaves fewer than ``n_test`` rows, there are fewer to test on.
+
+    Parameters
+    ----------
+    strata
+        The stratum of each row, ``[rows]``: its group and its class.
+    n_test
+        How many rows to test on.
+    seed
+        Of the order of the rows within a stratum.
+    """
+    order = np.random.default_rng(seed).permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    rest = np.delete(order, np.unique(strata[order], return_index=True)[1])
+    test = np.sort(evenly(rest, min(n_test, len(rest))))
+    return np.setdiff1d(order, test), test
+
+
+def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return ``count`` of the rows, in even steps."""
+    return rows[np.arange(count) * len(rows) // max(count, 1)]
