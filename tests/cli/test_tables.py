@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unshap_plugin.cli._tables import EXAMPLES, example, flip_labels, read_tables
+from unshap_plugin.cli._examples import EXAMPLES, example
+from unshap_plugin.cli._flip import flip_labels
+from unshap_plugin.cli._tables import read_tables
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 
 

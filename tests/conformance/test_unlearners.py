@@ -391,7 +391,11 @@ MUTANTS = {
         mutant(lambda r, p, c, s: StackedModels(p.engine, scaled(p.engine.stack(len(c)), -1.0 * torch.ones(len(c))))),
         "it is further from retraining than doing nothing",
     ),
-    "accepts what it cannot do": ("refusal", with_check(accepting), "the unlearner does not refuse a problem that lacks RETAIN"),
+    "accepts what it cannot do": (
+        "refusal",
+        with_check(accepting),
+        "the unlearner does not refuse a problem that lacks RETAIN",
+    ),
     "refuses namelessly": ("refusal", with_check(nameless), "the refusal does not name the unlearner"),
     "cannot be pickled": ("pickling", Local(), "the unlearner cannot be pickled (TypeError: not me)"),
     "loses its settings": ("pickling", Amnesic(lr=0.05), "after pickling the unlearner gives other models"),
