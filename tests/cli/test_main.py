@@ -1,4 +1,3 @@
-import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,6 @@ import pandas as pd
 import pytest
 
 from unshap_plugin import FidelityReport, ValuationResult
-from unshap_plugin.cli import _data as data
 from unshap_plugin.cli import value
 from unshap_plugin.cli.main import main
 
@@ -52,7 +50,16 @@ def test_providers_with_scrambled_labels_are_last(providers, capsys):
     lines = out.splitlines()
     assert lines[0].split() == ["player", "value", "std", "error", "95%", "interval", "rank"]
     assert [line.split()[-1] for line in lines[1:9]] == list("12345678")
-    for words in ("v(all) ", "v(none) ", "sum ", "evaluations  256  (estimator exact", "seconds ", "(auto: ", "wrote "):
+    for words in (
+        "v(all) ",
+        "v(none) ",
+        "sum ",
+        "evaluations  256  (seed 0)",
+        "estimator    exact",
+        "seconds ",
+        "(auto: ",
+        "wrote ",
+    ):
         assert words in out
     assert {path.name for path in Path("values").iterdir()} == OUTPUTS
     assert Path("values/values.png").read_bytes().startswith(b"\x89PNG")
@@ -71,7 +78,7 @@ def test_the_result_reads_back_and_its_values_sum_to_what_was_gained(providers):
 
 
 def test_targets_are_valued_above_a_background_that_is_always_kept(providers, capsys):
-    assert main([*providers, "--target", "provider-1", "provider-2", "--target", "provider-3"]) == 0
+    assert main([*providers, "--valued", "provider-1", "provider-2", "--valued", "provider-3"]) == 0
     result = ValuationResult.from_json(Path("values/result.json").read_text())
     assert result.players == ("provider-1", "provider-2", "provider-3")
     assert result.evaluations == 8
@@ -79,10 +86,9 @@ def test_targets_are_valued_above_a_background_that_is_always_kept(providers, ca
     assert "provider-4" not in capsys.readouterr().out
 
 
-def test_notes_of_the_problem_are_printed(providers, monkeypatch, capsys):
-    partial = functools.partial(data.ValuationProblem, access="partial")
-    monkeypatch.setattr(data, "ValuationProblem", partial)
-    assert main([*providers, "--unlearner", "gradient_ascent"]) == 0
+def test_notes_of_the_problem_are_printed(providers, capsys):
+    some = ["--valued", *(f"provider-{k}" for k in range(1, 6))]
+    assert main([*providers, "--unlearner", "gradient_ascent", "--access", "partial", *some]) == 0
     [note] = ValuationResult.from_json(Path("values/result.json").read_text()).notes
     assert note.startswith("only one set was given beside the training rows: 250 of its 500 rows are the test set")
     assert f"note: {note}" in capsys.readouterr().out.splitlines()
@@ -91,7 +97,7 @@ def test_notes_of_the_problem_are_printed(providers, monkeypatch, capsys):
 def test_one_group_can_be_a_target(providers):
     frame = pd.read_csv("train.csv").assign(provider="only")
     frame.to_csv("train.csv", index=False)
-    assert main([*providers, "--target", "only"]) == 0
+    assert main([*providers, "--valued", "only"]) == 0
     result = ValuationResult.from_json(Path("values/result.json").read_text())
     np.testing.assert_allclose(result.values, [result.utility_all - result.utility_none])
 
@@ -103,7 +109,7 @@ def test_rows_can_be_targets_and_a_table_without_a_test_table_is_split(capsys):
     assert main([*command, "--budget", "900"]) == 0
     assert "split by the seed into 224 training and 96 test rows" in capsys.readouterr().out
     rows = pd.read_csv("values/values.csv")["player"][:3].astype(str).tolist()
-    assert main([*command, "--target", *rows]) == 0
+    assert main([*command, "--valued", *rows]) == 0
     result = ValuationResult.from_json(Path("values/result.json").read_text())
     assert [str(row) for row in result.players] == rows
     assert result.estimator == "exact"
@@ -128,13 +134,11 @@ def test_the_same_seed_gives_the_same_bytes():
     assert Path("first/values.csv").read_bytes() != Path("third/values.csv").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["--model", "mlp", "--unlearner", "finetune"], ["--metric", "neg_mean_squared_error"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["--model", "mlp", "--unlearner", "finetune"], ["--metric", "r2"]])
 def test_numbers_are_valued_too(arguments):
     assert main(["value", "--example", "diabetes", "--budget", "800", *arguments]) == 0
     result = ValuationResult.from_json(Path("values/result.json").read_text())
-    assert result.metric == (arguments[1] if "--metric" in arguments else "r2")
+    assert result.metric == (arguments[1] if "--metric" in arguments else "neg_mean_squared_error")
     assert result.utility_all > result.utility_none
 
 
@@ -181,11 +185,11 @@ BAD = [
     (["value", "one_row.csv", "--label", "y"], "has one row"),
     (["value", "one_class.csv", "--label", "y"], "has the single class 'yes'"),
     (
-        ["value", "train.csv", "--label", "y", "--group", "provider", "--target", "provider-99"],
+        ["value", "train.csv", "--label", "y", "--group", "provider", "--valued", "provider-99"],
         "did you mean 'provider-",
     ),
-    (["value", "train.csv", "--label", "y", "--target", "acme"], "target 'acme' is no row number"),
-    (["value", "train.csv", "--label", "y", "--target", "99999"], "target 99999 is not among the players"),
+    (["value", "train.csv", "--label", "y", "--valued", "acme"], "--valued has 'acme', which is no row number"),
+    (["value", "train.csv", "--label", "y", "--valued", "99999"], "valued names 99999, which is not among the groups"),
     (["value", "train.csv", "--label", "y", "--model", "ridge"], "a regression needs numbers"),
     (["value", "train.csv", "--label", "y", "--flip", "0.2", "--group", "provider"], "leave one out"),
     (["value", "train.csv", "--example", "iris"], "--example brings its own rows"),
@@ -281,7 +285,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(arguments, message,
 # The default model is trained by lbfgs, which is not batched.
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_an_audit_prints_figures_by_size_and_a_verdict(providers, capsys):
-    assert main(["audit", *providers[1:], "--target", "provider-1", "provider-2", "provider-5"]) == 0
+    assert main(["audit", *providers[1:], "--valued", "provider-1", "provider-2", "provider-5"]) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
     header = ["kept", "coalitions", "error", "+-", "floor", "nothing", "bias", "Spearman", "ceiling"]

@@ -37,7 +37,7 @@ def test_numbers_are_standardised_and_categories_one_hot_encoded_on_the_training
     assert table.classes == ("no", "yes")
     np.testing.assert_array_equal(table.y, [0, 1, 0, 1])
     np.testing.assert_array_equal(table.y_test, [1, 0])
-    assert table.players.tolist() == ["a", "a", "b", "b"]
+    assert table.groups.tolist() == ["a", "a", "b", "b"]
     assert table.notes == ()
 
 
@@ -49,7 +49,7 @@ def test_labels_of_a_regression_are_standardised_on_the_training_rows(tmp_path):
     assert table.n_outputs == 1
     np.testing.assert_allclose(table.y, (np.array([1.5, 2.5, 6.5]) - 3.5) / np.std([1.5, 2.5, 6.5]))
     np.testing.assert_allclose(table.y_test, [0.0], atol=1e-15)
-    assert table.players.tolist() == [0, 1, 2]
+    assert table.groups.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_a_table_is_split_by_the_seed_within_class_and_group(tmp_path):
     assert "split by the seed into 140 training and 60 test rows" in first.notes[0]
     np.testing.assert_array_equal(first.x, tables[1].x)
     assert not np.array_equal(first.x, tables[2].x)
-    assert set(first.players) == set(frame["who"])
+    assert set(first.groups) == set(frame["who"])
     for k in range(3):
         assert abs((first.y_test == k).mean() - (frame["y"] == k).mean()) < 0.03
-    rows = read_tables(tmp_path / "t.csv", label="y", seed=0).players
+    rows = read_tables(tmp_path / "t.csv", label="y", seed=0).groups
     assert len(rows) == 140
     assert rows.max() > 140  # numbered as in the file
 
@@ -130,7 +130,7 @@ def test_examples_have_real_rows_of_every_class(name, rows, rows_test, features,
     if classes:
         whole = np.bincount(np.concatenate([table.y, table.y_test])) / (rows + rows_test)
         np.testing.assert_allclose(np.bincount(table.y) / rows, whole, atol=0.03)
-    data = EXAMPLES[name]().data[table.players]
+    data = EXAMPLES[name]().data[table.groups]
     spread = data.std(axis=0)
     expected = (data - data.mean(axis=0)) / np.where(spread == 0, 1, spread)
     np.testing.assert_allclose(table.x, expected, atol=1e-9)

@@ -520,8 +520,8 @@ def test_a_broken_contract_names_plugin_and_coalition_whatever_the_policy(instal
     install("rude")
     given, states = provoking.engine.flatten(provoking.engine.stack(1)).clone(), generators()
     before = UnlearningGame(provoking, "newton")(coalitions(4, 40))
-    matrix = np.ones((3, 40), dtype=bool)
-    matrix[1, 0] = matrix[2, 5] = False
+    matrix = np.ones((4, 40), dtype=bool)
+    matrix[1, 0] = matrix[2, 5] = matrix[3, 6] = False
     with pytest.raises(ContractError) as caught:
         UnlearningGame(provoking, name, on_error=on_error)(matrix[1:] if name == "nothing" else matrix)
     assert all(np.array_equal(a, b) for a, b in zip(generators(), states, strict=True))
@@ -939,9 +939,9 @@ def test_unlearners_made_of_functions_can_be_pickled(install):
 
 
 @pytest.mark.parametrize("settings", [{1: 2}, {"self": 1}])
-def test_settings_have_names_that_exist(problem, settings):
+def test_settings_have_names_that_exist(settings):
     with pytest.raises((InvalidTypeError, InvalidValueError), match=r"names are needed|has no setting 'self'"):
-        UnlearningGame(problem, "newton", **settings)
+        resolve_unlearner("newton", settings)
 
 
 # Before any work.

@@ -96,6 +96,7 @@ def values():
     for model_name in ("logisticregression", "classifiermlp", "sklogreg"):
         for unlearner in ("auto", "retrain"):
             kwargs = {} if model_name == "sklogreg" else {"epochs": 3}
+            torch.manual_seed(0)
             m = ExperimentMediator.model_factory_setup(
                 dataset_name="iris",
                 train_count=20,

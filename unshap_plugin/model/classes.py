@@ -54,7 +54,8 @@ class Classes:
         missing = np.asarray(pd.isna(given))
         if missing.any():
             raise InvalidValueError(f"{what} has no label in row {int(missing.argmax())}: fill it in, or drop the row.")
-        numbers = pd.Index(self.labels).get_indexer(pd.Index(given))
+        number = {label: index for index, label in enumerate(self.labels.tolist())}
+        numbers = np.array([number.get(label, -1) for label in given.tolist()], dtype=np.int64)
         if (numbers < 0).any():
             row = int((numbers < 0).argmax())
             known = [str(one) for one in self.labels.tolist()]
@@ -63,7 +64,7 @@ class Classes:
                 f"fitted on {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}: drop those rows, or fit it on "
                 f"them."
             )
-        return numbers.astype(np.int64)
+        return numbers
 
     def columns(self, labels: Any) -> NDArray[np.int64]:
         """Return the numbers of classes that another fit has, in its order."""

@@ -30,7 +30,7 @@ def problem() -> ValuationProblem:
         nn.functional.cross_entropy(model(x[:60]), y[:60]).backward()
         optimizer.step()
     players = np.arange(60) % 3
-    return ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), metric="log_likelihood", players=players)
+    return ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), metric="log_likelihood", groups=players)
 
 
 @parametrize_with_checks([unlearner_subject("first_order")])
