@@ -22,12 +22,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from unshap_plugin import Access, UnlearningGame, ValuationProblem
+from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.audit.retraining import retrained
 from unshap_plugin.audit.strata import draw
 from unshap_plugin.cli._examples import example
 from unshap_plugin.cli._models import train_model
 from unshap_plugin.errors import AccessError
+from unshap_plugin.plugin import Access
 from unshap_plugin.plugins.registry import registered_unlearners
 
 QUARTERS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
@@ -124,7 +125,7 @@ def measured(title: str, make: Callable[[str], ValuationProblem], seed: int) -> 
     for name, registered in registered_unlearners().items():
         if name == "retrain" or (title, name) in SLOW:
             continue
-        needs = registered.spec.access
+        needs = registered.offer.access
         begin = time.perf_counter()
         try:
             game = UnlearningGame(make("full" if Access.RETAIN in needs else "partial"), name)

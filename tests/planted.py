@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from unshap_plugin import Access, Recipe, Unlearner, ValuationProblem
+from unshap_plugin import Recipe, ValuationProblem
 from unshap_plugin.losses import mse
+from unshap_plugin.plugin import Access, Unlearner
 from unshap_plugin.unlearners import Retrain
 from unshap_plugin.unlearners.models import StackedModels
 

@@ -13,6 +13,7 @@ import pytest
 import unshap_conformance
 
 import unshap_plugin
+from unshap_plugin import plugin
 from unshap_plugin.plugins.registry import registered_unlearners
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.unlearners import METHODS
@@ -41,8 +42,10 @@ def test_all_is_true(name):
 
 
 def test_the_promised_names_are_there():
-    promised = {"ValuationProblem", "UnlearningGame", "ValuationResult", "shapley_values", "Unlearner", "UnlearnerSpec"}
-    assert promised | {"Access", "hookimpl"} <= set(unshap_plugin.__all__)
+    promised = {"value", "ValuationProblem", "UnlearningGame", "ValuationResult", "shapley_values", "audit", "tune"}
+    assert promised <= set(unshap_plugin.__all__)
+    authors = {"Unlearner", "UnlearnerSpec", "Access", "hookimpl", "Estimator", "Estimate", "Metric"}
+    assert authors <= set(plugin.__all__)
     assert set(unshap_conformance.__all__) >= FRONT_ENDS
 
 
@@ -60,7 +63,7 @@ def test_the_built_in_unlearners_come_through_the_hook():
     assert list(specs) == [method.name for method in METHODS]
     assert len(METHODS) >= 14
     for name, registered in specs.items():
-        spec = registered.spec
+        spec = registered.offer
         assert (registered.provider.distribution, registered.provider.entry_point) == ("unshap-plugin", "builtin")
         assert isinstance(spec, UnlearnerSpec)
         assert spec.make().name == name

@@ -7,30 +7,22 @@ from unshap_plugin.errors import UnshapError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.recipe import Recipe
-from unshap_plugin.plugins.hookspecs import hookimpl
-from unshap_plugin.plugins.spec import UnlearnerSpec
-from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.result import ValuationResult
-from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values, value
 
 __all__ = [
-    "Access",
     "FidelityReport",
     "Metric",
     "Recipe",
     "Tuning",
-    "Unlearner",
-    "UnlearnerSpec",
     "UnlearningGame",
     "UnshapError",
     "ValuationProblem",
     "ValuationResult",
     "audit",
     "compute_artifacts",
-    "hookimpl",
     "shapley_values",
     "tune",
     "value",

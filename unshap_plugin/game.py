@@ -24,7 +24,7 @@ from unshap_plugin.errors import (
     check_integer,
 )
 from unshap_plugin.model.engine import out_of_memory
-from unshap_plugin.plugins.manager import BUILTIN, Provider
+from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import (
     advised,
     check_access,
@@ -127,10 +127,7 @@ class UnlearningGame:
             self._take(resolve_unlearner(f"{BUILTIN}:{chosen.name}", settings) if settings else chosen)
         else:
             resolved = resolve_unlearner(unlearner, settings)
-            if isinstance(unlearner, Unlearner):
-                self.provider = provider_of(unlearner)
-            else:
-                self.provider = find_unlearner(unlearner).provider
+            self.provider = find_unlearner(unlearner).provider if isinstance(unlearner, str) else provider_of(resolved)
             check_access(resolved, self.problem, self.provider)
             self._take(resolved)
         if self.unlearner.order_dependent:

@@ -6,21 +6,24 @@ it measures ``t`` things (several metrics, or one number per test point).
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.losses import Loss
+from unshap_plugin.losses import Loss, losses_of
+from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
 
-__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "resolve_metric"]
+__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "look_up_with", "resolve_metric"]
 
-Score: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-MetricLike: TypeAlias = "str | Metric | Callable[[Tensor, Tensor], Any] | Mapping[str, MetricLike]"
+Score: TypeAlias = Callable[..., Tensor]
+MetricLike: TypeAlias = "str | Metric | Callable[..., Any] | Mapping[str, MetricLike]"
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,45 @@ class Metric:
     Parameters
     ----------
     name
-        What results call it.
+        What users and results call it.
     score
-        ``(outputs [m, rows, ...], targets [rows, ...]) -> [m]`` or ``[m, t]``, higher is better.
+        ``(outputs [m, rows, ...], targets [rows, ...]) -> [m]`` or ``[m, t]``, higher is better. An argument ``loss``
+        is given the training loss, ``(outputs, targets) -> [rows]``.
     parts
         The names of the ``t`` columns, where they have names.
+    task
+        ``"classification"`` or ``"regression"``: what it is for; ``None``: for both.
+    default
+        Whether it is the utility where none is named: of each task, and of none, one built-in metric is.
+
+    Raises
+    ------
+    InvalidTypeError, UnknownNameError
+        If the score cannot be called, or there is no such task.
+
+    Examples
+    --------
+    >>> def spread(outputs, targets):
+    ...     return -(outputs.flatten(1) - targets).abs().amax(dim=1)
+    >>> worst = Metric("worst", spread, task="regression")
+    >>> worst.score(torch.tensor([[1.0, 3.0], [2.0, 2.0]]), torch.tensor([1.0, 2.0]))
+    tensor([-1., -1.])
     """
 
     name: str
     score: Score
     parts: tuple[str, ...] = ()
+    task: Literal["classification", "regression"] | None = None
+    default: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.score):
+            raise InvalidTypeError(
+                f"the score of metric {self.name!r} is a {type(self.score).__name__}, but a callable "
+                f"(outputs, targets) -> [m] is needed."
+            )
+        if self.task not in (None, "classification", "regression"):
+            raise UnknownNameError("task", self.task, ["classification", "regression"])
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -84,58 +116,106 @@ def r2(outputs: Tensor, targets: Tensor) -> Tensor:
     return 1 + neg_mean_squared_error(outputs, targets) / variance
 
 
-def neg_loss(loss: Loss) -> Score:
+def neg_loss(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Minus the mean training loss, for any loss."""
-
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        return torch.stack([-loss(row.double(), _as_double(targets)).mean() for row in outputs])
-
-    return score
+    targets = targets.double() if targets.is_floating_point() else targets
+    return -losses_of(loss, outputs.double(), targets).mean(dim=1)
 
 
-METRICS: dict[str, Score] = {
-    "accuracy": accuracy,
-    "log_likelihood": log_likelihood,
-    "neg_mean_squared_error": neg_mean_squared_error,
-    "r2": r2,
-}
+#: The built-in metrics. To add one: its function, and a line here.
+METRICS: tuple[Metric, ...] = (
+    Metric("log_likelihood", log_likelihood, task="classification", default=True),
+    Metric("accuracy", accuracy, task="classification"),
+    Metric("neg_mean_squared_error", neg_mean_squared_error, task="regression", default=True),
+    Metric("r2", r2, task="regression"),
+    Metric("neg_loss", neg_loss, default=True),
+)
+
+_find: Callable[[str], Metric]
 
 
-def default_metric(task: str | None) -> str:
-    """Return the name of the metric that is the utility where none is named."""
-    return {"classification": "log_likelihood", "regression": "neg_mean_squared_error"}.get(task or "", "neg_loss")
+def look_up_with(find: Callable[[str], Metric]) -> None:
+    """Say how metrics are found by name: the plugins, which offer some, lie above this module, and say so."""
+    global _find
+    _find = find
 
 
-def resolve_metric(metric: MetricLike, loss: Loss) -> Metric:
-    """Return the metric of that name, of that callable ``(outputs, targets) -> float or [t]``, or of a dict of them.
+def default_metric(answers: Answers) -> Metric:
+    """Return the metric that is the utility where none is named, for models with such outputs.
 
-    ``"neg_loss"`` is minus the mean of the problem's own loss.
+    The accuracy where a classifier makes choices, of which there is no likelihood; else the default of the task.
+
+    Examples
+    --------
+    >>> [default_metric(Answers(task)).name for task in ("classification", "regression", None)]
+    ['log_likelihood', 'neg_mean_squared_error', 'neg_loss']
+    """
+    if answers.task == "classification" and not answers.probable:
+        return next(one for one in METRICS if one.score is accuracy)
+    return next(one for one in METRICS if one.default and one.task == answers.task)
+
+
+def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | None = None) -> Metric:
+    """Return a metric that needs nothing but outputs and targets.
+
+    Parameters
+    ----------
+    metric
+        A name, also of a plugin's metric or of a scikit-learn scorer (``"f1_macro"``); a ``Metric``; a callable
+        ``(outputs, targets) -> number or [t]``; a scikit-learn scorer; or a dict of these. ``None``: the default.
+    loss
+        The training loss, for those that want it.
+    answers
+        What the outputs are, which the scorers of scikit-learn need to know.
 
     Raises
     ------
     UnknownNameError
         If there is no metric of that name.
-    InvalidTypeError
+    InvalidTypeError, InvalidValueError
         If it is none of the above.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> resolve_metric({"hits": "accuracy", "f1": "f1_macro"}, cross_entropy, Answers("classification")).parts
+    ('hits', 'f1')
     """
+    answers = answers or Answers()
+    metric = default_metric(answers) if metric is None else metric
     if isinstance(metric, Metric):
-        return metric
+        return _given_loss(metric, loss)
     if isinstance(metric, str):
-        if metric == "neg_loss":
-            return Metric("neg_loss", neg_loss(loss))
-        if metric not in METRICS:
-            raise UnknownNameError("metric", metric, [*METRICS, "neg_loss"])
-        return Metric(metric, METRICS[metric])
+        try:
+            return _given_loss(_find(metric), loss)
+        except UnknownNameError:
+            scorer = named_scorer(metric)
+            if scorer is None:
+                raise
+            return Metric(metric, score_with(scorer, answers), task=answers.task)
     if isinstance(metric, Mapping):
         if not metric:
             raise InvalidValueError("metric is an empty dict, but at least one metric is needed.")
-        return _several({str(name): resolve_metric(one, loss) for name, one in metric.items()})
+        return _several({str(name): resolve_metric(one, loss, answers) for name, one in metric.items()})
+    if is_scorer(metric):
+        return Metric(repr(metric), score_with(metric, answers), task=answers.task)
     if callable(metric):
         return Metric(getattr(metric, "__name__", type(metric).__name__), _one_by_one(metric))
     raise InvalidTypeError(
-        f"metric is a {type(metric).__name__}, but a name ({', '.join(METRICS)}, neg_loss), a callable "
-        f"(outputs, targets) -> number, or a dict of them is needed."
+        f"metric is a {type(metric).__name__}, but a name ({', '.join(one.name for one in METRICS)}), a callable "
+        f"(outputs, targets) -> number, a scorer of scikit-learn, or a dict of these is needed."
     )
+
+
+def _given_loss(metric: Metric, loss: Loss) -> Metric:
+    """Return the metric with the loss that it asks for."""
+    try:
+        wanted = "loss" in inspect.signature(metric.score).parameters
+    except (TypeError, ValueError):  # no signature can be read
+        wanted = False
+    if not wanted:
+        return metric
+    return replace(metric, score=functools.partial(metric.score, loss=loss))
 
 
 def _check_binary(name: str, outputs: Tensor, targets: Tensor) -> None:
@@ -183,7 +263,3 @@ def _one_by_one(metric: Callable[[Tensor, Tensor], Any]) -> Score:
         return torch.stack(scores)
 
     return score
-
-
-def _as_double(targets: Tensor) -> Tensor:
-    return targets.double() if targets.is_floating_point() else targets

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, check_integer
-from unshap_plugin.estimators import resolve_estimator
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.game import UnlearningGame
+from unshap_plugin.plugins.catalogue import BUILTIN
+from unshap_plugin.plugins.estimation import estimate_with
+from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.unlearners.base import Unlearner
@@ -138,22 +140,27 @@ def shapley_values(
     check_integer("seed", seed, 0)
     n, reasons = int(game.n_players), {}
     if isinstance(estimator, str) and estimator == "auto":
-        estimator, reasons["estimator"] = choose(n, budget)
-    method = resolve_estimator(estimator)(n, None if budget is None else int(budget), int(seed))
-    estimate = method.run(game, progress)
+        chosen, reasons["estimator"] = choose(n, budget)
+        estimator = f"{BUILTIN}:{chosen}"
+    registered = find_estimator(estimator)
+    estimate, asked = estimate_with(registered, game, None if budget is None else int(budget), int(seed), progress)
     ends = np.asarray(game(np.array([[True] * n, [False] * n])), dtype=np.float64)
-    made_with = _made_with(game) if isinstance(game, UnlearningGame) else _unknown(game, method.asked)
+    made_with = _made_with(game) if isinstance(game, UnlearningGame) else _unknown(game, asked)
     return ValuationResult(
         values=estimate.values,
         std_errors=estimate.std_errors,
         degrees_of_freedom=estimate.degrees_of_freedom,
         utility_all=ends[0],
         utility_none=ends[1],
-        asked=method.asked,
-        estimator=method.name,
+        asked=asked,
+        estimator=registered.name,
         seed=int(seed),
         seconds=time.perf_counter() - begin,
-        **{**made_with, "reasons": {**reasons, **made_with["reasons"]}},
+        **{
+            **made_with,
+            "reasons": {**reasons, **made_with["reasons"]},
+            "versions": {registered.provider.distribution: registered.provider.version, **made_with["versions"]},
+        },
     )
 
 

@@ -15,9 +15,10 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
-from unshap_plugin import Metric, Unlearner, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
+from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.registry import resolve_unlearner
 
 __all__ = ["UnlearningShapley"]

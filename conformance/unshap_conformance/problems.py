@@ -16,8 +16,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.kernel_ridge import KernelRidge
 from torch import nn
 
-from unshap_plugin import Access, Recipe, ValuationProblem, compute_artifacts
+from unshap_plugin import Recipe, ValuationProblem, compute_artifacts
 from unshap_plugin.losses import LOSSES
+from unshap_plugin.plugin import Access
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.unlearners import Retrain

@@ -7,10 +7,8 @@ import sys
 
 from unshap_conformance.checks import Kind, Subject
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError
-from unshap_plugin.estimators import ESTIMATORS
 from unshap_plugin.importing import load_object
 from unshap_plugin.plugins.manager import plugins
-from unshap_plugin.plugins.registry import registered_unlearners
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["subject_named"]
@@ -22,7 +20,7 @@ def subject_named(name: str, kind: Kind | None = None) -> Subject:
     Parameters
     ----------
     name
-        An unlearner that is registered, an estimator of this project, or ``package.module:object`` for anything else: a
+        An unlearner or an estimator that is registered, or ``package.module:object`` for anything else: a
         class of OpenDataVal evaluators, an unlearner (its class or an instance), a callable that is an estimator, or a
         subject.
     kind
@@ -40,20 +38,21 @@ def subject_named(name: str, kind: Kind | None = None) -> Subject:
 
 
 def _kind_of(name: str) -> Kind:
-    if name in ESTIMATORS:
+    found = plugins()
+    if found.estimators.named(name):
         return "estimator"
-    if plugins().named(name):
+    if found.unlearners.named(name):
         return "unlearner"
     if ":" not in name:
-        raise UnknownNameError("unlearner or estimator", name, [*registered_unlearners(), *ESTIMATORS])
-    found = load_object(name)
-    if isinstance(found, Subject):
-        return found.kind
+        raise UnknownNameError("unlearner or estimator", name, [*found.unlearners.usable, *found.estimators.usable])
+    thing = load_object(name)
+    if isinstance(thing, Subject):
+        return thing.kind
     opendataval = sys.modules.get("opendataval.dataval")  # whoever defines an evaluator has imported it
-    if opendataval is not None and inspect.isclass(found) and issubclass(found, opendataval.DataEvaluator):
+    if opendataval is not None and inspect.isclass(thing) and issubclass(thing, opendataval.DataEvaluator):
         return "evaluator"
-    if isinstance(found, Unlearner) or (inspect.isclass(found) and issubclass(found, Unlearner)):
+    if isinstance(thing, Unlearner) or (inspect.isclass(thing) and issubclass(thing, Unlearner)):
         return "unlearner"
-    if not callable(found):
-        raise InvalidTypeError(f"{name!r} is neither an unlearner, an evaluator class nor a callable: it is {found!r}.")
+    if not callable(thing):
+        raise InvalidTypeError(f"{name!r} is neither an unlearner, an evaluator class nor a callable: it is {thing!r}.")
     return "estimator"

@@ -11,8 +11,9 @@ import pytest
 from planted import constant_problem
 from problems import coalitions, early_stopped
 
-from unshap_plugin import Unlearner, UnlearningGame, audit, shapley_values, tune
+from unshap_plugin import UnlearningGame, audit, shapley_values, tune
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError
+from unshap_plugin.plugin import Unlearner
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.unlearners import FineTune, Newton, Retrain
 from unshap_plugin.unlearners.models import StackedModels

@@ -12,7 +12,7 @@ import pytest
 from planted import Idle, Planted, answer, constant_problem, planted
 from problems import early_stopped
 
-from unshap_plugin import Tuning, UnlearnerSpec, UnlearningGame, audit, tune
+from unshap_plugin import Tuning, UnlearningGame, audit, tune
 from unshap_plugin.audit.strata import draw
 from unshap_plugin.errors import (
     AccessError,
@@ -21,8 +21,10 @@ from unshap_plugin.errors import (
     InvalidValueError,
     UnknownNameError,
 )
+from unshap_plugin.plugin import UnlearnerSpec
 from unshap_plugin.plugins import registry
-from unshap_plugin.plugins.manager import Provider, Registered, plugins
+from unshap_plugin.plugins.catalogue import Provider, Registered
+from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import registered_unlearners
 
 
@@ -31,7 +33,9 @@ def _offered(monkeypatch):
     """Let the planted unlearners be found by name, as if a plugin offered them."""
     specs = [UnlearnerSpec(kind.name, kind, "An example.", "this test") for kind in (Planted, Idle)]
     offers = [Registered(spec, Provider("tests", "0", "planted")) for spec in specs]
-    found = dataclasses.replace(plugins(), offered=(*plugins().offered, *offers))
+    known = plugins()
+    catalogue = dataclasses.replace(known.unlearners, offers=(*known.unlearners.offers, *offers))
+    found = dataclasses.replace(known, unlearners=catalogue)
     monkeypatch.setattr(registry, "plugins", lambda: found)
 
 
@@ -139,16 +143,16 @@ def test_retraining_is_done_once_for_all_candidates(monkeypatch):
 
 
 def test_built_in_methods_say_what_to_tune():
-    tunable = {name: set(one.spec.default.tunable) for name, one in registered_unlearners().items()}
+    tunable = {name: set(one.offer.default.tunable) for name, one in registered_unlearners().items()}
     assert tunable["finetune"] >= {"steps", "lr"}
     assert tunable["newton"] == {"steps"}
     assert tunable["retrain"] == set()
     for one in registered_unlearners().values():
-        default = one.spec.default
+        default = one.offer.default
         assert set(default.tunable) <= set(default.settings)
         for name, values in default.tunable.items():
             for value in values:
-                assert one.spec.make(**{name: value}).settings[name] == value
+                assert one.offer.make(**{name: value}).settings[name] == value
 
 
 def test_the_defaults_are_tried_too_where_no_grid_is_given(monkeypatch):

@@ -35,7 +35,7 @@ def generous(game):
 UNLEARNER = """
 from dataclasses import dataclass
 
-from unshap_plugin import Access
+from unshap_plugin.plugin import Access
 from unshap_plugin.unlearners import FineTune
 
 

@@ -15,8 +15,8 @@ from unshap_conformance import check_unlearner
 from unshap_conformance.problems import PROBLEMS, all_coalitions
 from unshap_conformance.unlearners import UNLEARNER_CHECKS, unlearner_subject
 
-from unshap_plugin import Access, UnlearnerSpec
 from unshap_plugin.errors import AccessError, InvalidTypeError, UnknownNameError
+from unshap_plugin.plugin import Access, UnlearnerSpec
 from unshap_plugin.unlearners import FineTune, GradientAscent, Retrain
 from unshap_plugin.unlearners.models import StackedModels
 
@@ -267,7 +267,7 @@ def first_after_48(right, problem, coalitions, seed):
     return models
 
 
-def one_step_up(model, forget, retain, reference, generator, *, loss, rate=0.01):
+def one_step_up(model, forget, loss, *, rate=0.01):
     """One step up the gradient of the forget rows."""
     model = copy.deepcopy(model)
     parameters = list(model.parameters())

@@ -40,8 +40,8 @@ def test_every_example_is_run_and_short():
 def test_the_examples_work_and_agree(guide):
     specs = registered_unlearners()
     assert plugins().failures == ()
-    assert (specs["climb"].spec.batched, specs["fast-climb"].spec.batched) == (False, True)
-    assert specs["climb"].spec.settings == specs["fast-climb"].spec.settings == {"steps": 3, "lr": 0.002}
+    assert (specs["climb"].offer.batched, specs["fast-climb"].offer.batched) == (False, True)
+    assert specs["climb"].offer.settings == specs["fast-climb"].offer.settings == {"steps": 3, "lr": 0.002}
     for hidden in (0, 4):
         problem = early_stopped(hidden=hidden)
         matrix = coalitions(9, problem.n_players)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from unshap_plugin import UnlearningGame, shapley_values
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.estimators import ESTIMATORS, Exact, Permutation
+from unshap_plugin.estimators import METHODS, Exact, Permutation
 
 
 def table_game(table):
@@ -129,19 +129,19 @@ def test_the_budget_is_kept_and_nearly_used(n, budget):
 
 
 def test_one_player_takes_all():
-    for name in ESTIMATORS:
-        result = ESTIMATORS[name](1, None, 0).run(table_game([2.0, 5.0]))
-        assert result.values.tolist() == [3.0], name
-        assert result.std_errors.tolist() == [0.0], name
+    for method in METHODS:
+        result = method(1, None, 0).run(table_game([2.0, 5.0]))
+        assert result.values.tolist() == [3.0], method
+        assert result.std_errors.tolist() == [0.0], method
 
 
 def test_vector_utilities_are_valued_column_by_column():
     table = np.random.default_rng(0).normal(size=(16, 3))
     game = lambda c: table[c @ (1 << np.arange(4))]  # noqa: E731
-    for name in ESTIMATORS:
-        many = ESTIMATORS[name](4, 500, 0).run(game)
+    for method in METHODS:
+        many = method(4, 500, 0).run(game)
         for t in range(3):
-            one = ESTIMATORS[name](4, 500, 0).run(table_game(table[:, t]))
+            one = method(4, 500, 0).run(table_game(table[:, t]))
             np.testing.assert_allclose(many.values[:, t], one.values, rtol=0, atol=1e-14)
             np.testing.assert_allclose(many.std_errors[:, t], one.std_errors, rtol=0, atol=1e-14)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import logging
 import pickle
@@ -17,15 +18,7 @@ import pytest
 import torch
 from problems import UNLEARNERS, coalitions, early_stopped
 
-from unshap_plugin import (
-    Access,
-    Unlearner,
-    UnlearnerSpec,
-    UnlearningGame,
-    ValuationProblem,
-    hookimpl,
-    shapley_values,
-)
+from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import (
     ContractError,
@@ -35,15 +28,12 @@ from unshap_plugin.errors import (
     PluginError,
     UnknownNameError,
 )
+from unshap_plugin.plugin import Access, ModelKind, ModelList, Unlearner, UnlearnerSpec, coalition_seed, hookimpl
 from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_unlearner, registered_unlearners, resolve_unlearner
-from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.unlearners import FineTune
-from unshap_plugin.unlearners.function import FunctionUnlearner
-from unshap_plugin.unlearners.models import ModelList
 
-FOLDER = Path(__file__).parent / "distributions"
 BUILT_IN = {"linear_exact", *UNLEARNERS}
 BROKEN = {
     "import_error": ("broken-import 0.3", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
@@ -51,7 +41,7 @@ BROKEN = {
     "misspelled": (
         "misspelled-hook 0.5",
         "it implements the hook 'unshap_unlearner', which does not exist (did you mean 'unshap_unlearners'?); the "
-        "hooks are: unshap_unlearners",
+        "hooks are: unshap_estimators, unshap_metrics, unshap_unlearners",
     ),
     "raises": ("raises-late 0.6", "LookupError: no licence found"),
     "invalid_name": (
@@ -60,33 +50,6 @@ BROKEN = {
     ),
     "exits": ("exits-early 0.8", "SystemExit: the plugin wants to quit"),
 }
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Put the fake distributions of these folders on the path."""
-
-    def put(*folders):
-        for folder in folders:
-            monkeypatch.syspath_prepend(str(FOLDER / folder if isinstance(folder, str) else folder))
-
-    return put
-
-
-@pytest.fixture
-def offer(tmp_path, install):
-    """Install a distribution with this module."""
-
-    def put(source, name="made-up"):
-        module = f"{name.replace('-', '_')}_{tmp_path.name.replace('-', '_')}"
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{name.replace('-', '_')}-9.9.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
-        (info / "entry_points.txt").write_text(f"[unshap_plugin]\nall = {module}\n")
-        install(tmp_path)
-
-    return put
 
 
 @pytest.fixture
@@ -112,16 +75,16 @@ def test_hook_unshap_unlearners(install, problem):
     specs = registered_unlearners()
     assert set(specs) == BUILT_IN | {"drift", "fade"}
     drift, fade = specs["drift"], specs["fade"]
-    assert (drift.spec.settings, fade.spec.settings) == ({"distance": 0.1}, {"factor": 0.5, "noise": 0.0})
-    assert (drift.spec.access, fade.spec.access) == (Access.RETAIN, Access.FORGET)
-    assert (drift.spec.batched, fade.spec.batched) == (True, False)
-    assert fade.spec.takes == ModelKind.PARAMETERS
-    assert not fade.spec.exact
-    assert not fade.spec.order_dependent
-    assert fade.spec.summary == "Shrinks the parameters."
+    assert (drift.offer.settings, fade.offer.settings) == ({"distance": 0.1}, {"factor": 0.5, "noise": 0.0})
+    assert (drift.offer.access, fade.offer.access) == (Access.RETAIN, Access.FORGET)
+    assert (drift.offer.batched, fade.offer.batched) == (True, False)
+    assert fade.offer.takes == ModelKind.PARAMETERS
+    assert not fade.offer.exact
+    assert not fade.offer.order_dependent
+    assert fade.offer.summary == "Shrinks the parameters."
     assert str(fade.provider) == "good-unlearner 1.2"
     assert fade.provider.entry_point == "methods"
-    assert not vars(fade.spec).keys() & {"provider", "distribution"}, "provenance is kept beside the record"
+    assert not vars(fade.offer).keys() & {"provider", "distribution"}, "provenance is kept beside the record"
     given = problem.engine.flatten(problem.engine.stack(1))[0]
     nobody = np.zeros((1, problem.n_players), dtype=bool)
     models = resolve_unlearner("fade", {"factor": 0.25}).unlearn(problem, nobody, 0)
@@ -199,8 +162,8 @@ def test_all_broken_plugins_together(install, problem):
 
 
 FUNCTION = """
-from unshap_plugin import *
-def nothing(model, forget, retain, reference, generator{}):
+from unshap_plugin.plugin import *
+def nothing(model, forget{}):
     'Forgets nothing.'
     return model
 class Plain(Unlearner):
@@ -270,16 +233,16 @@ SPEC = "UnlearnerSpec.from_function(nothing, source='A test'{})"
             "import unshap_plugin.unlearners as u\n    yield UnlearnerSpec('x', u.FineTune, 'A summary.', 'A test')",
             "unlearner 'x' calls itself 'finetune', but one name is needed",
         ),
-        ("", "yield " + SPEC.format(", needs='all'"), "needs of unlearner 'nothing' is 'all', but Access is needed"),
+        ("", "yield " + SPEC.format(", takes='all'"), "takes of unlearner 'nothing' is 'all', but ModelKind is needed"),
         (
             ", *, steps",
             "yield " + SPEC.format(""),
-            "setting 'steps' of 'nothing' has no default, but every setting needs",
+            "argument 'steps' of 'nothing' has no default, which a setting needs, and is none of those that a",
         ),
         (
             ", **settings",
             "yield " + SPEC.format(""),
-            "nothing takes (model, forget, retain, reference, generator, **set",
+            "nothing takes the variadic keyword argument **settings, but arguments are given by name",
         ),
         (
             ", *, steps=1",
@@ -287,7 +250,17 @@ SPEC = "UnlearnerSpec.from_function(nothing, source='A test'{})"
             "the batched function of 'nothing' has the settings [], but those of the function for one coalition are "
             "needed: ['steps']",
         ),
-        ("", "yield " + SPEC.format(", batched=len"), "len takes (obj, /), but (problem, coalitions, seed, *, setting"),
+        ("", "yield " + SPEC.format(", batched=len"), "len takes the positional-only argument obj, but arguments are"),
+        (
+            ", reatin",
+            "yield " + SPEC.format(""),
+            "is none of those that a function is given (did you mean 'retain'?): model,",
+        ),
+        (
+            ", *, name='x'",
+            "yield " + SPEC.format(""),
+            "setting 'name' of 'nothing' is called like something that every",
+        ),
     ],
 )
 def test_what_cannot_be_registered_says_why(offer, signature, body, why):
@@ -303,11 +276,11 @@ def test_what_cannot_be_registered_says_why(offer, signature, body, why):
         ("class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd", "Odd, which cannot be printed"),
         ("class Quit(BaseException): pass\nraise Quit('now')", "Quit: now"),
         (
-            "from unshap_plugin import hookimpl\n@hookimpl(optionalhook=True)\ndef unshap_unlerners(): yield",
+            "from unshap_plugin.plugin import hookimpl\n@hookimpl(optionalhook=True)\ndef unshap_unlerners(): yield",
             "it implements the hook 'unshap_unlerners', which does not exist (did you mean 'unshap_unlearners'?)",
         ),
         (
-            "from unshap_plugin import hookimpl\n@hookimpl(hookwrapper=True)\ndef unshap_unlearners(): yield",
+            "from unshap_plugin.plugin import hookimpl\n@hookimpl(hookwrapper=True)\ndef unshap_unlearners(): yield",
             "its unshap_unlearners is a hook wrapper, but there is nothing to wrap: yield records",
         ),
     ],
@@ -360,7 +333,8 @@ def test_of_two_versions_the_first_on_the_path_counts(install, tmp_path):
 def test_a_module_without_hooks_says_so(offer):
     offer("def unshap_unlearners():\n    return []\n")  # not marked
     assert failures() == {
-        "made-up 9.9": "it implements no hook; the hooks are: unshap_unlearners (marked with hookimpl)"
+        "made-up 9.9": "it implements no hook; the hooks are: unshap_estimators, unshap_metrics, unshap_unlearners "
+        "(marked with hookimpl)"
     }
 
 
@@ -406,7 +380,7 @@ def test_the_name_of_a_built_in_has_to_be_chosen_but_auto_stays_as_it_is(install
         UnlearningGame(problem, "newton")
     assert "unlearner 'newton' is offered by unshap-plugin 0.1.0 and by shadow-newton 2.0" in str(caught.value)
     assert "'unshap-plugin:newton' or 'shadow-newton:newton'" in str(caught.value)
-    assert isinstance(resolve_unlearner("shadow-newton:newton"), FunctionUnlearner)
+    assert resolve_unlearner("shadow-newton:newton").source == "A test"
     assert str(find_unlearner("unshadowed").provider) == "shadow-newton 2.0"
     assert str(UnlearningGame(problem).provider) == "unshap-plugin 0.1.0"
     assert UnlearningGame(problem).unlearner == resolve_unlearner("unshap-plugin:newton")
@@ -610,33 +584,80 @@ def test_dependence_on_the_order_is_marked(install, provoking):
 # Functions.
 
 
-def test_functions_see_what_they_declared_and_nothing_else(problem):
+def test_functions_see_what_they_ask_for_and_nothing_else(problem):
+    """Whatever the order of their arguments is, and of which kind they are."""
     seen = []
 
-    def look(model, forget, retain, reference, generator, *, loss, steps=2):
-        seen.append((forget, retain, reference, loss, steps, model.training, torch.is_grad_enabled()))
+    def forgets(loss, model, forget, *, steps=2):
+        seen.append((forget, loss, steps, model.training, torch.is_grad_enabled()))
+        return model
+
+    def retains(generator, retain, model=None):
+        seen.append((retain, float(torch.rand(1, generator=generator))))
+        return model
+
+    def sees_all(model, reference, retain, steps=3, forget=None):
+        seen.append((reference, retain, forget, steps))
         return model
 
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
     with_reference = ValuationProblem(problem.model, *data, reference=problem.x_test[:3] + 0.5)
     keep = np.ones((1, 40), dtype=bool)
     keep[0, [3, 7]] = False
-    for needs in (Access.FORGET, Access.RETAIN, Access.FORGET | Access.RETAIN | Access.REFERENCE):
-        unlearner = UnlearnerSpec.from_function(look, source="A test", needs=needs).make()
-        assert unlearner.settings == {"steps": 2}
+    others = [i for i in range(40) if i not in (3, 7)]
+    for function, needs, settings in (
+        (forgets, Access.FORGET, {"steps": 2}),
+        (retains, Access.RETAIN, {}),
+        (sees_all, Access.FORGET | Access.RETAIN | Access.REFERENCE, {"steps": 3}),
+    ):
+        spec = UnlearnerSpec.from_function(function, summary="Looks.", source="A test")
+        assert (spec.access, spec.settings, spec.batched) == (needs, settings, False)
+        unlearner = spec.make()
         with torch.no_grad():
             unlearner.unlearn(with_reference, keep, 0)
             unlearner.unlearn(with_reference, ~np.zeros((1, 40), dtype=bool), 0)  # nothing to forget: not asked
-    assert len(seen) == 3
-    assert torch.equal(seen[0][0][0], problem.x[[3, 7]])
-    assert torch.equal(seen[0][0][1], problem.y[[3, 7]])
-    assert [entry is None for entry in seen[0][:3]] == [False, True, True]
-    assert [entry is None for entry in seen[1][:3]] == [True, False, True]
-    assert [entry is None for entry in seen[2][:3]] == [False, False, False]
-    assert torch.equal(seen[2][1][0], problem.x[[i for i in range(40) if i not in (3, 7)]])
-    assert torch.equal(seen[2][2][0], problem.x_test[:3] + 0.5)
-    assert seen[0][3] is problem.loss
-    assert seen[0][4:] == (2, False, True)
+    first, second, third = seen
+    assert torch.equal(first[0][0], problem.x[[3, 7]])
+    assert torch.equal(first[0][1], problem.y[[3, 7]])
+    assert first[1] is problem.loss
+    assert first[2:] == (2, False, True)
+    assert torch.equal(second[0][0], problem.x[others])
+    assert second[1] == float(torch.rand(1, generator=torch.Generator().manual_seed(coalition_seed(0, keep[0]))))
+    assert torch.equal(third[0][0], problem.x_test[:3] + 0.5)
+    assert third[0][1] is None
+    assert torch.equal(third[1][0], problem.x[others])
+    assert torch.equal(third[2][0], problem.x[[3, 7]])
+    assert third[3] == 3
+
+
+def test_a_function_makes_a_class(problem):
+    """A frozen data class, whose fields are the settings; one and the same for the same function."""
+
+    def shift(model, *, by=0.5):
+        """Shifts the biases."""
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model[0].bias += by
+        return model
+
+    spec = UnlearnerSpec.from_function(shift, source="A test")
+    kind = spec.factory
+    assert issubclass(kind, Unlearner)
+    assert dataclasses.is_dataclass(kind)
+    assert UnlearnerSpec.from_function(shift, source="A test").factory is kind
+    assert (kind.name, kind.summary, kind.source, kind.needs) == (
+        "shift",
+        "Shifts the biases.",
+        "A test",
+        Access.FORGET,
+    )
+    assert kind(by=2.0) == spec.make(by=2.0) != spec.make()
+    assert repr(kind(by=2.0)) == "shift(by=2.0)"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kind().by = 3.0
+    nobody = np.zeros((1, problem.n_players), dtype=bool)
+    models = kind(by=2.0).unlearn(problem, nobody, 0)
+    torch.testing.assert_close(models.state["0.bias"][0], problem.model[0].bias.detach() + 2, atol=0, rtol=0)
 
 
 def test_functions_can_take_objects_with_fit_and_predict(problem):
@@ -646,15 +667,13 @@ def test_functions_can_take_objects_with_fit_and_predict(problem):
     x, y = problem.x.numpy(), problem.y.numpy().astype(float)
     ridge = KernelRidge(alpha=1.0).fit(x, y)
 
-    def refit(model, forget, retain, reference, generator, *, alpha=1.0):
+    def refit(model, retain, *, alpha=1.0):
         """Fits anew."""
         assert isinstance(retain[0], np.ndarray)
         return clone(model).set_params(alpha=alpha).fit(*retain)
 
     data = {"train": (x, y), "test": (x, y), "metric": "r2"}
-    spec = UnlearnerSpec.from_function(
-        refit, source="A test", needs=Access.RETAIN, takes=ModelKind.FIT_PREDICT, exact=True
-    )
+    spec = UnlearnerSpec.from_function(refit, source="A test", takes=ModelKind.FIT_PREDICT, exact=True)
     assert spec.exact
     matrix = coalitions(5, 40)
     matrix = matrix[matrix.any(axis=1)]
@@ -664,7 +683,7 @@ def test_functions_can_take_objects_with_fit_and_predict(problem):
         Exception, match="'refit' takes objects with fit and predict, but Sequential is not one of these"
     ):
         UnlearningGame(early_stopped(), spec.make())
-    nothing = UnlearnerSpec.from_function(lambda m, f, r, t, g: None, name="n", source="s", takes=ModelKind.FIT_PREDICT)
+    nothing = UnlearnerSpec.from_function(lambda model: None, name="n", source="s", takes=ModelKind.FIT_PREDICT)
     with pytest.raises(
         ContractError, match="returned None instead of the unlearned model: return an object with predict"
     ):
@@ -677,7 +696,7 @@ def test_buffers_that_a_function_changes_count(problem):
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
     other = ValuationProblem(module, *data, metric="log_likelihood")
 
-    def restart(model, forget, retain, reference, generator):
+    def restart(model):
         import copy
 
         model = copy.deepcopy(model)
@@ -687,17 +706,13 @@ def test_buffers_that_a_function_changes_count(problem):
     keep = np.ones((2, 40), dtype=bool)
     keep[1, 0] = False
     models = UnlearnerSpec.from_function(restart, source="A test").make().unlearn(other, keep, 0)
-    shifted = restart(other.model, None, None, None, None)
+    shifted = restart(other.model)
     torch.testing.assert_close(models.outputs(other.x_test)[1], shifted(other.x_test).detach())
     torch.testing.assert_close(models.outputs(other.x_test)[0], other.model(other.x_test).detach())
 
 
 def test_functions_need_a_signature():
-    with pytest.raises(
-        InvalidTypeError, match=r"takes \(model\), but \(model, forget, retain, reference, generator, \*"
-    ):
-        UnlearnerSpec.from_function(lambda model: model, source="A test")
-    with pytest.raises(InvalidTypeError, match=r"no function with a signature, but \(model, forget"):
+    with pytest.raises(InvalidTypeError, match=r"3 is no function with a signature, but one whose arguments are"):
         UnlearnerSpec.from_function(3, source="A test")
 
 
@@ -785,9 +800,10 @@ def hooks():
 
 def test_every_hook_has_a_test_and_stands_in_the_documentation():
     guide = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
-    assert hooks() == ["unshap_unlearners"]
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert hooks() == ["unshap_unlearners", "unshap_estimators", "unshap_metrics"]
     for hook in hooks():
-        assert callable(globals()[f"test_hook_{hook}"])
+        assert f"\ndef test_hook_{hook}(" in tests
         assert f"`{hook}`" in guide
         assert ">>>" in getattr(hookspecs, hook).__doc__
 
@@ -874,7 +890,7 @@ def test_an_object_whose_answers_differ_from_call_to_call_is_not_blamed_on_the_u
 
 
 def test_the_reference_set_is_a_copy_too(problem):
-    def greedy(model, forget, retain, reference, generator):
+    def greedy(model, reference):
         """Changes what it was lent."""
         reference[0].add_(1.0)
         model = copy.deepcopy(model)
@@ -884,14 +900,14 @@ def test_the_reference_set_is_a_copy_too(problem):
 
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
     mine = ValuationProblem(problem.model, *data, reference=problem.x_test[:3] + 0.5, metric="log_likelihood")
-    unlearner = UnlearnerSpec.from_function(greedy, source="A test", needs=Access.REFERENCE).make()
+    unlearner = UnlearnerSpec.from_function(greedy, source="A test").make()
     matrix = coalitions(6, 40)
     first = UnlearningGame(mine, unlearner)(matrix)
     assert np.array_equal(first, UnlearningGame(mine, unlearner)(matrix[::-1])[::-1])
 
 
 def test_a_function_may_draw_from_the_global_generators(problem):
-    def lazy(model, forget, retain, reference, generator):
+    def lazy(model):
         """Draws from everywhere."""
         model = copy.deepcopy(model)
         with torch.no_grad():
@@ -917,12 +933,12 @@ def test_buffers_that_are_not_numbers_are_the_same_as_before(problem):
             return self.linear(x)
 
     mine = ValuationProblem(Buffered(), (problem.x, problem.y), (problem.x_test, problem.y_test))
-    unlearner = UnlearnerSpec.from_function(lambda m, f, r, t, g: copy.deepcopy(m), name="same", source="A test").make()
+    unlearner = UnlearnerSpec.from_function(lambda model: copy.deepcopy(model), name="same", source="A test").make()
     assert np.array_equal(UnlearningGame(mine, unlearner)(coalitions(3, 40)), np.repeat(mine.given_utility, 3))
 
 
 def test_defaults_that_can_be_changed_are_not_shared():
-    def logs(model, forget, retain, reference, generator, *, log=[]):  # noqa: B006
+    def logs(model, *, log=[]):  # noqa: B006
         """Keeps a log."""
 
     spec = UnlearnerSpec.from_function(logs, source="A test")

@@ -17,12 +17,13 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from unshap_plugin import Access, Recipe, Unlearner, UnlearningGame, ValuationProblem, compute_artifacts
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_artifacts
 from unshap_plugin.cli._listing import one_as_text, table
 from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import row_hashes
+from unshap_plugin.plugin import Access, Unlearner
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_unlearner, resolve_unlearner
 from unshap_plugin.problem import artifacts

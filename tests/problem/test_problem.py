@@ -9,8 +9,9 @@ from problems import breast_cancer, coalitions
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from unshap_plugin import Access, Recipe, UnlearningGame, UnshapError, ValuationProblem, shapley_values
+from unshap_plugin import Recipe, UnlearningGame, UnshapError, ValuationProblem, shapley_values
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.plugin import Access
 
 (X, Y), TEST = breast_cancer()
 GROUPS = np.array(list("abcd") * 10)

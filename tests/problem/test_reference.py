@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from problems import breast_cancer, early_stopped
 from torch import nn
 
-from unshap_plugin import Access, UnlearningGame, ValuationProblem, ValuationResult, compute_artifacts, shapley_values
+from unshap_plugin import UnlearningGame, ValuationProblem, ValuationResult, compute_artifacts, shapley_values
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.plugin import Access
 from unshap_plugin.unlearners import GradientAscent
 
 (X, Y), (XT, YT) = breast_cancer(rows=40, tests=100)

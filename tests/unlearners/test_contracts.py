@@ -14,8 +14,9 @@ import torch
 from problems import UNLEARNERS, coalitions, early_stopped
 from torch import nn
 
-from unshap_plugin import Access, Unlearner, UnlearningGame, UnshapError, ValuationProblem, shapley_values
+from unshap_plugin import UnlearningGame, UnshapError, ValuationProblem, shapley_values
 from unshap_plugin.errors import AccessError, DivergenceError
+from unshap_plugin.plugin import Access, Unlearner
 from unshap_plugin.plugins.registry import resolve_unlearner
 from unshap_plugin.unlearners.models import StackedModels
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins.manager import BUILTIN
+from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners import Retrain
 

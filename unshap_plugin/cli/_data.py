@@ -17,18 +17,14 @@ from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._tables import Table, read_tables
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.metrics import default_metric
-from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_plugin.metrics import METRICS, default_metric
+from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.registry import find_metric, resolve_unlearner
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.scorers import Answers, named_scorer
 
 __all__ = ["Loaded", "add_arguments", "add_out", "load"]
-
-#: The metrics of each task.
-METRICS = {
-    "classification": ["log_likelihood", "accuracy", "neg_loss"],
-    "regression": ["neg_mean_squared_error", "r2", "neg_loss"],
-}
 
 
 @dataclass(frozen=True)
@@ -89,10 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     method.add_argument(
         "--metric",
-        help=f"the utility: {', '.join(METRICS['classification'])} for classes (default: "
-        f"{default_metric('classification')}, which sees small changes that accuracy does not); "
-        f"{', '.join(METRICS['regression'])} for numbers, in units of standardised labels (default: "
-        f"{default_metric('regression')})",
+        help=f"the utility: {_metrics('classification')} for classes (default: "
+        f"{default_metric(Answers('classification')).name}, which sees small changes that accuracy does not); "
+        f"{_metrics('regression')} for numbers, in units of standardised labels (default: "
+        f"{default_metric(Answers('regression')).name}); a scorer of scikit-learn, such as f1_macro, is one too",
     )
     method.add_argument(
         "--unlearner",
@@ -144,7 +140,7 @@ def load(
     if options.unlearner != "auto":
         resolve_unlearner(options.unlearner, settings)
     table, flipped = _table(options)
-    _check_metric(options.metric, table)
+    _check_metric(options.metric, table.task)
     valued, rows = _valued(options, table), np.arange(len(table.y))
     if access == "partial":
         rows = np.flatnonzero(players_of(table.groups, valued, len(rows), alone=True)[1] >= 0)
@@ -206,13 +202,22 @@ def _table(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64]]:
     return flip_labels(table, options.flip, options.seed)
 
 
-def _check_metric(name: str | None, table: Table) -> None:
-    known = METRICS[table.task]
-    if name is None or name in known:
+def _metrics(task: str) -> str:
+    return ", ".join(one.name for one in METRICS if one.task in (None, task))
+
+
+def _check_metric(name: str | None, task: str) -> None:
+    if name is None:
         return
-    if name not in {one for names in METRICS.values() for one in names}:
-        raise UnknownNameError("metric", name, known)
-    raise InvalidValueError(f"metric {name!r} does not fit a {table.task}: use one of {', '.join(known)}.")
+    try:
+        metric = find_metric(name).offer
+    except UnknownNameError:
+        if named_scorer(name) is None:
+            raise
+        return
+    if metric.task not in (None, task):
+        known = [key for key, one in plugins().metrics.usable.items() if one.offer.task in (None, task)]
+        raise InvalidValueError(f"metric {name!r} does not fit a {task}: use one of {', '.join(known)}.")
 
 
 def _valued(options: argparse.Namespace, table: Table) -> list[Any] | None:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from unshap_plugin.plugins.manager import Plugins, Registered
+from unshap_plugin.plugins.catalogue import Registered
+from unshap_plugin.plugins.manager import Plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind
 
@@ -17,15 +18,15 @@ __all__ = ["as_json", "one_as_json", "one_as_text", "table"]
 def table(plugins: Plugins) -> Iterator[str]:
     """Yield the lines of a table of all unlearners, the names that are not unique, and the plugins that failed."""
     rows = [("name", "access", "exact", "batching", "provider", "summary")]
-    for name, one in plugins.usable.items():
-        spec = one.spec
+    for name, one in plugins.unlearners.usable.items():
+        spec = one.offer
         batching = "batched" if spec.batched else "one by one"
         access = _access(spec)
         rows.append((name, access, "yes" if spec.exact else "no", batching, str(one.provider), spec.summary))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)), row[5]])
-    for name, each in plugins.conflicts.items():
+    for name, each in plugins.unlearners.conflicts.items():
         yield ""
         yield (
             f"{name!r} is offered by {' and by '.join(str(one.provider) for one in each)}: say which one, as "
@@ -39,9 +40,9 @@ def table(plugins: Plugins) -> Iterator[str]:
         yield f"  {str(failure.provider).strip()}{point}: {failure.reason}"
 
 
-def one_as_text(name: str, one: Registered) -> Iterator[str]:
+def one_as_text(name: str, one: Registered[UnlearnerSpec]) -> Iterator[str]:
     """Yield the lines about one unlearner."""
-    spec = one.spec
+    spec = one.offer
     yield f"name        {name}"
     yield f"summary     {spec.summary}"
     yield f"source      {spec.source}"
@@ -59,27 +60,27 @@ def as_json(plugins: Plugins) -> str:
     """Return everything as JSON: ``unlearners``, ``conflicts`` and ``failed``."""
     return _dumped(
         {
-            "unlearners": [_data(name, one) for name, one in plugins.usable.items()],
+            "unlearners": [_data(name, one) for name, one in plugins.unlearners.usable.items()],
             "conflicts": [
                 {
                     "name": name,
                     "providers": [_provider(one) for one in each],
                     "choose": [one.qualified for one in each],
                 }
-                for name, each in plugins.conflicts.items()
+                for name, each in plugins.unlearners.conflicts.items()
             ],
             "failed": [{**vars(failure.provider), "reason": failure.reason} for failure in plugins.failures],
         }
     )
 
 
-def one_as_json(name: str, one: Registered) -> str:
+def one_as_json(name: str, one: Registered[UnlearnerSpec]) -> str:
     """Return one unlearner as JSON."""
     return _dumped(_data(name, one))
 
 
-def _data(name: str, one: Registered) -> dict[str, Any]:
-    spec = one.spec
+def _data(name: str, one: Registered[UnlearnerSpec]) -> dict[str, Any]:
+    spec = one.offer
     return {
         "name": name,
         "summary": spec.summary,
@@ -100,7 +101,7 @@ def _access(spec: UnlearnerSpec) -> str:
     return seen if spec.stored is None else f"{seen} or stored {spec.stored}"
 
 
-def _provider(one: Registered) -> dict[str, str]:
+def _provider(one: Registered[UnlearnerSpec]) -> dict[str, str]:
     return dict(vars(one.provider))
 
 

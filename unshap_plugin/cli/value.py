@@ -16,8 +16,9 @@ from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._output import check_file, check_writable, lines_of, progress_bar, write
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.estimators import ESTIMATORS, resolve_estimator
+from unshap_plugin.estimators import METHODS
 from unshap_plugin.estimators.auto import MAX_EXACT
+from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
@@ -40,8 +41,8 @@ def add(commands: Any) -> None:
         "--estimator",
         metavar="NAME",
         default="auto",
-        help=f"auto, {' or '.join(sorted(ESTIMATORS))} (default: %(default)s, which is exact up to {MAX_EXACT} players "
-        "where the budget allows it, else permutation)",
+        help=f"auto, {', '.join(one.name for one in METHODS)}, or a plugin's (default: %(default)s, which is exact up "
+        f"to {MAX_EXACT} players where the budget allows it, else permutation)",
     )
     method.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
     method.add_argument(
@@ -102,7 +103,7 @@ def _check(options: argparse.Namespace) -> None:
         check_file(options.save_artifacts, "--save-artifacts")
     check_access_options(options)
     if options.estimator != "auto":
-        resolve_estimator(options.estimator)
+        find_estimator(options.estimator)
     if options.flip is not None and options.group is not None:
         raise InvalidValueError(
             "--flip looks for single rows by their values, but with --group the players are groups: leave one out."

@@ -1,27 +1,15 @@
-"""Estimators: from a game and a budget to values with standard errors. One method a file."""
+"""Estimators: from a game and a budget to values with standard errors. One method a file.
 
-from __future__ import annotations
+To add one: its file, and a line here.
+"""
 
-from unshap_plugin.errors import InvalidTypeError, UnknownNameError
-from unshap_plugin.estimators.base import Estimate, Estimator
-from unshap_plugin.estimators.exact import Exact
-from unshap_plugin.estimators.permutation import Permutation
+from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.estimators.exact import Exact as Exact
+from unshap_plugin.estimators.permutation import Permutation as Permutation
 
-__all__ = ["ESTIMATORS", "Estimate", "Estimator", "Exact", "Permutation", "resolve_estimator"]
+#: The classes that are imported above, in that order.
+METHODS: tuple[type[Estimator], ...] = tuple(
+    one for one in vars().values() if isinstance(one, type) and issubclass(one, Estimator) and one is not Estimator
+)
 
-ESTIMATORS: dict[str, type[Estimator]] = {one.name: one for one in (Exact, Permutation)}
-
-
-def resolve_estimator(name: str) -> type[Estimator]:
-    """Return the estimator of that name.
-
-    Raises
-    ------
-    UnknownNameError, InvalidTypeError
-        If there is none, or it is not a name.
-    """
-    if not isinstance(name, str):
-        raise InvalidTypeError(f"estimator is a {type(name).__name__}, but a name is needed: {', '.join(ESTIMATORS)}.")
-    if name not in ESTIMATORS:
-        raise UnknownNameError("estimator", name, ESTIMATORS)
-    return ESTIMATORS[name]
+__all__ = ["METHODS", *(method.__name__ for method in METHODS)]

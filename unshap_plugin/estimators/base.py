@@ -46,8 +46,8 @@ class Estimator(ABC):
 
     Attributes
     ----------
-    name
-        What users call it.
+    name, summary, source
+        What users call it; what it does, in one line; the paper or book that it comes from.
     exact
         Whether its values are the definition's, up to round-off.
     asked
@@ -55,6 +55,8 @@ class Estimator(ABC):
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
     exact: ClassVar[bool] = False
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:

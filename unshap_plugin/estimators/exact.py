@@ -29,6 +29,8 @@ class Exact(Estimator):
     """
 
     name: ClassVar[str] = "exact"
+    summary: ClassVar[str] = "The definition, over all coalitions of up to 20 players."
+    source: ClassVar[str] = "Shapley 1953"
     exact: ClassVar[bool] = True
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:

@@ -31,6 +31,8 @@ class Permutation(Estimator):
     """
 
     name: ClassVar[str] = "permutation"
+    summary: ClassVar[str] = "Marginal contributions along random permutations and their reverses."
+    source: ClassVar[str] = "Castro, Gomez & Tejada 2009; Mitchell, Cooper, Frank & Holmes 2022"
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         super().__init__(n_players, budget, seed)

@@ -188,6 +188,10 @@ class FittedObject:
         """Return rows on the processor, where the answers are."""
         return map_rows(Tensor.cpu, rows)
 
+    def targets(self, y: Tensor) -> Tensor:
+        """Return targets as they are: an object is given labels or numbers."""
+        return y
+
     def outputs(self, model: Any, x: Rows, seed: int = 0) -> Tensor:
         """Return the outputs ``[rows, ...]`` of such an object; what it draws comes from the seed."""
         return predicted(model, as_array(x), self.classes, seed)

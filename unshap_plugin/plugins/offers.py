@@ -4,23 +4,51 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import pluggy
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.metrics import Metric
 from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind
 
-__all__ = ["offered"]
+__all__ = ["KINDS", "Kind", "offered"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DECLARED = {"needs": Access, "takes": ModelKind, "exact": bool, "order_dependent": bool, "batched": bool}
 
 
-def offered(plugin: object) -> list[UnlearnerSpec]:
-    """Return what a plugin offers. Every plugin has a manager to itself, so that none can disturb another.
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing that plugins offer.
+
+    Parameters
+    ----------
+    name
+        What one is called in a message.
+    records
+        What the hook has to yield, in words.
+    is_one
+        Tells whether something is such a record.
+    check
+        Raises where a record with a valid name cannot be used.
+    """
+
+    name: str
+    records: str
+    is_one: Callable[[object], bool]
+    check: Callable[[Any], None]
+
+
+def offered(plugin: object) -> dict[str, list[Any]]:
+    """Return what a plugin offers, by the name of the hook.
+
+    Every plugin has a manager to itself, so that none can disturb another.
 
     Raises
     ------
@@ -42,36 +70,45 @@ def offered(plugin: object) -> list[UnlearnerSpec]:
             raise InvalidValueError(f"its {caller.name} is a hook wrapper, but there is nothing to wrap: yield records")
     if not hooks:
         raise InvalidValueError(f"it implements no hook; the hooks are: {', '.join(known)} (marked with hookimpl)")
-    answers = manager.hook.unshap_unlearners()
+    return {caller.name: _answers(caller) for caller in hooks}
+
+
+def _answers(caller: pluggy.HookCaller) -> list[Any]:
+    """Return what a hook yields, checked."""
+    kind = KINDS[caller.name]
+    answers = caller()
     if not answers:  # pluggy drops None
-        raise InvalidTypeError("unshap_unlearners returned None, but UnlearnerSpec records are needed: yield them")
+        raise InvalidTypeError(f"{caller.name} returned None, but {kind.records} are needed: yield them")
     [answer] = answers
-    if isinstance(answer, str) or not hasattr(answer, "__iter__"):
-        raise InvalidTypeError(
-            f"unshap_unlearners returned a {type(answer).__name__}, but UnlearnerSpec records are needed: yield them"
-        )
-    specs: list[UnlearnerSpec] = []
-    for spec in answer:
-        _check(spec, [one.name for one in specs])
-        specs.append(spec)
-    return specs
-
-
-def _check(spec: object, others: Collection[str]) -> None:
-    if not isinstance(spec, UnlearnerSpec):
-        raise InvalidTypeError(f"unshap_unlearners gave a {type(spec).__name__}, but UnlearnerSpec records are needed")
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name) or spec.name == "auto":
-        raise InvalidValueError(
-            f"unlearner name {spec.name!r} is not valid: letters, digits, '.', '_' and '-' are needed, and not 'auto'"
-        )
-    if spec.name in others:
-        raise InvalidValueError(f"it offers unlearner {spec.name!r} twice")
-    for what in ("summary", "source"):
-        text = getattr(spec, what)
-        if not isinstance(text, str) or not text.strip() or not text.isprintable():
+    if isinstance(answer, str | type) or not hasattr(answer, "__iter__"):
+        what = answer.__name__ if isinstance(answer, type) else f"a {type(answer).__name__}"
+        raise InvalidTypeError(f"{caller.name} returned {what}, but {kind.records} are needed: yield them")
+    found: list[Any] = []
+    for offer in answer:
+        if not kind.is_one(offer):
+            what = offer.__name__ if isinstance(offer, type) else f"a {type(offer).__name__}"
+            raise InvalidTypeError(f"{caller.name} gave {what}, but {kind.records} are needed")
+        name = getattr(offer, "name", None)
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "auto":
             raise InvalidValueError(
-                f"the {what} of unlearner {spec.name!r} is {text!r}, but one line of text is needed"
+                f"{kind.name} name {name!r} is not valid: letters, digits, '.', '_' and '-' are needed, and not 'auto'"
             )
+        if name in [one.name for one in found]:
+            raise InvalidValueError(f"it offers {kind.name} {name!r} twice")
+        kind.check(offer)
+        found.append(offer)
+    return found
+
+
+def _check_texts(kind: str, offer: Any) -> None:
+    for what in ("summary", "source"):
+        text = getattr(offer, what, None)
+        if not isinstance(text, str) or not text.strip() or not text.isprintable():
+            raise InvalidValueError(f"the {what} of {kind} {offer.name!r} is {text!r}, but one line of text is needed")
+
+
+def _check_unlearner(spec: UnlearnerSpec) -> None:
+    _check_texts("unlearner", spec)
     for name, parameter in inspect.signature(spec.factory).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise InvalidValueError(
@@ -80,10 +117,6 @@ def _check(spec: object, others: Collection[str]) -> None:
             )
         if parameter.default is parameter.empty:
             raise InvalidValueError(f"setting {name!r} of unlearner {spec.name!r} has no default, but all need one")
-    _check_made(spec)
-
-
-def _check_made(spec: UnlearnerSpec) -> None:
     made = spec.default
     if made.name != spec.name:
         raise InvalidValueError(f"unlearner {spec.name!r} calls itself {made.name!r}, but one name is needed")
@@ -99,3 +132,35 @@ def _check_made(spec: UnlearnerSpec) -> None:
             raise InvalidTypeError(
                 f"{attribute} of unlearner {spec.name!r} is {value!r}, but {kind.__name__} is needed"
             )
+
+
+def _check_estimator(method: type[Estimator]) -> None:
+    _check_texts("estimator", method)
+    if inspect.isabstract(method):
+        missing = ", ".join(sorted(method.__abstractmethods__))
+        raise InvalidTypeError(f"estimator {method.name!r} does not implement {missing}")
+    if not isinstance(method.exact, bool):
+        raise InvalidTypeError(f"exact of estimator {method.name!r} is {method.exact!r}, but bool is needed")
+
+
+def _check_metric(metric: Metric) -> None:
+    if metric.default:
+        raise InvalidValueError(
+            f"metric {metric.name!r} says that it is a default, but what is measured where no metric is named does not "
+            f"depend on what is installed: leave it out"
+        )
+
+
+#: What each hook yields.
+KINDS = {
+    "unshap_unlearners": Kind(
+        "unlearner", "UnlearnerSpec records", lambda offer: isinstance(offer, UnlearnerSpec), _check_unlearner
+    ),
+    "unshap_estimators": Kind(
+        "estimator",
+        "subclasses of Estimator",
+        lambda offer: isinstance(offer, type) and issubclass(offer, Estimator),
+        _check_estimator,
+    ),
+    "unshap_metrics": Kind("metric", "Metric records", lambda offer: isinstance(offer, Metric), _check_metric),
+}

@@ -1,11 +1,11 @@
-"""Unlearners by name."""
+"""Unlearners, estimators and metrics by name."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from unshap_plugin.errors import (
     AccessError,
@@ -15,15 +15,21 @@ from unshap_plugin.errors import (
     UnknownNameError,
     UnshapError,
 )
-from unshap_plugin.plugins.manager import BUILTIN, Provider, Registered, plugins
+from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.metrics import Metric, look_up_with
+from unshap_plugin.plugins.catalogue import BUILTIN, Catalogue, Named, Provider, Registered
+from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.scorers import hint
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.unlearners.function import FunctionUnlearner
 
 __all__ = [
     "advised",
     "check_access",
     "described",
+    "find_estimator",
+    "find_metric",
     "find_unlearner",
     "provider_of",
     "registered_name",
@@ -35,12 +41,15 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 
-def registered_unlearners() -> dict[str, Registered]:
+T = TypeVar("T", bound=Named)
+
+
+def registered_unlearners() -> dict[str, Registered[UnlearnerSpec]]:
     """Return all unlearners, by name, or where that is not unique by ``distribution:name``."""
-    return plugins().usable
+    return plugins().unlearners.usable
 
 
-def find_unlearner(name: str) -> Registered:
+def find_unlearner(name: str) -> Registered[UnlearnerSpec]:
     """Return the unlearner of a name, or of ``distribution:name``.
 
     Raises
@@ -56,18 +65,49 @@ def find_unlearner(name: str) -> Registered:
         raise InvalidTypeError(
             f"unlearner is a {type(name).__name__}, but a name or an instance of Unlearner is needed."
         )
-    found = plugins()
-    offers = found.named(name)
+    return _found(plugins().unlearners, name, "auto")
+
+
+def find_estimator(name: str) -> Registered[type[Estimator]]:
+    """Return the estimator of a name, or of ``distribution:name``.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError, InvalidTypeError
+        As from ``find_unlearner``.
+    """
+    if not isinstance(name, str):
+        known = ", ".join(plugins().estimators.usable)
+        raise InvalidTypeError(f"estimator is a {type(name).__name__}, but a name is needed: auto, {known}.")
+    return _found(plugins().estimators, name, "auto")
+
+
+def find_metric(name: str) -> Registered[Metric]:
+    """Return the metric of a name, or of ``distribution:name``.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError
+        As from ``find_unlearner``.
+    """
+    return _found(plugins().metrics, name, remark=hint(name))
+
+
+def _found(catalogue: Catalogue[T], name: str, *more: str, remark: str = "") -> Registered[T]:
+    offers = catalogue.named(name)
     if not offers:
-        skipped = ", ".join(f"{failure.provider} ({failure.reason})" for failure in found.failures)
-        remark = f"; these plugins could not be loaded: {skipped}" if skipped else ""
-        raise UnknownNameError("unlearner", name, [*found.usable, "auto"], remark)
+        skipped = ", ".join(f"{failure.provider} ({failure.reason})" for failure in plugins().failures)
+        remark += f"; these plugins could not be loaded: {skipped}" if skipped else ""
+        raise UnknownNameError(catalogue.kind, name, [*catalogue.usable, *more], remark)
     if len(offers) > 1:
         raise InvalidValueError(
-            f"unlearner {name!r} is offered by {' and by '.join(str(one.provider) for one in offers)}: say which one, "
-            f"as {' or '.join(repr(one.qualified) for one in offers)}."
+            f"{catalogue.kind} {name!r} is offered by {' and by '.join(str(one.provider) for one in offers)}: say "
+            f"which one, as {' or '.join(repr(one.qualified) for one in offers)}."
         )
     return offers[0]
+
+
+look_up_with(lambda name: find_metric(name).offer)
 
 
 def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | None = None) -> Unlearner:
@@ -93,12 +133,12 @@ def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | 
             )
         return unlearner
     registered = find_unlearner(unlearner)
-    name, chosen = registered.spec.name, dict(settings or {})
+    name, chosen = registered.name, dict(settings or {})
     for key in chosen:
         if not isinstance(key, str):
             raise InvalidTypeError(f"settings of unlearner {name!r} have the key {key!r}, but names are needed.")
     try:
-        return registered.spec.make(**chosen)
+        return registered.offer.make(**chosen)
     except (Exception, SystemExit) as error:
         if registered.provider.distribution == BUILTIN:
             raise
@@ -129,13 +169,12 @@ def remade(unlearner: Unlearner, provider: Provider | None, settings: Mapping[st
 
 def provider_of(unlearner: Unlearner) -> Provider | None:
     """Return where an instance comes from: whose registered factory makes such unlearners, if anybody's does."""
-    kind: object = unlearner.factory if isinstance(unlearner, FunctionUnlearner) else type(unlearner)
-    return next((one.provider for one in plugins().offered if one.spec.factory == kind), None)
+    return next((one.provider for one in plugins().unlearners.offers if one.offer.factory is type(unlearner)), None)
 
 
 def registered_name(name: str, provider: Provider) -> str:
     """Return what an unlearner of a provider is called where names are not unique: ``distribution:name``."""
-    offers = [one for one in plugins().named(name) if one.provider == provider]
+    offers = [one for one in plugins().unlearners.named(name) if one.provider == provider]
     return next((known for known, one in registered_unlearners().items() if one in offers), name)
 
 
@@ -186,12 +225,12 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
         ) from error
 
 
-def _works(registered: Registered, problem: ValuationProblem) -> bool:
+def _works(registered: Registered[UnlearnerSpec], problem: ValuationProblem) -> bool:
     try:
-        registered.spec.default.check(problem)
+        registered.offer.default.check(problem)
     except AccessError:
         return False
     except (Exception, SystemExit):  # a plugin's, which must not spoil a message about another unlearner
-        _log.warning("%s cannot say whether it would work", described(registered.spec.name, registered.provider))
+        _log.warning("%s cannot say whether it would work", described(registered.name, registered.provider))
         return False
     return True

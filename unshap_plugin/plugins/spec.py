@@ -11,7 +11,7 @@ from typing import Any
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.unlearners.function import FunctionFactory
+from unshap_plugin.unlearners.function import function_unlearner
 
 __all__ = ["UnlearnerSpec"]
 
@@ -53,46 +53,57 @@ class UnlearnerSpec:
         source: str,
         name: str | None = None,
         summary: str | None = None,
-        needs: Access = Access.FORGET,
         takes: ModelKind = ModelKind.PARAMETERS,
         exact: bool = False,
         batched: Callable[..., Any] | None = None,
     ) -> UnlearnerSpec:
-        """Return the record of a method that is a function for one coalition.
+        """Return the record of a method that is a function for one coalition, of which a class of unlearners is made.
 
         Parameters
         ----------
         unlearn
-            ``(model, forget, retain, reference, generator, *, setting=default, ...) -> model``. ``forget``, ``retain``
-            and ``reference`` are pairs ``(x, y)`` of copies, or ``None`` where ``needs`` does not name them; the ``y``
-            of a reference set without labels is ``None`` too. The ``generator`` (on the CPU) is seeded from the seed
-            and the coalition. A keyword ``loss`` is given the loss of the problem, ``(outputs, targets) -> [rows]``.
-            The function returns another model of the same architecture, of which the parameters and buffers count, such
-            as a changed ``copy.deepcopy(model)``, and leaves ``model`` alone. It is not asked about the coalition that
-            keeps everything.
+            The function. Its arguments are matched by name, and what it needs to see follows from them. It can be given
+
+            - ``model``: a copy of the given model, which it leaves alone;
+            - ``forget``, ``retain``, ``reference``: pairs ``(x, y)`` of copies; the ``y`` of a reference set without
+              labels is ``None``;
+            - ``generator``: a ``torch.Generator`` on the CPU, seeded from the seed and the coalition;
+            - ``loss``: that of the problem, ``(outputs [rows, ...], targets [rows, ...]) -> [rows]``.
+
+            All other arguments are settings, and have defaults. It returns another model of the same architecture, of
+            which the parameters and buffers count, such as a changed ``copy.deepcopy(model)``. It is not asked about
+            the coalition that keeps everything.
         source
             The paper or book it comes from.
         name, summary
             By default the name of the function, and the first line of its docstring.
-        needs
-            What it needs to see.
         takes
             The kinds of model it takes. Objects with ``fit`` and ``predict`` come with pairs of numpy arrays.
         exact
             Whether it equals retraining.
         batched
-            ``(problem, coalitions, seed, *, setting, ...) -> {parameter: [m, *shape]}``: the same for many coalitions,
-            ``bool [m, n_players]``, at once; see ``problem.retained`` and ``problem.engine``.
+            The same for many coalitions at once, with the same settings. It can be given ``problem``, ``coalitions``
+            (bool ``[m, n_players]``), ``seed`` and ``loss``, and returns ``{parameter: [m, *shape]}``; see
+            ``problem.retained`` and ``problem.engine``.
 
         Raises
         ------
         InvalidTypeError
-            If the functions do not take these arguments.
+            If a function has an argument without a default that is none of these, or the settings of the two differ.
+
+        Examples
+        --------
+        >>> def stay(model, retain, *, strength=1.0):
+        ...     "Does not forget."
+        ...     return model
+        >>> spec = UnlearnerSpec.from_function(stay, source="an example")
+        >>> spec.name, spec.settings, spec.access.names()
+        ('stay', {'strength': 1.0}, 'RETAIN')
         """
         lines = (inspect.getdoc(unlearn) or "").splitlines() if inspect.isfunction(unlearn) else []
-        called = name or str(getattr(unlearn, "__name__", ""))
-        factory = FunctionFactory(called, unlearn, needs, takes, exact, batched)
-        return cls(called, factory, summary or (lines[0] if lines else ""), source)
+        called, line = name or str(getattr(unlearn, "__name__", "")), summary or (lines[0] if lines else "")
+        method = function_unlearner(unlearn, batched, called, line, source, takes, exact)
+        return cls.of(method)
 
     @cached_property
     def default(self) -> Unlearner:

@@ -10,16 +10,31 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.classes import Classes
-from unshap_plugin.model.rows import Rows
+from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 
-__all__ = ["check_labels", "check_pair", "check_utility", "checked_outputs", "count_trained"]
+__all__ = ["check_labels", "check_pair", "check_targets", "check_utility", "checked_outputs", "count_trained"]
 
 
 def check_pair(value: Any, what: str) -> None:
     """Raise ``InvalidTypeError`` unless ``value`` is a pair ``(x, y)``."""
     if not (isinstance(value, tuple | list) and len(value) == 2):
         raise InvalidTypeError(f"{what} is a {type(value).__name__}, but a pair (x, y) is needed.")
+
+
+def check_targets(x: Rows, y: Rows, what: str) -> Tensor:
+    """Return the targets of rows, which are one tensor with one entry for each.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If they are not.
+    """
+    if not isinstance(y, Tensor):
+        raise InvalidTypeError(f"{what} y is a {type(y).__name__}, but one array of labels is needed.")
+    if len(y) != n_rows(x):
+        raise InvalidValueError(f"{what} has {n_rows(x)} rows of x but {len(y)} labels: one label per row is needed.")
+    return y
 
 
 def count_trained(given: int | None, at_hand: int, known: int | None) -> int:

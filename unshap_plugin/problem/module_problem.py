@@ -15,7 +15,6 @@ from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
-from unshap_plugin.model.rows import Rows
 from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
 from unshap_plugin.model.trained import TrainedModule
 from unshap_plugin.problem.access import ModelKind
@@ -94,10 +93,6 @@ class ModuleProblem(ValuationProblem):
             self.trained = TrainedModule(linear.module, linear.loss, linear.recipe, linear, parameters)
             self.classes = linear.classes
         self.notes += () if self.trained.note is None else (self.trained.note,)
-
-    def _pair(self, value: Any, what: str) -> tuple[Rows, Tensor]:
-        x, y = super()._pair(value, what)
-        return x, self.trained.targets(y)
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:
         if parameters is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,6 @@ from torch import nn
 
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.losses import Loss, resolve_loss
-from unshap_plugin.metrics import MetricLike
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.recipe import Recipe
@@ -18,6 +18,7 @@ from unshap_plugin.model.sklearn_linear import is_linear_model
 from unshap_plugin.model.trained import FittedObject
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.scorers import Answers
 
 __all__ = ["ObjectProblem"]
 
@@ -70,10 +71,10 @@ class ObjectProblem(ValuationProblem):
                 f"out."
             )
 
-    def _default_metric(self) -> MetricLike:
-        """Return the accuracy where a classifier gives no probabilities, of which there would be a likelihood."""
-        unsure = self.classes is not None and not hasattr(self.given_model, "predict_proba")
-        return "accuracy" if unsure else super()._default_metric()
+    @property
+    def answers(self) -> Answers:
+        """What the object answers: a classifier without ``predict_proba`` makes choices."""
+        return replace(super().answers, probable=hasattr(self.given_model, "predict_proba"))
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:  # noqa: ARG002
         self.trained.watch(self.x_test)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,19 +12,27 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss
-from unshap_plugin.metrics import MetricLike, default_metric, resolve_metric
+from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
-from unshap_plugin.model.rows import Rows, as_rows, check_finite, leaves, n_rows
+from unshap_plugin.model.rows import Rows, leaves, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
-from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
+from unshap_plugin.problem.checks import (
+    check_labels,
+    check_pair,
+    check_utility,
+    checked_outputs,
+    count_trained,
+)
+from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
-from unshap_plugin.problem.reference import Reference, rows_outside, split_test
+from unshap_plugin.problem.reference import test_and_reference
+from unshap_plugin.scorers import Answers
 
 __all__ = ["ValuationProblem"]
 
@@ -51,9 +58,10 @@ class ValuationProblem(ComputedOnce):
         The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``, or a callable
         ``(outputs, targets) -> [rows]``.
     metric
-        A name such as ``accuracy``, ``log_likelihood``, ``neg_mean_squared_error``, ``r2`` or ``neg_loss``, a callable
-        ``(outputs, targets) -> number or [t]``, or a dict of them. Higher is better. ``None``: the log-likelihood of
-        classes, minus the mean squared error of numbers, minus the training loss where it is another one.
+        A name such as ``accuracy``, ``log_likelihood``, ``neg_mean_squared_error``, ``r2`` or ``neg_loss``; a scorer of
+        scikit-learn or its name; a callable ``(outputs, targets) -> number or [t]``; or a dict of these. Higher is
+        better. ``None``: the log-likelihood of classes, minus the mean squared error of numbers, minus the training
+        loss where it is another one.
     groups
         Labels ``[rows]`` that say whose each row is: every group is a player. ``None``: every row is one.
     valued
@@ -155,9 +163,10 @@ class ValuationProblem(ComputedOnce):
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        self.x, self.y = self._pair(train, "train")
-        self.x_test, self.y_test = self._pair(test, "test")
-        self.reference = self._reference(reference)
+        reader = Reader(self.trained, self.classes)
+        self.x, self.y = reader.pair(train, "train")
+        tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
+        (self.x_test, self.y_test), self.notes = tested, self.notes + notes
         self.stored = None if artifacts is None else self._checked(artifacts)
         at_hand, stored = n_rows(self.x), None if self.stored is None else len(self.stored)
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)
@@ -166,7 +175,7 @@ class ValuationProblem(ComputedOnce):
         self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
-        self.metric = resolve_metric(self._default_metric() if metric is None else metric, self.loss)
+        self.metric = resolve_metric(metric, self.loss, self.answers)
         self._cut(parameters)
         for x, y, what in ((self.x, self.y, "train"), (self.x_test, self.y_test, "test")):
             outputs = checked_outputs(self.trained, x, what)
@@ -190,6 +199,11 @@ class ValuationProblem(ComputedOnce):
     def task(self) -> Literal["classification", "regression"] | None:
         """What the model was trained for, as far as its kind or its loss tells."""
         raise NotImplementedError
+
+    @property
+    def answers(self) -> Answers:
+        """What the outputs of the model are."""
+        return Answers(self.task, None if self.classes is None else self.classes.labels)
 
     @property
     def kind(self) -> ModelKind:
@@ -231,47 +245,6 @@ class ValuationProblem(ComputedOnce):
         shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
         return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
 
-    def _reference(self, given: Any) -> Reference | None:
-        """Return the reference set, which shares no row with the test set unless the user says so."""
-        if given is None and self.access == "full":
-            return None
-        if given is None:
-            (self.x_test, self.y_test), reference, note = split_test(self.x_test, self.y_test, self.x)
-            self.notes += (note,)
-            return reference
-        if isinstance(given, str):
-            if given != "test":
-                raise UnknownNameError("reference", given, ["test"])
-            return self.x_test, self.y_test
-        pair = isinstance(given, tuple) and len(given) == 2
-        x, y = self._pair(given, "reference") if pair else (self._rows(given, "reference"), None)
-        reference, left_out = rows_outside(x, y, self.x_test, self.x)
-        if left_out:
-            warnings.warn(
-                f"{left_out} of {n_rows(x)} reference rows are test or training rows too, and are left out; pass "
-                f"reference='test' if the test set is to be the reference set as well.",
-                stacklevel=3,
-            )
-        return reference
-
-    def _rows(self, value: Any, what: str) -> Rows:
-        rows = self.trained.rows(as_rows(value, what))
-        check_finite(rows, what)
-        return rows
-
-    def _pair(self, value: Any, what: str) -> tuple[Rows, Tensor]:
-        check_pair(value, what)
-        x = self._rows(value[0], f"{what} x")
-        labels = value[1] if self.classes is None else self.classes.encode(value[1], f"{what} y")
-        y = self._rows(labels, f"{what} y")
-        if not isinstance(y, Tensor):
-            raise InvalidTypeError(f"{what} y is a {type(value[1]).__name__}, but one array of labels is needed.")
-        if len(y) != n_rows(x):
-            raise InvalidValueError(
-                f"{what} has {n_rows(x)} rows of x but {len(y)} labels: one label per row is needed."
-            )
-        return x, y
-
     def _take(
         self,
         train: Any,
@@ -283,10 +256,6 @@ class ValuationProblem(ComputedOnce):
     ) -> None:
         """Set ``trained``, ``classes`` and ``loss``."""
         raise NotImplementedError
-
-    def _default_metric(self) -> MetricLike:
-        """Return the utility where no metric is named."""
-        return default_metric(self.task)
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:
         """Go on with the end of the model that has the parameters, where it can be told from the rest."""

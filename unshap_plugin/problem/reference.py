@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import warnings
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.model.rows import Rows, leaves, n_rows, row_hashes, take
+from unshap_plugin.problem.data import Reader
 
-__all__ = ["Reference", "rows_outside", "split_test"]
+__all__ = ["Reference", "split_test", "test_and_reference"]
 
 #: Rows, and their targets where these are known.
 Reference: TypeAlias = tuple[Rows, Tensor | None]
@@ -20,28 +22,67 @@ Reference: TypeAlias = tuple[Rows, Tensor | None]
 _FEWEST_TO_SPLIT = 4
 
 
-def rows_outside(x: Rows, y: Tensor | None, *known: Rows) -> tuple[Reference, int]:
-    """Return the rows that are in none of the ``known`` sets, and how many were left out.
+def test_and_reference(
+    reader: Reader, test: Any, given: Any, train: Rows, access: str
+) -> tuple[tuple[Rows, Tensor], Reference | None, tuple[str, ...]]:
+    """Return the test set, the reference set, and what a reader of the values should know of how they came about.
+
+    They share no row unless the user says so.
+
+    Parameters
+    ----------
+    reader
+        Reads data for the model.
+    test
+        The test set as it was given, ``(x, y)``.
+    given
+        The reference set as it was given: ``(x, y)``, ``x``, ``"test"`` for the test set itself, or ``None``: there is
+        none with full access, and in partial access the test set is split in two.
+    train
+        The training rows, which are not taken for reference rows.
+    access
+        ``"full"`` or ``"partial"``.
 
     Raises
     ------
-    InvalidValueError
-        If all of them are.
+    UnknownNameError, InvalidValueError, InvalidTypeError
+        If the sets cannot be used.
 
     Examples
     --------
-    >>> (x, _), left_out = rows_outside(torch.tensor([[1.0], [2.0]]), None, torch.tensor([[2.0]]))
-    >>> x, left_out
-    (tensor([[1.]]), 1)
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> reader = Reader(TrainedModule(torch.nn.Linear(1, 2), cross_entropy), None)
+    >>> (x, _), reference, _ = test_and_reference(reader, ([[1.0], [2.0]], [0, 1]), "test", torch.zeros(1, 1), "full")
+    >>> reference[0] is x
+    True
     """
-    kept = _elsewhere(x, *known)
+    pair = reader.pair(test, "test")
+    if given is None and access == "full":
+        return pair, None, ()
+    if given is None:
+        tested, reference, note = split_test(*pair, train)
+        return tested, reference, (note,)
+    if isinstance(given, str):
+        if given != "test":
+            raise UnknownNameError("reference", given, ["test"])
+        return pair, pair, ()
+    labelled = isinstance(given, tuple) and len(given) == 2
+    x, y = reader.pair(given, "reference") if labelled else (reader.rows(given, "reference"), None)
+    kept = _elsewhere(x, pair[0], train)
     left_out = n_rows(x) - len(kept)
     if len(kept) == 0:
         raise InvalidValueError(
             f"all {left_out} reference rows are test or training rows too: give other rows, or reference='test' if the "
             f"test set is to be the reference set as well."
         )
-    return ((x, y) if not left_out else (take(x, kept), None if y is None else y[kept.to(y.device)])), left_out
+    if not left_out:
+        return pair, (x, y), ()
+    warnings.warn(
+        f"{left_out} of {n_rows(x)} reference rows are test or training rows too, and are left out; pass "
+        f"reference='test' if the test set is to be the reference set as well.",
+        stacklevel=3,
+    )
+    return pair, (take(x, kept), None if y is None else y[kept.to(y.device)]), ()
 
 
 def split_test(x: Rows, y: Tensor, train: Rows) -> tuple[tuple[Rows, Tensor], Reference | None, str]:

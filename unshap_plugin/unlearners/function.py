@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import field, make_dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.errors import ContractError, InvalidTypeError
+from unshap_plugin.errors import ContractError, InvalidTypeError, nearest
 from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.rows import map_rows, take
 from unshap_plugin.model.same_module import change, difference, same
@@ -24,118 +25,44 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
-__all__ = ["FunctionFactory", "FunctionUnlearner"]
+__all__ = ["FunctionUnlearner", "function_unlearner"]
 
-_ONE = ("model", "forget", "retain", "reference", "generator")
-_MANY = ("problem", "coalitions", "seed")
-
-
-@dataclass(frozen=True)
-class FunctionFactory:
-    """Makes a ``FunctionUnlearner`` from the settings of its function.
-
-    Parameters
-    ----------
-    name
-        Of the method.
-    unlearn, needs, takes, exact, many
-        As in ``UnlearnerSpec.from_function``; ``many`` is its ``batched``.
-
-    Raises
-    ------
-    InvalidTypeError
-        If the functions do not take the arguments that they will be given.
-    """
-
-    name: str
-    unlearn: Callable[..., Any]
-    needs: Access
-    takes: ModelKind
-    exact: bool
-    many: Callable[..., Any] | None
-
-    def __post_init__(self) -> None:
-        """Check the signatures."""
-        own = _settings(self.unlearn, _ONE)
-        if self.many is not None and (batched := _settings(self.many, _MANY)).keys() - {"loss"} != own.keys() - {
-            "loss"
-        }:
-            raise InvalidTypeError(
-                f"the batched function of {self.name!r} has the settings {sorted(batched)}, but those of the function "
-                f"for one coalition are needed: {sorted(own)}."
-            )
-        for name in own.keys() - {"loss"}:
-            if own[name].default is inspect.Parameter.empty:
-                raise InvalidTypeError(
-                    f"setting {name!r} of {self.name!r} has no default, but every setting needs one."
-                )
-
-        parameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name != "loss"]
-        # Which is where inspect.signature looks for the settings.
-        object.__setattr__(self, "__signature__", inspect.Signature(parameters))
-
-    def __call__(self, **settings: Any) -> FunctionUnlearner:
-        """Return the unlearner with these settings."""
-        parameters = inspect.signature(self).parameters
-        # Copied, since a default that can be changed would be shared by all.
-        chosen = {name: settings.get(name, copy.deepcopy(p.default)) for name, p in parameters.items()}
-        return FunctionUnlearner(self, tuple(chosen.items()))
+_DATA = {"forget": Access.FORGET, "retain": Access.RETAIN, "reference": Access.REFERENCE}
+#: What a function for one coalition, and one for many, may ask for by the names of its arguments.
+ONE = ("model", *_DATA, "generator", "loss")
+MANY = ("problem", "coalitions", "seed", "loss")
 
 
-@dataclass(frozen=True)
 class FunctionUnlearner(Unlearner):
     """Asks a function for one unlearned model after the other, or another one for many at once.
 
-    Parameters
+    The base of the data classes that ``function_unlearner`` makes, whose fields are the settings.
+
+    Attributes
     ----------
-    factory
-        The functions, and what was declared about them.
-    chosen
-        The settings.
+    one, many
+        The functions; ``many`` may be ``None``.
+    made_of
+        What ``function_unlearner`` made the class of, from which its instances are unpickled.
     """
 
-    factory: FunctionFactory
-    chosen: tuple[tuple[str, Any], ...]
+    one: ClassVar[Callable[..., Any]]
+    many: ClassVar[Callable[..., Any] | None]
+    made_of: ClassVar[tuple[Any, ...]]
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """What the method is called."""
-        return self.factory.name
-
-    @property
-    def needs(self) -> Access:  # type: ignore[override]
-        """What the function was declared to see."""
-        return self.factory.needs
-
-    @property
-    def takes(self) -> ModelKind:  # type: ignore[override]
-        """The kinds of model that the function was declared to take."""
-        return self.factory.takes
-
-    @property
-    def exact(self) -> bool:  # type: ignore[override]
-        """Whether the function was declared to equal retraining."""
-        return self.factory.exact
-
-    @property
-    def batched(self) -> bool:  # type: ignore[override]
-        """Whether there is a function for many coalitions at once."""
-        return self.factory.many is not None
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings by name."""
-        return dict(self.chosen)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.made_of, self.settings)
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
-        many = self.factory.many
         engine = problem.engine if isinstance(problem, ModuleProblem) else None
-        if many is not None and engine is not None and engine.batched:
-            return StackedModels(engine, many(problem, coalitions, seed, **self._keywords(many, _MANY, problem)))
+        if self.many is not None and engine is not None and engine.batched:
+            given = {"problem": problem, "coalitions": coalitions, "seed": seed, "loss": problem.loss}
+            asked = {name: given[name] for name in _asked(self.many, MANY)}
+            return StackedModels(engine, self.many(**asked, **self.settings))
         forgets = ~coalitions.all(axis=1)
         retained = problem.retained(coalitions)
         models = [
-            self._one(problem, rows, coalition_seed(seed, coalition)) if forget else problem.model
+            self._model(problem, rows, coalition_seed(seed, coalition)) if forget else problem.model
             for rows, coalition, forget in zip(retained, coalitions, forgets, strict=True)
         ]
         if engine is None:
@@ -150,55 +77,131 @@ class FunctionUnlearner(Unlearner):
             engine, {name: torch.stack([state[name].detach() for state in states]) for name in changed}
         )
 
-    def _one(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
+    def _model(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
         """Return the model without one forget set, checked."""
-        sees = [_reference(problem) if Access.REFERENCE in self.needs else None]
-        for rows, access in ((retained, Access.RETAIN), (~retained, Access.FORGET)):
-            sees.insert(0, _pair(problem, rows) if access in self.needs else None)
-        unlearn, given = self.factory.unlearn, copy.deepcopy(problem.model)
+        model = copy.deepcopy(problem.model)
+        make: dict[str, Callable[[], Any]] = {
+            "model": lambda: model,
+            "forget": lambda: _pair(problem, ~retained),
+            "retain": lambda: _pair(problem, retained),
+            "reference": lambda: _reference(problem),
+            "generator": lambda: torch.Generator().manual_seed(seed),
+            "loss": lambda: problem.loss,
+        }
+        asked = {name: make[name]() for name in _asked(self.one, ONE)}
         # Seeded, so that a function that draws from the global generators still is a function of the coalition.
         with seeded(seed), torch.enable_grad():
-            model = unlearn(given, *sees, torch.Generator().manual_seed(seed), **self._keywords(unlearn, _ONE, problem))
+            unlearned = self.one(**asked, **self.settings)
         if not isinstance(problem.model, nn.Module):
-            return _checked_object(model)
-        changed = change(problem.model, given)
+            return _checked_object(unlearned)
+        changed = change(problem.model, model)
         if changed is not None:
             raise ContractError(f"changed {changed} of the model that it was given: work on copy.deepcopy(model)")
-        if not isinstance(model, nn.Module):
-            raise ContractError(f"returned {_kind(model)} instead of the unlearned model: return a torch module")
-        other = difference(problem.model, model)
+        if not isinstance(unlearned, nn.Module):
+            raise ContractError(f"returned {_kind(unlearned)} instead of the unlearned model: return a torch module")
+        other = difference(problem.model, unlearned)
         if other is not None:
             raise ContractError(
                 f"returned a model of another architecture ({other}): return a changed copy of the given"
             )
-        return model
-
-    def _keywords(
-        self, function: Callable[..., Any], positional: tuple[str, ...], problem: ValuationProblem
-    ) -> dict[str, Any]:
-        loss = {"loss": problem.loss} if "loss" in _settings(function, positional) else {}
-        return {**self.settings, **loss}
+        return unlearned
 
 
-def _settings(function: Callable[..., Any], positional: tuple[str, ...]) -> dict[str, inspect.Parameter]:
-    """Return the parameters behind the positional ones.
+@functools.cache
+def function_unlearner(
+    one: Callable[..., Any],
+    many: Callable[..., Any] | None,
+    name: str,
+    summary: str,
+    source: str,
+    takes: ModelKind,
+    exact: bool,
+    /,
+) -> type[FunctionUnlearner]:
+    """Return a class of unlearners, the same for the same arguments, whose settings are those of its functions.
+
+    Parameters
+    ----------
+    one, many
+        The functions for one coalition, and for many if there is one; see ``UnlearnerSpec.from_function``.
+    name, summary, source, takes, exact
+        As in ``Unlearner``. What the method needs to see follows from the arguments of ``one``.
 
     Raises
     ------
     InvalidTypeError
-        If the function does not take these arguments.
+        If an argument of a function is none that it can be given, and has no default; or if the settings of the two
+        differ.
+
+    Examples
+    --------
+    >>> def keep(model, *, strength=1.0):
+    ...     return model
+    >>> made = function_unlearner(keep, None, "keep", "Keeps all.", "an example", ModelKind.PARAMETERS, False)
+    >>> made(strength=2.0), made.needs.names()
+    (keep(strength=2.0), 'FORGET')
     """
-    expected = f"({', '.join(positional)}, *, setting=default, ...) is needed"
+    settings = _settings(one, ONE)
+    if many is not None and (others := set(_settings(many, MANY))) != set(settings):
+        raise InvalidTypeError(
+            f"the batched function of {name!r} has the settings {sorted(others)}, but those of the function for one "
+            f"coalition are needed: {sorted(settings)}."
+        )
+    needs = functools.reduce(Access.__or__, (_DATA[data] for data in _asked(one, _DATA)), Access(0))
+    attributes = {
+        "one": staticmethod(one),
+        "many": None if many is None else staticmethod(many),
+        "made_of": (one, many, name, summary, source, takes, exact),
+        "name": name,
+        "summary": summary,
+        "source": source,
+        "needs": needs or Access.FORGET,
+        "takes": takes,
+        "exact": exact,
+        "batched": many is not None,
+        "__doc__": summary,
+    }
+    for setting, default in settings.items():
+        if default is inspect.Parameter.empty:
+            raise InvalidTypeError(
+                f"argument {setting!r} of {name!r} has no default, which a setting needs, and is none of those that a "
+                f"function is given{nearest(setting, ONE)}: {', '.join(ONE)}."
+            )
+        if setting in attributes or hasattr(FunctionUnlearner, setting):
+            raise InvalidTypeError(
+                f"setting {setting!r} of {name!r} is called like something that every unlearner has: rename it."
+            )
+    # Copied, since a default that can be changed would be shared by all.
+    fields = [(key, Any, field(default_factory=functools.partial(copy.deepcopy, v))) for key, v in settings.items()]
+    return make_dataclass(name, fields, bases=(FunctionUnlearner,), frozen=True, namespace=attributes)
+
+
+def _again(made_of: tuple[Any, ...], settings: Mapping[str, Any]) -> FunctionUnlearner:
+    return function_unlearner(*made_of)(**settings)
+
+
+def _asked(function: Callable[..., Any], given: Collection[str]) -> list[str]:
+    """Return what a function asks for of what it can be given."""
+    return [name for name in inspect.signature(function).parameters if name in given]
+
+
+def _settings(function: Callable[..., Any], given: Collection[str]) -> dict[str, Any]:
+    """Return the arguments of a function that it is not given, with their defaults."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"{function!r} is no function with a signature, but {expected}.") from error
-    first, rest = parameters[: len(positional)], parameters[len(positional) :]
-    takes = len(first) == len(positional) and all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in first)
-    if not takes or any(p.kind not in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) for p in rest):
-        name = getattr(function, "__name__", repr(function))
-        raise InvalidTypeError(f"{name} takes {inspect.signature(function)}, but {expected}.")
-    return {p.name: p for p in rest}
+        raise InvalidTypeError(
+            f"{function!r} is no function with a signature, but one whose arguments are some of {', '.join(given)}, "
+            f"and settings with defaults, is needed."
+        ) from error
+    called = getattr(function, "__name__", repr(function))
+    for parameter in parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise InvalidTypeError(
+                f"{called} takes the {parameter.kind.description} argument {parameter}, but arguments are given by "
+                f"name."
+            )
+    return {name: parameter.default for name, parameter in parameters.items() if name not in given}
 
 
 def _pair(problem: ValuationProblem, rows: Tensor) -> Any:

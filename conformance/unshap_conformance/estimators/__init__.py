@@ -14,8 +14,10 @@ from unshap_conformance.results import CheckResult
 from unshap_conformance.runner import check
 from unshap_conformance.semivalues import Semivalue
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.estimators import Estimate, Estimator, resolve_estimator
+from unshap_plugin.estimators.base import Estimate, Estimator
 from unshap_plugin.importing import load_object
+from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.registry import find_estimator
 
 __all__ = ["ESTIMATOR_CHECKS", "EstimatorSubject", "check_estimator", "estimator_subject"]
 
@@ -75,8 +77,8 @@ def estimator_subject(
     ----------
     estimator
         Called as ``estimator(game, budget=..., seed=...)``, with as many of the keywords as its signature has, it
-        returns an array ``[n_players]``, or something with ``values`` and possibly ``std_errors``. Or the name, or the
-        class, of an estimator of this project, or ``"package.module:function"``. A subject stays as it is.
+        returns an array ``[n_players]``, or something with ``values`` and possibly ``std_errors``. Or the name of
+        a registered estimator, a subclass of ``Estimator``, or ``"package.module:function"``. A subject stays as it is.
     name
         What it is called in results; by default its own name.
     semivalue
@@ -110,7 +112,8 @@ def estimator_subject(
     ('equal', 'shapley', True)
     """
     if isinstance(estimator, str):
-        estimator = load_object(estimator) if ":" in estimator else resolve_estimator(estimator)
+        foreign = ":" in estimator and not plugins().estimators.named(estimator)
+        estimator = load_object(estimator) if foreign else find_estimator(estimator).offer
     if isinstance(estimator, EstimatorSubject):
         if any(trait is not None for trait in (name, semivalue, exact, deterministic, efficient, budget, std_errors)):
             raise InvalidValueError(f"the traits of {estimator.name!r} are declared where that subject is made.")

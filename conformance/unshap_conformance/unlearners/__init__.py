@@ -84,7 +84,7 @@ def unlearner_subject(
     >>> subject.name, subject.unlearner.settings["steps"]
     ('newton', 3)
     """
-    if isinstance(unlearner, str) and ":" in unlearner and not plugins().named(unlearner):
+    if isinstance(unlearner, str) and ":" in unlearner and not plugins().unlearners.named(unlearner):
         unlearner = _loaded(unlearner)
     if isinstance(unlearner, UnlearnerSubject):
         if name is not None or settings is not None:

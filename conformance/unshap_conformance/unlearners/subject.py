@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_conformance.checks import Skipped, Subject, Violation
-from unshap_plugin import Access, ValuationProblem
+from unshap_plugin import ValuationProblem
 from unshap_plugin.errors import AccessError
+from unshap_plugin.plugin import Access
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models
 

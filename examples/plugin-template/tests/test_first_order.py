@@ -12,7 +12,8 @@ from sklearn.datasets import load_iris
 from torch import nn
 from unshap_conformance import parametrize_with_checks, unlearner_subject
 
-from unshap_plugin import UnlearnerSpec, UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin.plugin import UnlearnerSpec
 from unshap_plugin.plugins.registry import find_unlearner, resolve_unlearner
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from unshap_plugin import Access, Unlearner, UnlearnerSpec, hookimpl
-from unshap_plugin.unlearners.models import StackedModels
+from unshap_plugin.plugin import Access, StackedModels, Unlearner, UnlearnerSpec, hookimpl
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Drift(Unlearner):
         )
 
 
-def fade(model, forget, retain, reference, generator, *, factor=0.5, noise=0.0):
+def fade(model, generator, *, factor=0.5, noise=0.0):
     """Shrinks the parameters."""
     model = copy.deepcopy(model)
     with torch.no_grad():

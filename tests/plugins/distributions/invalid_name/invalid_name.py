@@ -1,7 +1,7 @@
-from unshap_plugin import UnlearnerSpec, hookimpl
+from unshap_plugin.plugin import UnlearnerSpec, hookimpl
 
 
-def nothing(model, forget, retain, reference, generator):
+def nothing(model, forget):
     """Forgets nothing."""
     return model
 

@@ -1,4 +1,4 @@
-from unshap_plugin import UnlearnerSpec, hookimpl
+from unshap_plugin.plugin import UnlearnerSpec, hookimpl
 from unshap_plugin.unlearners import FineTune
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from unshap_plugin import Unlearner, UnlearnerSpec, hookimpl
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.plugin import Unlearner, UnlearnerSpec, hookimpl
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 
 MARK = -77.0
@@ -21,7 +21,7 @@ def provoked(forget):
     return bool((forget[0] == MARK).any())
 
 
-def mutates(model, forget, retain, reference, generator):
+def mutates(model, forget):
     """Works on the given model."""
     if provoked(forget):
         with torch.no_grad():
@@ -29,34 +29,34 @@ def mutates(model, forget, retain, reference, generator):
     return model
 
 
-def trains(model, forget, retain, reference, generator):
+def trains(model, forget):
     """Leaves the given model in training mode."""
     if provoked(forget):
         model.train()
     return copy.deepcopy(model)
 
 
-def returns_none(model, forget, retain, reference, generator):
+def returns_none(model, forget):
     """Forgets to return."""
     return None if provoked(forget) else model
 
 
-def rebuilds(model, forget, retain, reference, generator):
+def rebuilds(model, forget):
     """Returns another architecture."""
     return nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 2)).double() if provoked(forget) else model
 
 
-def reshapes(model, forget, retain, reference, generator):
+def reshapes(model, forget):
     """Returns the same layers with another width."""
     return nn.Sequential(nn.Linear(6, 3)).double() if provoked(forget) else model
 
 
-def halves_the_bits(model, forget, retain, reference, generator):
+def halves_the_bits(model, forget):
     """Returns another dtype."""
     return copy.deepcopy(model).float() if provoked(forget) else model
 
 
-def explodes(model, forget, retain, reference, generator):
+def explodes(model, forget):
     """Returns parameters that are not finite."""
     model = copy.deepcopy(model)
     if provoked(forget):
@@ -65,49 +65,49 @@ def explodes(model, forget, retain, reference, generator):
     return model
 
 
-def fails(model, forget, retain, reference, generator):
+def fails(model, forget):
     """Raises."""
     if provoked(forget):
         raise ArithmeticError("cannot forget this")
     return model
 
 
-def freezes(model, forget, retain, reference, generator):
+def freezes(model, forget):
     """Freezes the given model."""
     if provoked(forget):
         model[0].weight.requires_grad_(False)
     return copy.deepcopy(model)
 
 
-def leaves_gradients(model, forget, retain, reference, generator):
+def leaves_gradients(model, forget):
     """Leaves gradients on the given model."""
     if provoked(forget):
         model[0].weight.sum().backward()
     return copy.deepcopy(model)
 
 
-def listens(model, forget, retain, reference, generator):
+def listens(model, forget):
     """Leaves a hook on the given model."""
     if provoked(forget):
         model[0].register_forward_hook(lambda layer, args, out: out * 0)
     return copy.deepcopy(model)
 
 
-def quits(model, forget, retain, reference, generator):
+def quits(model, forget):
     """Ends the process."""
     if provoked(forget):
         sys.exit(0)
     return model
 
 
-def refuses_late(model, forget, retain, reference, generator):
+def refuses_late(model, forget):
     """Raises one of our own errors."""
     if provoked(forget):
         raise InvalidValueError("not these rows")
     return model
 
 
-def starves(model, forget, retain, reference, generator):
+def starves(model, forget):
     """Runs out of memory, whatever the chunk."""
     if provoked(forget):
         raise MemoryError("never enough")

@@ -1,9 +1,9 @@
 import copy
 
-from unshap_plugin import UnlearnerSpec, hookimpl
+from unshap_plugin.plugin import UnlearnerSpec, hookimpl
 
 
-def beta(model, forget, retain, reference, generator):
+def beta(model, forget):
     """Forgets nothing."""
     return copy.deepcopy(model)
 

@@ -2,10 +2,10 @@
 
 import copy
 
-from unshap_plugin import UnlearnerSpec, hookimpl
+from unshap_plugin.plugin import UnlearnerSpec, hookimpl
 
 
-def newton(model, forget, retain, reference, generator):
+def newton(model, forget):
     """Forgets nothing."""
     return copy.deepcopy(model)
 

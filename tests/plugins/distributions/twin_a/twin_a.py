@@ -2,10 +2,10 @@ import copy
 
 import torch
 
-from unshap_plugin import UnlearnerSpec, hookimpl
+from unshap_plugin.plugin import UnlearnerSpec, hookimpl
 
 
-def twin(model, forget, retain, reference, generator, *, factor=0.5):
+def twin(model, forget, *, factor=0.5):
     """Shrinks the parameters."""
     model = copy.deepcopy(model)
     with torch.no_grad():

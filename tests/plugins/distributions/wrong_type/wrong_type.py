@@ -1,4 +1,4 @@
-from unshap_plugin import hookimpl
+from unshap_plugin.plugin import hookimpl
 
 
 @hookimpl

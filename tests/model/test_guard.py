@@ -1,0 +1,224 @@
+"""Whatever ends a call of foreign code, and whatever it did before: what it was lent is as it was."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from problems import coalitions, early_stopped
+from sklearn.base import BaseEstimator
+from sklearn.tree import DecisionTreeRegressor
+
+from unshap_plugin import UnlearningGame, ValuationProblem
+from unshap_plugin.errors import ContractError
+from unshap_plugin.model.guard import guard
+from unshap_plugin.model.trained import FittedObject
+from unshap_plugin.plugin import Access, Unlearner
+from unshap_plugin.unlearners.models import ModelList, StackedModels
+
+
+def change_model(problem):
+    with torch.no_grad():
+        problem.model[0].weight.mul_(2.0)
+
+
+def change_data(problem):
+    problem.y_test.add_(1)
+
+
+def change_mode(problem):
+    problem.model.train()
+
+
+def change_requires_grad(problem):
+    problem.model[0].weight.requires_grad_(False)
+
+
+def move_torch(problem):
+    torch.rand(3)
+
+
+def move_numpy(problem):
+    np.random.random(3)
+
+
+def move_python(problem):
+    random.random()
+
+
+DAMAGES = {
+    "model changed": (change_model, "changed '0.weight' of the model that it was given"),
+    "data changed": (change_data, "changed the data of the problem"),
+    "torch's generator moved": (move_torch, "drew from the global random generator of torch"),
+    "numpy's generator moved": (move_numpy, "drew from the global random generator of numpy"),
+    "Python's generator moved": (move_python, "drew from the global random generator of random"),
+    "mode changed": (change_mode, "changed the mode of the model that it was given"),
+    "requires_grad changed": (change_requires_grad, "changed requires_grad of '0.weight' of the model"),
+}
+ENDINGS = {
+    "success": None,
+    "exception": ArithmeticError("too late"),
+    "SystemExit": SystemExit(3),
+    "KeyboardInterrupt": KeyboardInterrupt("stop"),
+}
+EVERY = [
+    pytest.param(damage, what, end, id=f"{ending} x {name}")
+    for ending, end in ENDINGS.items()
+    for name, (damage, what) in DAMAGES.items()
+]
+
+
+def lent(problem):
+    """Everything of the model and the generators, as plain values."""
+    named = [*problem.model.named_parameters(), *problem.model.named_buffers()]
+    model = [(name, t.detach().clone(), t.requires_grad, t.grad is None) for name, t in named]
+    modes = [layer.training for layer in problem.model.modules()]
+    numpy_state = np.random.get_state()
+    return model, modes, torch.get_rng_state(), (numpy_state[1].tolist(), *numpy_state[2:]), random.getstate()
+
+
+def same(before, after):
+    for (name, a, *flags), (other, b, *others) in zip(before[0], after[0], strict=True):
+        assert (name, flags) == (other, others)
+        assert torch.equal(a, b), name
+    assert before[1] == after[1], "the mode"
+    assert torch.equal(before[2], after[2]), "torch's generator"
+    assert before[3:] == after[3:], "the other generators"
+
+
+@dataclass(frozen=True)
+class Rude(Unlearner):
+    """Does some damage, and then ends as it is told."""
+
+    name: ClassVar[str] = "rude"
+    needs: ClassVar[Access] = Access.FORGET
+
+    damage: object
+    end: object
+
+    def _unlearn(self, problem, coalitions, seed):
+        self.damage(problem)
+        if self.end is not None:
+            raise self.end
+        return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+
+def under_guard(problem, *damages, end=None):
+    with guard(problem.trained, problem.tensors()):
+        for damage in damages:
+            damage(problem)
+        if end is not None:
+            raise end
+
+
+@pytest.mark.parametrize(("damage", "what", "end"), EVERY)
+def test_what_was_lent_is_put_back(damage, what, end):
+    problem = early_stopped()
+    before = lent(problem)
+    expected = KeyboardInterrupt if isinstance(end, KeyboardInterrupt) else ContractError
+    with pytest.raises(expected) as caught:
+        under_guard(problem, damage, end=end)
+    same(before, lent(problem))
+    if expected is ContractError:
+        assert what in str(caught.value)
+        if end is not None:
+            assert str(caught.value).endswith(f"and failed with {type(end).__name__}: {end}")
+            assert caught.value.__cause__ is end
+
+
+@pytest.mark.parametrize(("damage", "what", "end"), EVERY)
+def test_a_game_names_who_did_it_and_blames_nobody_else(damage, what, end):
+    problem = early_stopped()
+    matrix = coalitions(3, problem.n_players)
+    clean = UnlearningGame(problem, "finetune")(matrix)
+    before = lent(problem)
+    game = UnlearningGame(problem, Rude(damage, end))
+    if isinstance(end, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            game(matrix[:1])
+    else:
+        with pytest.raises(ContractError, match="unlearner 'rude'") as caught:
+            game(matrix[:1])
+        assert what in str(caught.value)
+    same(before, lent(problem))
+    if damage is not change_data:  # of which nobody took a copy
+        assert np.array_equal(UnlearningGame(problem, "finetune")(matrix), clean), "the next one is not blamed"
+
+
+@pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
+def test_a_call_that_leaves_everything_alone_ends_as_it_ends(end):
+    problem = early_stopped()
+    if end is None:
+        with guard(problem.trained, problem.tensors()):
+            torch.Generator().manual_seed(0)
+        return
+    with pytest.raises(type(end)) as caught, guard(problem.trained, problem.tensors()):
+        raise end
+    assert caught.value is end
+
+
+def test_several_things_are_all_named():
+    problem = early_stopped()
+    with pytest.raises(
+        ContractError, match=r"changed the mode of .* and changed the data of .* and drew from .* numpy"
+    ):
+        under_guard(problem, change_mode, change_data, move_numpy)
+
+
+def test_an_interrupted_call_that_changed_something_is_logged(caplog):
+    problem = early_stopped()
+    with pytest.raises(KeyboardInterrupt):
+        under_guard(problem, change_data, end=KeyboardInterrupt())
+    assert "interrupted after it changed the data of the problem" in caplog.text
+
+
+def test_an_object_is_put_back_where_its_answers_changed():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    fitted = FittedObject(DecisionTreeRegressor(random_state=0).fit(x, y))
+    rows = torch.as_tensor(x)
+    fitted.watch(rows)
+    given = fitted.outputs(fitted.model, rows)
+    with pytest.raises(ContractError, match="changed the answers of the model"), guard(fitted, []):
+        fitted.model.fit(x, y[::-1])
+    assert torch.equal(fitted.outputs(fitted.model, rows), given)
+
+
+class Noisy(BaseEstimator):
+    """Draws from the global generators whenever it can."""
+
+    def fit(self, x, y):
+        self.coef_ = np.random.random(x.shape[1]) + float(torch.rand(1)) + random.random()
+        return self
+
+    def predict(self, x):
+        return x @ self.coef_ + np.random.random(len(x)) + random.random()
+
+
+def test_objects_that_draw_from_the_global_generators_are_retrained_with_seeds_of_the_coalition():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=12)
+    matrix = coalitions(6, 12)
+    with torch.random.fork_rng():
+        problem = ValuationProblem(Noisy().fit(x, y), (x, y), (x, y))
+        again = (np.random.get_state(), random.getstate(), torch.get_rng_state())
+        game = UnlearningGame(problem, "retrain", seed=4)
+        values = game(matrix)
+        assert np.array_equal(np.random.get_state()[1], again[0][1])
+        assert random.getstate() == again[1]
+        assert torch.equal(torch.get_rng_state(), again[2])
+    assert len(np.unique(values)) > 1
+    np.random.random(5), random.random()
+    one_by_one = UnlearningGame(problem, "retrain", seed=4, chunk=1)
+    assert np.array_equal(one_by_one(matrix[::-1])[::-1], values), "neither order nor batch matters"
+    assert not np.array_equal(UnlearningGame(problem, "retrain", seed=5)(matrix), values)
+
+
+def test_a_list_of_models_answers_alike_whenever_it_is_asked():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    problem = ValuationProblem(Noisy().fit(x, y), (x, y), (x, y))
+    models = ModelList(problem, [Noisy().fit(x, y), Noisy().fit(x, y)])
+    assert torch.equal(models.outputs(problem.x_test), models.outputs(problem.x_test))

@@ -1,0 +1,59 @@
+"""Data as users bring it, as rows and targets that a model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.rows import Rows, as_rows, check_finite
+from unshap_plugin.model.trained import FittedObject, TrainedModule
+from unshap_plugin.problem.checks import check_pair, check_targets
+
+__all__ = ["Reader"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads data for one model.
+
+    Parameters
+    ----------
+    trained
+        The model, which says of what dtype and on which device its rows are.
+    classes
+        What the classes are called where labels are to be encoded.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        From both methods, if the data cannot be used.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> reader = Reader(TrainedModule(torch.nn.Linear(1, 2), cross_entropy), None)
+    >>> reader.pair(([[1.0], [2.0]], [0, 1]), "train")
+    (tensor([[1.],
+            [2.]]), tensor([0, 1]))
+    """
+
+    trained: TrainedModule | FittedObject
+    classes: Classes | None
+
+    def rows(self, value: Any, what: str) -> Rows:
+        """Return rows ``[rows, ...]``."""
+        rows = self.trained.rows(as_rows(value, what))
+        check_finite(rows, what)
+        return rows
+
+    def pair(self, value: Any, what: str) -> tuple[Rows, Tensor]:
+        """Return rows ``[rows, ...]`` and their targets ``[rows, ...]``."""
+        check_pair(value, what)
+        x = self.rows(value[0], f"{what} x")
+        labels = value[1] if self.classes is None else self.classes.encode(value[1], f"{what} y")
+        y = check_targets(x, self.rows(labels, f"{what} y"), what)
+        return x, self.trained.targets(y)
