@@ -46,7 +46,7 @@ Methods whose access is `forget` (with `reference`) ran in partial access. Setti
 
 A rank correlation within a quarter is lower than over all sizes, since there size explains less. A network trained with
 all rows at once from known initial parameters has no noise of the seed. Times are those of a busy machine: compare them
-within a table. What all this does to the values of providers stands in the README.
+within a table. What all this does to the values of providers is [measured too](measurements.md#providers).
 """
 
 

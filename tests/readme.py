@@ -1,4 +1,4 @@
-"""The commands and snippets of the README, by name: ``python tests/readme.py test`` prints the test command."""
+"""The commands and snippets of the documentation, by name: ``python tests/readme.py test`` prints the test command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-_MARKED = re.compile(r"<!-- run: (\w+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
+_MARKED = re.compile(r"<!-- (?:run|file): (\w+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
 
 
-def blocks() -> dict[str, tuple[str, str]]:
-    """Return language and text of every marked block."""
-    return {name: (language, text.strip()) for name, language, text in _MARKED.findall(README)}
+def text_of(page: str) -> str:
+    """Return the text of a page, such as ``"README.md"`` or ``"docs/audit.md"``."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str = "README.md") -> dict[str, tuple[str, str]]:
+    """Return language and text of every marked block of a page."""
+    return {name: (language, text.strip()) for name, language, text in _MARKED.findall(text_of(page))}
 
 
 if __name__ == "__main__":

@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from readme import README, ROOT, blocks
+from readme import ROOT, blocks, text_of
 
 from unshap_plugin.cli.main import main
 
-# The two commands of "Try it" make an environment first: the first is run here without that, the second is what the
-# gate runs.
-RUN_HERE = {"value", "providers", "python", "opendataval"}
+# The two commands of "Install and run" make an environment first: the first is run here without that, the second is
+# what the gate runs.
+RUN_HERE = {"value", "sklearn", "opendataval", "providers", "audit"}
+SECTIONS = [
+    "Install and run",
+    "From a fitted scikit-learn model to values",
+    "In OpenDataVal",
+    "Providers",
+    "When to trust it",
+    "More",
+]
 
 
 @pytest.fixture
@@ -33,9 +41,25 @@ def unshap(command):
     return main(arguments)
 
 
-def test_every_block_is_marked_and_run():
+def python(code):
+    """Run a snippet, and return what it prints."""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    return out.stdout
+
+
+def test_every_block_is_run():
     assert set(blocks()) == {*RUN_HERE, "test"}
-    assert len(re.findall(r"^```\w+", README, re.MULTILINE)) == len(blocks())
+
+
+def test_the_order_of_the_sections():
+    assert re.findall(r"^## (.*)$", text_of("README.md"), re.MULTILINE) == SECTIONS
+
+
+@pytest.mark.parametrize("name", ["sklearn", "opendataval"])
+def test_five_lines_are_five_lines(name):
+    _, _, lines = blocks()[name][1].partition("# Five lines:\n")
+    assert len([line for line in lines.splitlines() if line.strip()]) == 5
 
 
 def test_the_test_command_is_pytest_in_a_new_environment():
@@ -65,18 +89,24 @@ def test_providers(clone, capsys):
     assert "evaluations  256" in capsys.readouterr().out
 
 
-def test_python(clone):
-    out = subprocess.run([sys.executable, "-c", blocks()["python"][1]], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.count("cairn") == 2
-    assert "accuracy" in out.stdout
+def test_from_a_fitted_model_to_values(clone):
+    out = python(blocks()["sklearn"][1])
+    assert out.startswith("ValuationResult(89 players; ")
+    last = [int(line.split()[1]) for line in out.splitlines()[-5:]]
+    assert sorted(last) == [2, 5, 8, 11, 14]  # whose labels are wrong
+
+
+# The recipe of the command's logistic regression is L-BFGS, which retrains one coalition at a time and says so.
+@pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
+def test_the_verdict(clone, capsys):
+    assert unshap(blocks()["audit"][1]) == 0
+    said = "can be trusted like retrained ones"
+    assert said in " ".join(text_of("README.md").split())
+    assert said in capsys.readouterr().out
 
 
 def test_opendataval(clone):
     pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
-    out = subprocess.run(
-        [sys.executable, "-c", blocks()["opendataval"][1]], capture_output=True, text=True, check=False
-    )
-    assert out.returncode == 0, out.stderr
-    assert "UnlearningShapley" in out.stdout
-    assert "std_error" in out.stdout
+    out = python(blocks()["opendataval"][1])
+    assert "UnlearningShapley" in out
+    assert "std_error" in out

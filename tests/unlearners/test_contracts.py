@@ -1,4 +1,4 @@
-"""The contracts of the design, for every built-in unlearner."""
+"""The contracts (docs/contracts.md), for every built-in unlearner."""
 
 from __future__ import annotations
 

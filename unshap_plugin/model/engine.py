@@ -1,6 +1,6 @@
 """Many coalitions in one pass: stacked parameters, weighted gradients and outputs.
 
-One formulation serves every gradient unlearner (design: "the fast path"). ``theta`` is a dict of parameters with one
+One formulation serves every gradient unlearner (docs/decisions.md). ``theta`` is a dict of parameters with one
 copy per coalition, ``[m, *shape]``; ``weights`` is ``[m, rows]``, one row of weights per coalition over rows that all
 coalitions share (or, with ``own_rows``, over rows ``[m, rows, ...]`` of its own). Every function has two
 implementations: ``torch.func.vmap`` over the coalitions, and a plain loop over them with ordinary autograd. The loop
