@@ -26,7 +26,7 @@ def training_loss(model: Model, y: Tensor) -> Loss:
     """
     if not _classifies(model, y):
         return mse
-    return _binary_cross_entropy if model.num_classes == 2 else _cross_entropy
+    return _binary_cross_entropy if y.shape[1] == 2 else _cross_entropy
 
 
 def log_likelihood(model: Model, y: Tensor) -> Metric:
