@@ -1,4 +1,4 @@
-"""Unlearning evaluators for OpenDataVal: drop them into an ``ExperimentMediator`` beside OpenDataVal's own."""
+"""Unlearning evaluators for OpenDataVal: they stand in an ``ExperimentMediator`` beside OpenDataVal's own."""
 
 from unshap_opendataval.evaluator import UnlearningShapley
 

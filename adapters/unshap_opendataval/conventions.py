@@ -19,14 +19,29 @@ __all__ = ["Refit", "as_tensor", "log_likelihood", "mediator_metric", "recipe_of
 
 
 def training_loss(model: Model, y: Tensor) -> Loss:
-    """Return the loss, per row, that OpenDataVal's ``fit`` minimises for this model.
+    """Return the loss that OpenDataVal's ``fit`` minimises for this model, as a function to losses per row, ``[rows]``.
 
-    Binary cross entropy for two classes, softmax cross entropy *of the probabilities* for more, squared error for
-    regression.
+    It is the binary cross entropy for two classes, the softmax cross entropy *of the probabilities* for more, and the
+    squared error for regression.
+
+    Parameters
+    ----------
+    model
+        The prediction model, whose outputs are probabilities ``[rows, k]``, or numbers for regression.
+    y
+        Training labels ``[rows, k]``: one-hot for ``k`` classes. They tell classes from numbers where the type of the
+        model does not.
+
+    Examples
+    --------
+    >>> from opendataval.model import LogisticRegression
+    >>> y = torch.eye(3)
+    >>> training_loss(LogisticRegression(4, 3), y)(torch.full((3, 3), 0.2), y)
+    tensor([1.0986, 1.0986, 1.0986])
     """
     if not _classifies(model, y):
         return mse
-    return _binary_cross_entropy if model.num_classes == 2 else _cross_entropy
+    return _binary_cross_entropy if y.shape[1] == 2 else _cross_entropy
 
 
 def log_likelihood(model: Model, y: Tensor) -> Metric:
@@ -34,6 +49,18 @@ def log_likelihood(model: Model, y: Tensor) -> Metric:
 
     The outputs for the classes are normalised to sum to one (OpenDataVal's LogisticRegression has one sigmoid per
     class), and bounded below by the round-off of float32.
+
+    Parameters
+    ----------
+    model, y
+        As in ``training_loss``.
+
+    Examples
+    --------
+    >>> from opendataval.model import LogisticRegression
+    >>> y = torch.eye(2)
+    >>> log_likelihood(LogisticRegression(4, 2), y).score(torch.full((1, 2, 2), 0.5), y)
+    tensor([-0.6931], dtype=torch.float64)
     """
     if not _classifies(model, y):
         return Metric("log_likelihood", lambda out, y: -(out.double() - y.double()).square().flatten(1).mean(dim=1))
@@ -46,7 +73,20 @@ def log_likelihood(model: Model, y: Tensor) -> Metric:
 
 
 def mediator_metric(metric: Callable[[Tensor, Tensor], float]) -> Metric:
-    """Return a metric in OpenDataVal's form, ``metric(y, y_hat)`` on the processor, in ours."""
+    """Return a metric of OpenDataVal's form in ours, of many models at once.
+
+    Parameters
+    ----------
+    metric
+        A function of labels and predictions, both ``[rows, k]`` and on the processor. Higher is better.
+
+    Examples
+    --------
+    >>> from opendataval.metrics import Metrics
+    >>> accuracy = mediator_metric(Metrics.ACCURACY)
+    >>> accuracy.name, accuracy.score(torch.eye(2).expand(3, 2, 2), torch.eye(2))
+    ('accuracy', tensor([1., 1., 1.], dtype=torch.float64))
+    """
 
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
         y = targets.cpu()
@@ -58,7 +98,24 @@ def mediator_metric(metric: Callable[[Tensor, Tensor], float]) -> Metric:
 
 
 def recipe_of(model: Model, kwargs: Mapping[str, Any], init: Mapping[str, Tensor] | None) -> Recipe:
-    """Return what OpenDataVal's ``fit`` does with these training keywords: Adam, in minibatches."""
+    """Return what OpenDataVal's ``fit`` does with these training keywords: Adam, in minibatches.
+
+    Parameters
+    ----------
+    model
+        The prediction model. The defaults of its ``fit`` hold for keywords that are not given.
+    kwargs
+        Training keywords: ``epochs``, ``batch_size``, ``lr``.
+    init
+        The parameters that its training starts from; ``None`` if they are not known.
+
+    Examples
+    --------
+    >>> from opendataval.model import LogisticRegression
+    >>> recipe = recipe_of(LogisticRegression(4, 2), {"epochs": 10}, None)
+    >>> recipe.optimizer, recipe.epochs, recipe.batch_size, recipe.lr
+    ('adam', 10, 32, 0.01)
+    """
     given = {**_defaults(model), **kwargs}
     return Recipe(
         optimizer="adam",
@@ -70,12 +127,26 @@ def recipe_of(model: Model, kwargs: Mapping[str, Any], init: Mapping[str, Tensor
 
 
 def as_tensor(x: Tensor | Dataset[Any], what: str) -> Tensor:
-    """Return covariates as one tensor.
+    """Return covariates as one tensor ``[rows, ...]``.
+
+    Parameters
+    ----------
+    x
+        A tensor, or a data set of arrays of one shape.
+    what
+        What they are called in errors.
 
     Raises
     ------
     InvalidTypeError
         If they are a data set of something else, such as text.
+
+    Examples
+    --------
+    >>> from torch.utils.data import Subset
+    >>> as_tensor(Subset([[1, 2], [3, 4], [5, 6]], [0, 2]), "x_train")
+    tensor([[1, 2],
+            [5, 6]])
     """
     if isinstance(x, Tensor):
         return x
@@ -98,6 +169,14 @@ class Refit:
         The unfitted model.
     kwargs
         Keywords for its ``fit``.
+
+    Examples
+    --------
+    >>> from opendataval.model.api import RegressionSkLearnWrapper
+    >>> from sklearn.linear_model import LinearRegression
+    >>> refit = Refit(RegressionSkLearnWrapper(LinearRegression), {})
+    >>> refit.fit(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]])).predict(torch.tensor([[3.0]])).round()
+    tensor([[6.]])
     """
 
     def __init__(self, model: Model, kwargs: Mapping[str, Any]) -> None:
@@ -107,7 +186,7 @@ class Refit:
         self.empty, self.width = False, 0
 
     def fit(self, x: Any, y: Any) -> Refit:
-        """Fit a fresh copy of the blank model."""
+        """Fit a fresh copy of the blank model on rows ``[rows, ...]`` with labels ``[rows, k]``, and return itself."""
         self.model = self.blank.clone()
         self.empty = len(x) == 0
         if not self.empty:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,9 +25,10 @@ from opendataval.model import ClassifierMLP, LeNet, LogisticRegression, Regressi
 from opendataval.model.api import ClassifierSkLearnWrapper, RegressionSkLearnWrapper
 from torch.nn import functional as F
 from unshap_opendataval import UnlearningShapley
+from unshap_opendataval.base import UnlearningEvaluator
 from unshap_opendataval.conventions import training_loss
 
-from unshap_plugin import ValuationResult
+from unshap_plugin import ValuationResult, shapley_values
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.unlearners import Newton
 
@@ -115,7 +118,7 @@ def test_the_values_are_those_of_the_result_and_sum_to_the_difference():
     np.testing.assert_array_equal(evaluator.data_values, result.values)
     np.testing.assert_allclose(result.values.sum(), result.utility_all - result.utility_none, atol=1e-9)
     assert (result.std_errors > 0).all()
-    assert result.unlearner == "newton"
+    assert (result.unlearner, result.estimator) == ("newton", "permutation")
 
 
 def test_training_again_gives_fresh_values():
@@ -175,6 +178,41 @@ def test_it_is_registered_and_shadows_nothing():
     assert names.count("unlearningshapley") == 1
 
 
+def test_the_base_is_not_listed_and_cannot_be_made():
+    assert UnlearningEvaluator not in DataEvaluator.Evaluators.values()
+    assert issubclass(UnlearningShapley, UnlearningEvaluator)
+    with pytest.raises(TypeError, match="abstract class UnlearningEvaluator"):
+        UnlearningEvaluator()
+
+
+def test_a_sibling_only_says_how_values_come_out_of_the_game(monkeypatch):
+    monkeypatch.setattr(DataEvaluator, "Evaluators", {})
+
+    class ByLeavingOut(UnlearningEvaluator):
+        def _values(self, game):
+            result = shapley_values(game)
+            return replace(result, values=result.utility_all - game(~np.eye(game.n_players, dtype=bool)))
+
+    assert DataEvaluator.Evaluators == {"byleavingout": ByLeavingOut}
+    data, model = small()
+    groups = np.repeat(list("abc"), [15, 10, 5])
+    evaluator = train(ByLeavingOut("newton", groups=groups, random_state=0), data, model)
+    result = train(UnlearningShapley("newton", groups=groups, random_state=0), data, model).result
+    assert repr(evaluator).startswith("ByLeavingOut(newton, groups=<30 labels ")
+    assert result.utility_all == evaluator.result.utility_all
+    totals = [evaluator.data_values[groups == player].sum() for player in "abc"]
+    np.testing.assert_allclose(totals, evaluator.result.values)
+    assert not np.allclose(totals, result.values)
+
+
+def test_a_training_that_fails_leaves_no_values():
+    evaluator = train(UnlearningShapley(budget=200))
+    with pytest.raises(InvalidTypeError, match="got 1 positional training arguments"):
+        evaluator.train_data_values(3)
+    with pytest.raises(InvalidValueError, match="there are no values yet"):
+        evaluator.evaluate_data_values()
+
+
 def _subclasses(cls):
     return {one for direct in cls.__subclasses__() for one in {direct, *_subclasses(direct)}}
 
@@ -182,8 +220,10 @@ def _subclasses(cls):
 def test_groups_share_their_value_among_their_points():
     data, model = small()
     groups = np.repeat(list("abc"), [15, 10, 5])
-    evaluator = train(UnlearningShapley(groups=groups, estimator="exact"), data, model)
+    evaluator = train(UnlearningShapley(groups=groups), data, model)
     result = evaluator.result
+    assert result.estimator == "exact"  # "auto", as everywhere
+    assert set(result.reasons) == {"estimator", "unlearner"}
     assert result.players == ("a", "b", "c")
     values = evaluator.data_values
     for player, value, size in zip("abc", result.values, [15, 10, 5], strict=True):

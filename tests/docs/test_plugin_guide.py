@@ -1,62 +1,152 @@
-"""The examples of the plugin guide run, as plugins, and are as short as they say."""
+"""The plugin guide, followed from an empty folder: an unlearner of fifteen lines, an estimator and a metric."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import json
+import sys
 
 import numpy as np
 import pytest
-import tomllib
 from problems import coalitions, early_stopped
+from readme import blocks
+from venvs import layered, run, wheel
 
-from unshap_plugin import UnlearningGame
+from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import registered_unlearners, resolve_unlearner
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"<!-- file: (\w+) -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
+GUIDE = {name: text for name, (_, text) in blocks("docs/plugins.md").items()}
+MODULES = ("climb", "climb_many", "simple", "brier")
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """A new environment with the distribution of the guide, made in an empty folder of the files that it shows."""
+    folder = tmp_path_factory.mktemp("guide")
+    source = folder / "source"
+    source.mkdir()
+    (source / "climb.py").write_text(GUIDE["climb"])
+    for name in MODULES[1:]:
+        (source / f"{name}.py").write_text(GUIDE[name])
+    entry_points = "".join(f'{name} = "{name}"\n' for name in MODULES)
+    # Several modules need a line that one module does not.
+    project = GUIDE["pyproject"].replace('climb = "climb"', entry_points)
+    project += '\n[tool.hatch.build.targets.wheel]\ninclude = ["*.py"]\n'
+    (source / "pyproject.toml").write_text(project)
+    return layered(folder / "venv", wheel(source, folder / "wheels"))
 
 
 @pytest.fixture
 def guide(tmp_path, monkeypatch):
-    """The examples, installed: as two distributions with the entry points of the guide."""
-    for name in ("climb", "climb_many"):
-        (tmp_path / f"{name}.py").write_text(FILES[name])
+    """The modules of the guide on the path, as distributions of one entry point each."""
+    for name in MODULES:
+        (tmp_path / f"{name}.py").write_text(GUIDE[name])
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        points = tomllib.loads(FILES["pyproject"])["project"]["entry-points"]["unshap_plugin"]
-        assert points == {"climb": "climb"}
         (info / "entry_points.txt").write_text(f"[unshap_plugin]\n{name} = {name}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in MODULES:
+        sys.modules.pop(name, None)
 
 
-def test_every_example_is_run_and_short():
-    assert len(re.findall(r"^```\w+", GUIDE, re.MULTILINE)) == len(FILES) == 3
-    assert all(len(text.splitlines()) <= 30 for text in FILES.values())
+def test_the_first_file_is_short_and_every_block_is_used():
+    lines = [line for line in GUIDE["climb"].splitlines() if line.strip()]
+    assert len(lines) <= 15
+    assert set(GUIDE) == {*MODULES, "pyproject", "install", "use"}
 
 
-def test_the_examples_work_and_agree(guide):
+@pytest.mark.slow
+def test_the_file_of_fifteen_lines_is_all_that_is_needed(tmp_path):
+    """An empty folder, the two files and the commands as printed, installed from a wheel."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "climb.py").write_text(GUIDE["climb"])
+    (source / "pyproject.toml").write_text(GUIDE["pyproject"])
+    made = layered(tmp_path / "venv", wheel(source, tmp_path / "wheels"))
+    install, *commands = GUIDE["install"].splitlines()
+    assert install == "pip install --editable ."
+    printed = []
+    for command in commands:
+        program, *arguments = command.split()
+        assert program == "unshap"
+        printed.append(run(made, "-m", "unshap_plugin", *arguments, cwd=source))
+    assert "provider    climb 1.0" in printed[0]
+    assert "unlearner    climb (lr=0.001)" in printed[1]
+    assert "climb: 17 passed" in printed[2]
+    assert "player" in run(made, "-c", GUIDE["use"], cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_all_three_are_installed_and_used(python, tmp_path):
+    code = """
+import json
+from unshap_plugin.plugins.manager import plugins
+found = plugins()
+print(json.dumps({
+    "failures": [one.reason for one in found.failures],
+    **{kind: [one.name for one in getattr(found, kind).offers if one.provider.distribution == "climb"]
+       for kind in ("unlearners", "estimators", "metrics")},
+}))
+"""
+    assert json.loads(run(python, "-c", code)) == {
+        "failures": [],
+        "unlearners": ["climb", "fast-climb"],
+        "estimators": ["simple"],
+        "metrics": ["neg_brier"],
+    }
+    out = run(
+        *(python, "-m", "unshap_plugin", "value", "--example", "iris", "--unlearner", "fast-climb"),
+        *("--setting", "lr=0.001", "--estimator", "simple", "--metric", "neg_brier", "--budget", "400"),
+        cwd=tmp_path,
+    )
+    assert "estimator    simple" in out
+    assert "(neg_brier on 45 test rows)" in out
+    assert json.loads((tmp_path / "values" / "result.json").read_text())["versions"]["climb"] == "1.0"
+    for name in ("fast-climb", "simple"):
+        run(python, "-m", "unshap_plugin", "conformance", name)  # ends with 1 where a check fails
+
+
+def test_the_unlearners_work_and_agree(guide):
     specs = registered_unlearners()
     assert plugins().failures == ()
     assert (specs["climb"].offer.batched, specs["fast-climb"].offer.batched) == (False, True)
-    assert specs["climb"].offer.settings == specs["fast-climb"].offer.settings == {"steps": 3, "lr": 0.002}
+    assert specs["climb"].offer.settings == specs["fast-climb"].offer.settings == {"lr": 0.01}
     for hidden in (0, 4):
         problem = early_stopped(hidden=hidden)
         matrix = coalitions(9, problem.n_players)
-        slow, fast = (UnlearningGame(problem, name)(matrix) for name in ("climb", "fast-climb"))
+        slow, fast = (UnlearningGame(problem, name, lr=0.001)(matrix) for name in ("climb", "fast-climb"))
         np.testing.assert_allclose(fast, slow, atol=1e-10)
-        models = resolve_unlearner("fast-climb").unlearn(problem, matrix, 0)
+        models = resolve_unlearner("fast-climb", {"lr": 0.001}).unlearn(problem, matrix, 0)
         losses = [problem.loss(outputs, problem.y) for outputs in models.outputs(problem.x)]
         given = problem.loss(problem.outputs(problem.model, problem.x), problem.y)
         for forget, loss in zip(~problem.retained(matrix), losses, strict=True):
             assert loss[forget].sum() > given[forget].sum() or not forget.any()
 
 
-def test_the_examples_do_not_depend_on_the_batch(guide):
+def test_the_unlearners_do_not_depend_on_the_batch(guide):
     problem = early_stopped()
     matrix = coalitions(9, problem.n_players)
     for name in ("climb", "fast-climb"):
         whole = UnlearningGame(problem, name)(matrix)
         assert np.array_equal(whole, UnlearningGame(problem, name, chunk=2)(matrix[::-1])[::-1])
+
+
+def test_the_estimator_and_the_metric_are_right(guide):
+    problem = early_stopped()
+    data = {"train": (problem.x, problem.y), "test": (problem.x_test, problem.y_test)}
+    probabilities = problem.outputs(problem.model, problem.x_test).softmax(dim=1).numpy()
+    scored = ValuationProblem(problem.model, **data, metric="neg_brier")
+    expected = -((probabilities - np.eye(2)[problem.y_test]) ** 2).sum(axis=1).mean()
+    np.testing.assert_allclose(scored.given_utility, expected, rtol=1e-12)
+
+    class Weighted:
+        n_players = 4
+
+        def __call__(self, rows):
+            return (rows @ np.array([1.0, 2.0, 3.0, 4.0])) ** 2
+
+    sampled, exact = shapley_values(Weighted(), "simple", budget=5000), shapley_values(Weighted(), "exact")
+    assert (np.abs(sampled.values - exact.values) < 4 * sampled.std_errors).all()
+    np.testing.assert_allclose(sampled.values.sum(), 100, rtol=1e-9)

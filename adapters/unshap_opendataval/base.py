@@ -1,0 +1,214 @@
+"""What the evaluators share: from OpenDataVal's data, model and metric to a game, and back to a value per point."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
+from opendataval.dataval import DataEvaluator, ModelMixin
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
+from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.model.generators import seeded
+from unshap_plugin.plugin import Unlearner
+from unshap_plugin.plugins.registry import resolve_unlearner
+
+__all__ = ["UnlearningEvaluator"]
+
+_UTILITIES = ("log_likelihood", "metric")
+
+
+class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
+    """A data evaluator whose values are those of a game that is played by unlearning.
+
+    It is a base class: it cannot be instantiated, and OpenDataVal does not list it. A subclass says in ``_values`` how
+    values come out of the game, and has the parameters, attributes and errors that ``UnlearningShapley`` describes.
+
+    Attributes
+    ----------
+    seed
+        Of the training, the game and the estimator: drawn from ``random_state`` once, without moving it.
+    result
+        What ``_values`` returned, after training.
+
+    Examples
+    --------
+    >>> from opendataval.dataval import DataEvaluator
+    >>> from unshap_opendataval import UnlearningShapley
+    >>> issubclass(UnlearningShapley, UnlearningEvaluator), "unlearningevaluator" in DataEvaluator.Evaluators
+    (True, False)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Record the arguments for the repr, which keys the rows of OpenDataVal's tables: arrays by their content."""
+        named = {name: _short(value) for name, value in kwargs.items()}
+        made: Self = super().__new__(cls, *map(_short, args), **named)
+        return made
+
+    def __init__(
+        self,
+        unlearner: str | Unlearner = "auto",
+        estimator: str = "auto",
+        budget: int | None = None,
+        groups: ArrayLike | None = None,
+        utility: str | Callable[[Tensor, Tensor], float] = "log_likelihood",
+        pretrained: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        random_state: int | RandomState | None = None,
+    ) -> None:
+        if not callable(utility) and utility not in _UTILITIES:
+            raise UnknownNameError("utility", utility, _UTILITIES)
+        self.unlearner = unlearner
+        self.estimator = estimator
+        self.budget = budget
+        self.groups = None if groups is None else np.asarray(groups)
+        self.utility = utility
+        self.pretrained = pretrained
+        self.settings = settings
+        try:
+            self.random_state = check_random_state(random_state)
+        except ValueError as error:
+            raise InvalidValueError(
+                f"random_state is {random_state!r}, which cannot seed anything: {error}."
+            ) from error
+        # Drawn here, so that every training starts alike; from a copy, so that the state given does not move.
+        source = RandomState()
+        source.set_state(self.random_state.get_state())
+        self.seed = int(source.randint(2**31 - 1))
+
+    @abstractmethod
+    def _values(self, game: UnlearningGame) -> ValuationResult:
+        """Return the values of the players of a game, by ``estimator`` with ``budget`` and ``seed``."""
+
+    def input_data(self, x_train: Any, y_train: Tensor, x_valid: Any, y_valid: Tensor) -> Self:
+        """Take the data, and forget the values of any earlier data.
+
+        Parameters
+        ----------
+        x_train, x_valid
+            Covariates ``[rows, ...]``: a tensor, or a data set of arrays of one shape.
+        y_train, y_valid
+            Labels ``[rows, k]``: one-hot for ``k`` classes, numbers for regression.
+
+        Returns
+        -------
+        The evaluator itself.
+        """
+        self._forget()
+        super().input_data(x_train, y_train, x_valid, y_valid)
+        return self
+
+    def train_data_values(self, *args: Any, **kwargs: Any) -> Self:
+        """Train the model with these keywords (unless it is pretrained), unlearn coalitions, estimate the values.
+
+        Parameters
+        ----------
+        kwargs
+            Keywords of the model's ``fit``: ``epochs``, ``batch_size``, ``lr``.
+
+        Returns
+        -------
+        The evaluator itself, which then has its ``result``.
+
+        Raises
+        ------
+        InvalidTypeError
+            If training arguments come by position, or rows are not numbers of one shape.
+        InvalidValueError
+            If there is no model or no data yet.
+        UnshapError
+            If unlearner, settings, groups, estimator or budget cannot be used, or if unlearning a coalition fails.
+        """
+        self._forget()
+        if args:
+            raise InvalidTypeError(
+                f"train_data_values got {len(args)} positional training arguments: pass them by name (epochs=...)."
+            )
+        if not isinstance(self.unlearner, str) or self.unlearner != "auto":
+            resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
+        problem = self._problem(kwargs)
+        game = UnlearningGame(problem, self.unlearner, seed=self.seed, **(self.settings or {}))
+        self.result: ValuationResult = self._values(game)
+        self._player_of_row = problem.player_of_row
+        return self
+
+    def evaluate_data_values(self) -> NDArray[np.float64]:
+        """Return one value per training point, ``[rows]``: an equal share of the value of its group.
+
+        Raises
+        ------
+        InvalidValueError
+            If nothing was trained yet.
+        """
+        if "result" not in self.__dict__:
+            raise InvalidValueError("there are no values yet: call train, or input_data and train_data_values, first.")
+        share = self.result.values / np.bincount(self._player_of_row, minlength=len(self.result.players))
+        values: NDArray[np.float64] = share[self._player_of_row]
+        return values
+
+    def _forget(self) -> None:
+        # OpenDataVal caches data_values on the object, and would answer them after another training too.
+        for stale in ("data_values", "result"):
+            self.__dict__.pop(stale, None)
+
+    def _problem(self, kwargs: Mapping[str, Any]) -> ValuationProblem:
+        """Return what is asked, of the model trained with these keywords."""
+        if getattr(self, "pred_model", None) is None or not hasattr(self, "x_train"):
+            raise InvalidValueError(
+                "there is no prediction model or no data: pass both to train, or to input_data and input_model_metric."
+            )
+        x, x_valid = as_tensor(self.x_train, "x_train"), as_tensor(self.x_valid, "x_valid")
+        # A copy: numpy labels of other fetchers may be anything array-like, and OpenDataVal wants float tensors.
+        y, y_valid = torch.as_tensor(self.y_train), torch.as_tensor(self.y_valid)
+        model: Any = self.pred_model.clone()
+        with seeded(self.seed):
+            if isinstance(model, nn.Module):
+                forward: Any = model.eval()
+                with torch.no_grad():
+                    forward(x[:1].to(next(model.parameters()).device))  # lazy layers take their shape from data
+                init = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                if not self.pretrained:
+                    forward.fit(x, y, **kwargs)
+                recipe = recipe_of(model, kwargs, None if self.pretrained else init)
+            else:
+                blank, recipe = model, None
+                model = Refit(blank, kwargs)
+                if not self.pretrained:
+                    model.fit(x, y)
+        return ValuationProblem(
+            model,
+            train=(x, y),
+            test=(x_valid, y_valid),
+            loss=training_loss(self.pred_model, y),
+            metric=self._metric(y),
+            groups=self.groups,
+            fit=recipe,
+        )
+
+    def _metric(self, y: Tensor) -> Metric:
+        if callable(self.utility):
+            return mediator_metric(self.utility)
+        if self.utility == "metric":
+            return mediator_metric(self.metric)
+        return log_likelihood(self.pred_model, y)
+
+
+# OpenDataVal lists every subclass of its own by name, to make evaluators from: of this one none can be made.
+del DataEvaluator.Evaluators[UnlearningEvaluator.__name__.lower()]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, np.ndarray | Tensor | list | tuple) and len(value) > 0:
+        array = np.asarray(value, dtype=object)
+        return f"<{len(array)} labels {hashlib.sha1(repr(array.tolist()).encode()).hexdigest()[:8]}>"
+    return value
