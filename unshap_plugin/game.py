@@ -143,7 +143,7 @@ class UnlearningGame:
     def _take(self, unlearner: Unlearner) -> None:
         """Play with an unlearner that can work on the problem, and know nothing yet but the given model."""
         self.unlearner = unlearner
-        self._limit = Limit.of(self.problem, bounded=bool(unlearner.gentler))
+        self._limit = Limit.of(self.problem, bounded=bool(unlearner.advice))
         self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._bytes(), 1), 1, MAX_CHUNK))
         everybody = np.ones((1, self.n_players), dtype=bool)
         self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
@@ -293,7 +293,7 @@ class UnlearningGame:
         self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
-            gentler = self.unlearner.gentler or "gentler settings"
+            gentler = self.unlearner.advice or "gentler settings"
             raise DivergenceError(
                 f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
                 f"{'' if cause is not None else f'{gentler}, '}another unlearner, or on_error='exclude'.",

@@ -27,7 +27,7 @@ __all__ = ["STAND_INS", "Artifacts", "fingerprint"]
 
 #: What can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
 STAND_INS = ("hessian", "gram", "fisher")
-_FORMAT = "unshap-artifacts/1"
+_FORMAT = "unshap-artifacts/2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Artifacts:
     hessian
         Sum of the Hessians (for other modules than linear heads, of the Gauss-Newton matrices), ``[p, p]``. This
         and what follows is ``None`` for more than 4096 parameters.
-    pull
+    proximal
         What kept training from the optimum, as ``newton`` estimates it, ``[p]``.
     lowest
         The lowest eigenvalue of the Hessian and the penalty, ``[]``.
@@ -68,7 +68,7 @@ class Artifacts:
     l2: Tensor
     init: Tensor
     hessian: Tensor | None = None
-    pull: Tensor | None = None
+    proximal: Tensor | None = None
     lowest: Tensor | None = None
     gram: Tensor | None = None
     moments: Tensor | None = None

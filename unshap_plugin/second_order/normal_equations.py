@@ -9,7 +9,7 @@ from unshap_plugin.losses import mse
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import linear_layer
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["NormalEquations"]
 
@@ -61,7 +61,7 @@ class NormalEquations:
     def sums(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sums of the ``A_i`` and ``B_i``, ``[m, d, d]`` and ``[m, d, c]``."""
         weights = weights.double()
-        squares, moments = product(weights, self.squares), product(weights, self.moments)
+        squares, moments = batch_invariant_matmul(weights, self.squares), batch_invariant_matmul(weights, self.moments)
         return squares.reshape(-1, self.d, self.d), moments.reshape(-1, self.d, self.c)
 
     def solve(self, squares: Tensor, moments: Tensor, size: Tensor | None = None) -> Tensor:

@@ -59,7 +59,7 @@ class Unlearner(ABC):
     needs: ClassVar[Access] = Access.FORGET
     stored: ClassVar[str | None] = None
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS
-    gentler: ClassVar[str] = ""
+    advice: ClassVar[str] = ""
     exact: ClassVar[bool] = False
     order_dependent: ClassVar[bool] = False
     batched: ClassVar[bool] = True

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import check_number
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -70,7 +70,7 @@ class SSD(Unlearner):
         sums = problem.once(player_sums, torch.square)
         everything, n = (sums.sum(dim=0), len(problem.y)) if stored is None else (stored.fisher.to(sums), len(stored))
         count = (~problem.retained(coalitions)).sum(dim=1, keepdim=True).to(sums)
-        forget = product(forgotten(coalitions, sums), sums[:-1])
+        forget = batch_invariant_matmul(forgotten(coalitions, sums), sums[:-1])
         retain = (everything - forget).clamp(min=0) / (n - count).clamp(min=1)
         forget = forget / count.clamp(min=1)
         dampened = forget > self.alpha * retain

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unshap_plugin import Access, UnlearnerSpec, hookimpl
 from unshap_plugin.model.rows import arguments, take
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["first_order", "first_order_batched", "unshap_unlearners"]
 
@@ -56,7 +56,7 @@ def first_order_batched(
     by_row = problem.once(_gradients_by_row)
     forget = (~problem.retained(coalitions)).to(engine.dtype)
     return {
-        name: p + rate * product(forget, by_row[name].flatten(1)).reshape(-1, *p.shape)
+        name: p + rate * batch_invariant_matmul(forget, by_row[name].flatten(1)).reshape(-1, *p.shape)
         for name, p in engine.theta0.items()
     }
 
@@ -66,7 +66,7 @@ def _gradients_by_row(problem: ModuleProblem) -> dict[str, Tensor]:
     engine, n = problem.engine, len(problem.y)
     own = torch.arange(n)[:, None]
     one = torch.ones(n, 1, dtype=engine.dtype, device=problem.y.device)
-    return engine.gradients(engine.stack(n), one, take(problem.x, own), problem.y[own], own_rows=True)
+    return engine.gradients(engine.stack(n), one, take(problem.x, own), problem.y[own], rows_per_copy=True)
 
 
 @hookimpl
