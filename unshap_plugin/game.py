@@ -293,10 +293,10 @@ class UnlearningGame:
         self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
-            gentler = self.unlearner.advice or "gentler settings"
+            advice = self.unlearner.advice or "more cautious settings"
             raise DivergenceError(
                 f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
-                f"{'' if cause is not None else f'{gentler}, '}another unlearner, or on_error='exclude'.",
+                f"{'' if cause is not None else f'{advice}, '}another unlearner, or on_error='exclude'.",
                 tuple(bool(keep) for keep in coalition),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)

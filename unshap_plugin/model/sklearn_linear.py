@@ -64,7 +64,7 @@ def _two_log_probabilities(scores: Tensor) -> Tensor:
 
 def _log_probabilities(scores: Tensor) -> Tensor:
     exact = F.log_softmax(scores, dim=-1)
-    # The values are clipped, the derivatives are not: rows that are far off still pull.
+    # The values are clipped, the derivatives are not: rows that are far off still have a gradient.
     return exact + (exact.clamp(min=_LEAST) - exact).detach()
 
 

@@ -52,7 +52,7 @@ class Artifacts:
         Sum of the Hessians (for other modules than linear heads, of the Gauss-Newton matrices), ``[p, p]``. This
         and what follows is ``None`` for more than 4096 parameters.
     proximal
-        What kept training from the optimum, as ``newton`` estimates it, ``[p]``.
+        Proximal strengths as ``newton`` estimates them, which stand for what kept training from the optimum, ``[p]``.
     lowest
         The lowest eigenvalue of the Hessian and the penalty, ``[]``.
     gram, moments

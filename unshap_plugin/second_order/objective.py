@@ -32,16 +32,17 @@ class Objective:
 
     ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n correction^T theta``
 
-    (``Newton`` says what these are). Without proximal and correction until ``centre`` or ``centre_roughly`` was called.
+    (``Newton`` says what these are). The proximal strengths ``Lambda`` and the gradient correction are zero until
+    ``centre`` or ``centre_roughly`` is called.
 
     Parameters
     ----------
     engine, x, y
         The module and all rows.
     losses
-        Their value, gradient and curvature.
+        Value, gradient and curvature of the losses of these rows.
     recipe
-        Of the penalty and the initial parameters.
+        How the module was trained: its penalty and its initial parameters.
     """
 
     def __init__(self, engine: Engine, x: Rows, y: Tensor, losses: SecondOrder, recipe: Recipe | None) -> None:
@@ -58,12 +59,14 @@ class Objective:
         self.preconditioner: EigenvaluePreconditioner | None = None
 
     def centre(self, proximal: float | None) -> Quadratic:
-        """Set proximal and correction, and return the expansion for all rows at the given parameters.
+        """Set the proximal strengths and the gradient correction, and expand the objective of all rows.
+
+        The expansion is the one at the given parameters.
 
         Parameters
         ----------
         proximal
-            ``Lambda`` as one number; ``None`` estimates it.
+            Proximal strength of all parameters; ``None`` estimates the strengths.
         """
         self.proximal = _estimated_proximal(self) if proximal is None else torch.full_like(self.given, proximal)
         _, gradient, matrix = self.losses(self.engine.stack(1), self.all)
@@ -76,18 +79,18 @@ class Objective:
         return Quadratic(self.n, matrix[0], self.l2 + self.proximal, self.correction, self.init)
 
     def centre_roughly(self, proximal: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
-        """Set proximal and correction without a matrix, for models whose matrix is too large.
+        """Set the proximal strengths and the gradient correction without a matrix, for models where it is too large.
 
-        Where no strengths make the given parameters stationary, the proximal is the one that is as strong there as the
-        gradient of the losses is (from which ``centre`` sets out). It is not raised: Gauss-Newton's matrix does not
-        curve downwards.
+        Where no strengths make the given parameters stationary, the proximal term gets the strength at which its
+        gradient is as large there as that of the losses (from which ``centre`` sets out). It is not raised:
+        Gauss-Newton's matrix does not curve downwards.
 
         Parameters
         ----------
         proximal
             As in ``centre``.
         multiply
-            From ``[m, p]`` to ``[m, p]``: multiplies with the matrix of all rows at the given parameters.
+            Function from ``[m, p]`` to ``[m, p]`` that multiplies with the matrix of all rows at the given parameters.
         """
         if proximal is None:
             self.proximal, stationary = _stationary_proximal(self)
@@ -102,7 +105,7 @@ class Objective:
         self.correction = self.residual(self.given) + self.proximal * (self.given - self.init)
 
     def residual(self, theta: Tensor) -> Tensor:
-        """Return the gradient of the full data at one point, ``[p]``, without proximal and correction."""
+        """Return the gradient of the losses of all rows and of the penalty at one point, ``[p]``."""
         stack = self.engine.unflatten(theta[None])
         gradient = self.engine.flatten(self.engine.gradients(stack, self.all, self.x, self.y))[0]
         return gradient + self.l2 * theta
@@ -123,7 +126,7 @@ class Objective:
         return losses + self._rest(theta, weights)
 
     def penalised(self, gradient: Tensor, theta: Tensor) -> Tensor:
-        """Add the gradients of the penalties to gradients of the losses, ``[m, p]``."""
+        """Add the gradients of penalty and proximal term to gradients of the losses, ``[m, p]``."""
         return gradient + self.l2 * theta + self.proximal * (theta - self.init)
 
     def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,8 +153,8 @@ class Objective:
     def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
 
-        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which
-        a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
+        All coalitions may start from one point, ``[1, p]``. The second value tells which coalitions have settled:
+        those for which a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
         is nothing at all.
         """
         before, gradient, direction = self.expand(theta, weights)
@@ -184,9 +187,9 @@ class Quadratic:
     matrix
         Sum of the curvature matrices of their losses, ``[p, p]``.
     diagonal
-        Curvature of the penalties, ``[p]``.
+        Curvature of penalty and proximal term, ``[p]``.
     correction
-        Gradient of losses and penalties, which the objective takes away, ``[p]``.
+        Gradient of losses, penalty and proximal term, which the objective subtracts, ``[p]``.
     init
         Initial parameters, ``[p]``.
     """
@@ -229,16 +232,16 @@ def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
 
 
 def floored(proximal: Tensor, curvature: Tensor, n: int) -> Tensor:
-    """Return the proximal ``[p]``, of at least a hundredth of the mean curvature of one row of ``n``.
+    """Return the proximal strengths ``[p]``, raised to a hundredth of the mean curvature of one row of ``n`` at least.
 
-    Without any proximal, coalitions without rows (or directions that no row determines) would stay where they are, as if
-    nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
+    Without a proximal term, coalitions without rows (or directions that no row determines) would stay where they are,
+    as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
     """
     return proximal.clamp(min=0.01 * float(curvature) / n)
 
 
 def raised(proximal: Tensor, lowest: Tensor) -> Tensor:
-    """Return the proximal ``[p]`` under which the lowest eigenvalue of the Hessian is positive."""
+    """Return the proximal strengths ``[p]``, raised until the ``lowest`` eigenvalue of the Hessian is positive."""
     return proximal + (-2 * lowest).clamp(min=0)
 
 
@@ -252,7 +255,7 @@ def _round_off(values: Tensor) -> Tensor:
 
 
 def _estimated_proximal(objective: Objective) -> Tensor:
-    """Return ``Lambda [p]`` for an objective without proximal and correction."""
+    """Return estimated proximal strengths ``[p]``, for an objective that is not centred yet."""
     proximal, stationary = _stationary_proximal(objective)
     if stationary:
         return proximal
@@ -268,9 +271,9 @@ def _estimated_proximal(objective: Objective) -> Tensor:
 
 
 def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
-    """Return the strengths per parameter tensor, ``[p]``, nearest to making the given parameters stationary.
+    """Return the strengths per parameter tensor, ``[p]``, that come nearest to making the given parameters stationary.
 
-    And tell whether they do.
+    The second value tells whether they do make them stationary.
     """
     given, moved = objective.given, objective.given - objective.init
     residual = objective.residual(given)
@@ -285,6 +288,6 @@ def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
 
 
 def _strength(objective: Objective) -> Tensor:
-    """Return the strength of a proximal that is as strong as the gradient of the losses."""
+    """Return the proximal strength at which the gradient of the proximal term is as large as that of the losses."""
     moved = objective.given - objective.init
     return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)

@@ -40,9 +40,9 @@ class Unlearner(ABC):
         at hand, ``stand_in`` returns the artefacts.
     takes
         The kinds of model it takes.
-    gentler
-        What to change where a model diverges, such as ``"a smaller lr"``. A method that says so is held to a bound too:
-        a mean loss on the test set of more than a hundred times that of an uninformed model is a divergence.
+    advice
+        What to change where a model diverges, such as ``"a smaller lr"``. A method that gives advice is held to a bound
+        too: a mean loss on the test set of more than a hundred times that of an uninformed model is a divergence.
     exact
         Whether it equals retraining.
     order_dependent

@@ -36,11 +36,11 @@ _BYTES = 256 * 2**20
 class Influence(Unlearner):
     """Influence functions (Koh & Liang 2017, arXiv 1703.04730), added up (Koh et al. 2019, arXiv 1905.13289).
 
-    ``theta(S) = theta_0 + H^-1 sum_F (g_i - correction / n)`` with the gradients ``g_i`` of the losses of the forget rows
-    ``F``, and the matrix ``H`` of all ``n`` rows (for a linear head their Hessian, else Gauss-Newton's), of the penalty
-    of the recipe and of ``damping``. ``correction`` is the gradient of all of these at the given parameters: zero at an
-    optimum, and elsewhere what centres the objective (see ``Newton``, whose first step this is but for ``H``, which is
-    not that of the retained rows).
+    ``theta(S) = theta_0 + H^-1 sum_F (g_i - correction / n)`` with the gradients ``g_i`` of the losses of the forget
+    rows ``F``, and the matrix ``H`` of all ``n`` rows (for a linear head their Hessian, else Gauss-Newton's), of the
+    penalty of the recipe and of ``damping``. The gradient ``correction`` is the gradient of all of these at the given
+    parameters: zero at an optimum, and elsewhere what centres the objective (see ``Newton``, whose first step this is
+    but for ``H``, which is not that of the retained rows).
 
     Solved once for every player, by Cholesky for few parameters, beyond some hundred (linear heads: a thousand) by
     conjugate gradients on products with ``H``; what many players have together is the sum. So large forget sets are
@@ -55,8 +55,8 @@ class Influence(Unlearner):
     Parameters
     ----------
     damping
-        Added to the diagonal of ``H``, as a proximal to the initial parameters; ``None`` estimates it as ``newton`` does
-        (without the matrix, more roughly).
+        Strength of a proximal term around the initial parameters, which adds it to the diagonal of ``H``; ``None``
+        estimates it as ``newton`` does (without the matrix, more roughly).
     """
 
     name: ClassVar[str] = "influence"

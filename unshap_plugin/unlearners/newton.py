@@ -36,14 +36,15 @@ class Newton(Unlearner):
 
     ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n correction^T theta``
 
-    with the l2 strength and the initial parameters of the recipe (zero where not known). ``correction`` is the gradient of
-    the first three terms for all rows at the given parameters: it centres the objective, so that removing nothing
-    changes nothing even if training was stopped before an optimum. ``Lambda`` stands for what else kept training from
-    the optimum: a penalty that the recipe does not mention, or early stopping, which acts like a proximal to the initial
-    parameters (Ali, Kolter & Tibshirani 2019). It is estimated from the full data: where some strength per parameter
-    tensor makes the given parameters stationary, it is that (for an L2-regularised optimum it is the regulariser);
-    else it is the one strength whose optimum lies as far from the initial parameters as the given ones do. Where the
-    loss is not convex it is raised until the given parameters are a minimum for all rows.
+    with the l2 strength and the initial parameters of the recipe (zero where not known). The gradient ``correction`` is
+    the gradient of the first three terms for all rows at the given parameters: it centres the objective, so that
+    removing nothing changes nothing even if training was stopped before an optimum. The third is a proximal term, whose
+    strengths ``Lambda`` stand for what else kept training from the optimum: a penalty that the recipe does not mention,
+    or early stopping, which acts like a proximal term around the initial parameters (Ali, Kolter & Tibshirani 2019).
+    They are estimated from the full data: where some strength per parameter tensor makes the given parameters
+    stationary, it is that (for an L2-regularised optimum it is the regulariser); else all have the one strength whose
+    optimum lies as far from the initial parameters as the given ones do. Where the loss is not convex they are raised
+    until the given parameters are a minimum for all rows.
 
     The matrix is Gauss-Newton's (for a linear head the Hessian), solved by batched Cholesky and damped where it is not
     definite; a step that does not lower the objective enough (Armijo's rule) is halved.
@@ -61,7 +62,7 @@ class Newton(Unlearner):
     steps
         Number of Newton steps; from stored artefacts it is one.
     proximal
-        ``Lambda`` as one number; ``None`` estimates it.
+        Strength of the proximal term, one ``Lambda`` for all parameters; ``None`` estimates it.
     """
 
     name: ClassVar[str] = "newton"
@@ -114,7 +115,7 @@ class Newton(Unlearner):
 
 
 def _centred(problem: ModuleProblem, proximal: float | None) -> Objective:
-    """Return the objective, centred at the given parameters."""
+    """Return the objective of the problem, centred at the given parameters."""
     engine = problem.engine
     objective = Objective(engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
     quadratic = objective.centre(proximal)

@@ -38,7 +38,7 @@ class SSD(Unlearner):
     Access: forget and retain rows, or forget rows and the stored Fisher diagonal. Cost: once, a gradient for every row;
     per coalition ``n_players p`` multiplications. Error: near that of doing nothing, for
     small networks with rank correlations of 0.2 to 0.8 with retraining (``benchmarks/networks.py``). It can only shrink
-    parameters, which is where training on fewer rows leads where a penalty or early stopping pulls towards zero.
+    parameters, which is where training on fewer rows leads where a penalty or early stopping draws them towards zero.
 
     Parameters
     ----------
