@@ -50,7 +50,7 @@ MAX_CHUNK = 256
 
 
 class UnlearningGame:
-    """The utility ``v(S)`` of keeping ``S``, as a function from boolean rows to numbers.
+    """The utility ``v(S)`` of keeping ``S``, as a function from coalitions to numbers.
 
     Utilities are a function of the coalition: evaluated once, remembered, and the same whatever the order, the batch
     or the chunk they are asked in. That of the coalition that keeps everybody is known from the start: it

@@ -229,15 +229,15 @@ def test_a_file_gives_the_same_back(tmp_path, hidden):
     assert [file.name for file in tmp_path.iterdir()] == ["model.artifacts"]
     again = Artifacts.load(str(path))
     assert (again.model, dict(again.versions)) == (stored.model, dict(stored.versions))
-    for name in ("rows", "gradient", "fisher", "l2", "init", "hessian", "proximal", "lowest"):
+    for name in ("hashes", "gradient", "fisher", "l2", "init", "hessian", "proximal", "lowest"):
         assert torch.equal(getattr(again, name), getattr(stored, name)), name
     assert again.gram is again.moments is None
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
-        rows = file.get_tensor("rows")
+        hashes = file.get_tensor("hashes")
     assert metadata["format"] == "unshap-artifacts/2"
     assert {"torch", "numpy", "python", "unshap-plugin"} == set(json.loads(metadata["versions"]))
-    assert rows.dtype == np.int64
+    assert hashes.dtype == np.int64
     a, b = (UnlearningGame(part(problem, one), "newton")(every(3)) for one in (stored, path))
     assert np.array_equal(a, b)
 

@@ -188,11 +188,11 @@ def residuals(coalitions: NDArray[np.bool_], values: Floats) -> tuple[Floats, Fl
     residual = values.astype(np.float64)
     weight = np.empty(len(values))
     for index, (size, k) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
-        rows = where == index
-        residual[rows] -= residual[rows].mean(axis=0)
+        same = where == index
+        residual[same] -= residual[same].mean(axis=0)
         # In whole numbers: those of coalitions do not fit into floats.
         every = math.comb(n, size)
-        weight[rows] = k * (every - 1) / ((k - 1) * every) if k > 1 else (0.0 if every == 1 else math.nan)
+        weight[same] = k * (every - 1) / ((k - 1) * every) if k > 1 else (0.0 if every == 1 else math.nan)
     return residual, weight
 
 

@@ -39,8 +39,8 @@ class Artifacts:
     model
         Fingerprint (sha256) of the layers, parameters, buffers and loss.
     versions
-        Of the packages that computed them.
-    rows
+        Versions of the packages that computed them.
+    hashes
         A 64-bit hash of every row ``(x, y)``, int64 ``[n]``.
     gradient
         Sum of the gradients of the losses of the rows, ``[p]``.
@@ -62,7 +62,7 @@ class Artifacts:
 
     model: str
     versions: Mapping[str, str]
-    rows: Tensor
+    hashes: Tensor
     gradient: Tensor
     fisher: Tensor
     l2: Tensor
@@ -75,7 +75,7 @@ class Artifacts:
 
     def __len__(self) -> int:
         """Return the number of rows, n."""
-        return len(self.rows)
+        return len(self.hashes)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return those that are there, by name."""
@@ -94,7 +94,7 @@ class Artifacts:
                 "or its loss differ; give the model as it was when they were computed, or compute them anew with "
                 "compute_artifacts(problem) where all data is at hand."
             )
-        left = Counter(self.rows.tolist())
+        left = Counter(self.hashes.tolist())
         odd = []
         for index, one in enumerate(row_hashes(x, y).tolist()):
             if left[one] == 0:

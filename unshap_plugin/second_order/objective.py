@@ -154,8 +154,8 @@ class Objective:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
 
         All coalitions may start from one point, ``[1, p]``. The second value tells which coalitions have settled:
-        those for which a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
-        is nothing at all.
+        those for which a full step promised next to nothing. Newton's method converges quadratically, so that what is
+        left after it is nothing at all.
         """
         before, gradient, direction = self.expand(theta, weights)
         slope = (gradient * direction).sum(dim=1)

@@ -90,7 +90,7 @@ def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool
     engine = problem.engine
     gradients = problem.once(player_sums, _gradients)[:-1]
     sizes = np.bincount(problem.player_of_row[problem.player_of_row >= 0], minlength=problem.n_players)
-    rows = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
+    count = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
     if from_stored:
         assert problem.stored is not None
         quadratic = quadratic_of(problem.stored, engine.flatten(engine.stack(1))[0], damping)
@@ -104,13 +104,13 @@ def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool
             return conjugate_gradients(
                 lambda v: multiply(v) + diagonal * v,
                 lambda v: v / diagonal,
-                gradients - rows / objective.n * objective.correction,
+                gradients - count / objective.n * objective.correction,
                 tolerance=_TOLERANCE,
                 iterations=_ITERATIONS,
             )
         quadratic = objective.centre(damping)
     factor = damped_factor((quadratic.matrix + torch.diag(quadratic.diagonal))[None])[0]
-    right = gradients - rows / quadratic.n * quadratic.correction
+    right = gradients - count / quadratic.n * quadratic.correction
     return torch.cholesky_solve(right.T.to(factor), factor).T.to(right)
 
 

@@ -1,4 +1,4 @@
-"""``retrain``: what unlearning approximates, and its oracle."""
+"""``retrain``: training from scratch without the forget rows, which unlearning approximates."""
 
 from __future__ import annotations
 
