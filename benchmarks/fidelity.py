@@ -1,4 +1,4 @@
-"""How far unlearning is from retraining, for a model at its optimum and for one that was stopped early.
+"""The distance of unlearning from retraining, for a model at its optimum and for one that was stopped early.
 
     python benchmarks/fidelity.py
 
@@ -58,7 +58,7 @@ def coalitions(seed: int, size: int = ROWS) -> NDArray[np.bool_]:
 
 
 def agreement(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[float]:
-    """Spearman in all, then in each quarter."""
+    """Return Spearman correlations of all coalitions, then of each quarter."""
     parts = [np.arange(len(a)), *np.array_split(np.arange(len(a)), 4)]
     return [float(spearmanr(a[part], b[part])[0]) for part in parts]
 
@@ -79,7 +79,7 @@ def head(x: NDArray[np.float64], y: NDArray[np.int64]) -> nn.Linear:
 
 
 def converged(name: str, seeds: int) -> None:
-    """Against scikit-learn's fits, at the optimum."""
+    """Compare with scikit-learn's fits, at the optimum."""
     load, size = CONVERGED[name]
     print(f"L2-regularised logistic regression at its optimum, {name}, {size} rows, {seeds} seeds")
     runs: dict[str, list[list[float]]] = {metric: [] for metric in METRICS}
@@ -122,7 +122,7 @@ def refitted(start: Any, x: Tensor, y: Tensor, row: NDArray[np.bool_], x_test: T
 
 
 def stopped_early(seeds: int) -> None:
-    """Against the recipe of OpenDataVal."""
+    """Compare with training by the recipe of OpenDataVal."""
     from opendataval.model import LogisticRegression as OpenDataValLogistic
     from unshap_opendataval.conventions import log_likelihood, training_loss
 

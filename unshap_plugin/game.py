@@ -1,4 +1,4 @@
-"""The game: from coalitions to utilities."""
+"""The game, a function from coalitions to utilities."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class UnlearningGame:
     Parameters
     ----------
     problem
-        What is to be valued.
+        The problem: what is to be valued.
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
         for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
         modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters;
         ``reason`` then says why.
     seed
-        Of everything random in the unlearner, together with the coalition.
+        Seed of everything random in the unlearner, together with the coalition.
     on_error
         What to do with a coalition whose unlearning fails or whose utility is not finite: ``"raise"`` an error that
         names it, or ``"exclude"`` it (its utility is NaN, and it is counted in ``excluded``).
@@ -154,7 +154,7 @@ class UnlearningGame:
         Raises
         ------
         AccessError, InvalidValueError, InvalidTypeError, PluginError
-            As when a game is made.
+            If the game could not be made with these settings.
         """
         resolved = remade(self.unlearner, self.provider, settings)
         check_access(resolved, self.problem, self.provider)

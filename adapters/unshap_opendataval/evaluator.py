@@ -53,7 +53,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
     settings
         Settings of an unlearner that is given by name.
     random_state
-        Of the training, the unlearner and the estimator. Not moved, and the same for every ``train``.
+        Source of the seeds of training, unlearner and estimator. It is not moved, and the same for every ``train``.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class UnlearningShapley(DataEvaluator, ModelMixin):  # type: ignore[misc]
         The full ``ValuationResult``: values, standard errors, and how they were made.
     """
 
-    #: How the conformance suite plays games with it: their utility is the metric, of a model without parameters.
+    #: Traits under which the conformance suite plays games with it: utility is the metric, the model has no parameters.
     conformance: ClassVar[dict[str, Any]] = {
         "kwargs": {"unlearner": "retrain", "estimator": "exact", "utility": "metric"},
         "exact": True,

@@ -29,11 +29,12 @@ def audit(
     Parameters
     ----------
     game
-        What is audited: utilities that it knows already are not computed again. All training rows must be at hand, and
-        for a torch module its recipe. The unlearner ``"retrain"`` comes out at about the floor.
+        The game that is audited: utilities that it knows already are not computed again. All training rows must be at
+        hand, and for a torch module its recipe. The unlearner ``"retrain"`` comes out at about the floor.
     coalitions
-        How many at most: none and all, and the same number from each range of sizes (each size for up to 10 players,
-        otherwise quarters); all ``2**n`` if these are no more. By default all for up to 8 players, otherwise 100.
+        Largest number of them: none and all, and the same number from each range of sizes (each size for up to 10
+        players, otherwise quarters); all ``2**n`` if these are no more. By default all for up to 8 players, otherwise
+        100.
     seeds
         How often each coalition is retrained, at least twice: with the seeds ``seed + 1, seed + 2, ...`` for the seed
         of the game, which chooses the coalitions too.

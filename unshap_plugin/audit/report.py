@@ -1,4 +1,4 @@
-"""What an audit found: figures by coalition size, what they do to the values, and a verdict."""
+"""The report of an audit: figures by coalition size, their effect on the values, and a verdict."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALL_SIZES = "all sizes"
 
 @dataclass(frozen=True)
 class ValueAgreement:
-    """How well exact Shapley values of unlearned utilities agree with those of retrained ones, for one metric.
+    """Agreement of exact Shapley values of unlearned utilities with those of retrained ones, for one metric.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class ValueAgreement:
 
 @dataclass(frozen=True, eq=False)
 class FidelityReport:
-    """How far an unlearner is from retraining on one problem.
+    """Report of how far an unlearner is from retraining on one problem.
 
     The report holds the utilities; its figures are computed from them. All errors are in the units of the metric.
 
@@ -65,11 +65,11 @@ class FidelityReport:
     players
         The players, in the order of the columns of the coalitions.
     coalitions
-        Those audited, bool ``[m, n_players]``, sorted by size.
+        The audited coalitions, bool ``[m, n_players]``, sorted by size.
     unlearned
         Their utilities after unlearning, ``[m]``, or ``[m, t]`` for a metric that measures ``t`` things.
     retrained
-        Those after retraining, ``[s, m]`` or ``[s, m, t]``, one row per seed.
+        Utilities after retraining, ``[s, m]`` or ``[s, m, t]``, one row per seed.
     utility_all
         The utility of the given model, a scalar or ``[t]``.
     metric, columns
@@ -85,7 +85,7 @@ class FidelityReport:
     seconds
         Wall time in all.
     versions
-        Of the packages involved.
+        Versions of the packages involved.
     """
 
     players: tuple[Any, ...]
@@ -115,7 +115,7 @@ class FidelityReport:
 
     @property
     def complete(self) -> bool:
-        """Whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
+        """Tell whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
         return len(self.coalitions) == 2 ** len(self.players)
 
     @property
@@ -125,7 +125,7 @@ class FidelityReport:
 
     @property
     def cost_ratio(self) -> float:
-        """How many coalitions could be unlearned in the time of retraining one; NaN where none was unlearned."""
+        """Number of coalitions that could be unlearned in the time of retraining one; NaN where none was unlearned."""
         unlearning = self.seconds_unlearned / self.evaluations if self.evaluations else math.nan
         return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
 
@@ -289,7 +289,7 @@ class FidelityReport:
 
     @cached_property
     def _values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """The values ``[n_players, t]`` of the unlearned game, and ``[s, n_players, t]`` of the retrained ones."""
+        """Return the values of the unlearned game, ``[n_players, t]``, and of the retrained, ``[s, n_players, t]``."""
         if not self.complete:
             return None
         m = len(self.coalitions)

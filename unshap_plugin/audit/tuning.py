@@ -40,7 +40,7 @@ class Tuning:
     unlearner
         Its name.
     settings
-        Those that were tuned, with the best values.
+        The settings that were tuned, with the best values.
     table
         A row per candidate, in the order of the grid: its settings, ``score`` (0 is retraining, 1 is doing nothing, see
         ``tune``), ``error`` (mean absolute error against the mean retrained utilities, in the units of the metric,
@@ -81,13 +81,13 @@ def tune(
     Parameters
     ----------
     game
-        With the unlearner whose settings are looked for, which must be a registered one. Utilities that it knows are
-        not computed again. All training rows must be at hand, and for a torch module its recipe.
+        The game with the unlearner whose settings are looked for, which must be a registered one. Utilities that it
+        knows are not computed again. All training rows must be at hand, and for a torch module its recipe.
     grid
         Values to try for each setting; all combinations are tried, and other settings stay as in the game. Without
         a grid the ``tunable`` settings of the unlearner, and those of the game.
     coalitions, seeds
-        As for ``audit``.
+        See ``audit``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Estimators: from a game and a budget to values with standard errors. One method a file."""
+"""Estimators, which turn a game and a budget into values with standard errors. One method a file."""
 
 from __future__ import annotations
 

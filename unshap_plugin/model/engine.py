@@ -130,7 +130,7 @@ class Engine:
         x, y
             Rows shared by all coalitions; ``[m, rows, ...]`` with ``rows_per_copy``.
         loss
-            Instead of the one of the training.
+            Loss that takes the place of the one of the training.
         shape
             What is summed instead: a function of the losses and the weights of the rows, both ``[rows]``.
         """

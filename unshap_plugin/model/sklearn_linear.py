@@ -103,7 +103,7 @@ class LinearModel:
     module
         Its coefficients, float64; the outputs are log-probabilities or decision values of classes, or numbers.
     loss
-        What it was fitted with, per row.
+        Loss that it was fitted with, per row.
     recipe
         The strength of its penalty, and zero as where training starts.
     classes

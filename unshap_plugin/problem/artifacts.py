@@ -1,4 +1,4 @@
-"""What methods need of the full data, computed once while it is at hand, and kept in a file for when it is not."""
+"""Artefacts: sums over the full data, computed once while it is at hand, and kept in a file for when it is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from unshap_plugin.model.same_module import layers
 
 __all__ = ["STAND_INS", "Artifacts", "fingerprint"]
 
-#: What can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
+#: Artefacts that can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
 STAND_INS = ("hessian", "gram", "fisher")
 _FORMAT = "unshap-artifacts/2"
 
@@ -78,7 +78,7 @@ class Artifacts:
         return len(self.hashes)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return those that are there, by name."""
+        """Return the tensors that are there, by name."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
@@ -87,7 +87,7 @@ class Artifacts:
         return getattr(self, name) is not None
 
     def check(self, engine: Engine, x: Rows, y: Tensor) -> None:
-        """Raise ``InvalidValueError`` unless they are those of this model, and these rows were among theirs."""
+        """Raise ``InvalidValueError`` unless they belong to this model, and these rows were among theirs."""
         if self.model != fingerprint(engine):
             raise InvalidValueError(
                 "the artefacts are those of another model: its parameters, its buffers, which of them are trainable, "

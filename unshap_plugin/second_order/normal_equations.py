@@ -13,7 +13,7 @@ from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["NormalEquations"]
 
-#: Of the largest diagonal entry: smaller pivots and eigenvalues count as nothing.
+#: Pivots and eigenvalues below this share of the largest diagonal entry count as zero.
 _SINGULAR = 1e-10
 
 

@@ -88,7 +88,7 @@ class Objective:
         Parameters
         ----------
         proximal
-            As in ``centre``.
+            See ``centre``.
         multiply
             Function from ``[m, p]`` to ``[m, p]`` that multiplies with the matrix of all rows at the given parameters.
         """

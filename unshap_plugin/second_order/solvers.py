@@ -92,7 +92,7 @@ def conjugate_gradients(
     Parameters
     ----------
     multiply, precondition
-        From ``[m, p]`` to ``[m, p]``: multiply with the matrices, and approximately with their inverses.
+        Functions from ``[m, p]`` to ``[m, p]`` that multiply with the matrices, and approximately with their inverses.
     vectors
         ``[m, p]``.
 
@@ -128,5 +128,5 @@ def conjugate_gradients(
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the dot products ``[m]``. As matrix products, whose order of summation does not depend on ``m``."""
+    """Return the dot products ``[m]``, as matrix products, whose order of summation does not depend on ``m``."""
     return (a[:, None, :] @ b[:, :, None])[:, 0, 0]

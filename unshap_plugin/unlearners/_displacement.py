@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Displaced(Unlearner):
-    """What all methods are that move by some steps of Adam on a displacement (see ``descend_displaced``).
+    """Base of the methods that move by some steps of Adam on a displacement (see ``descend_displaced``).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def shrunk(problem: ModuleProblem, shrinkage: Tensor) -> Theta:
 
 
 def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
-    """Return what takes the gradient of the mean loss of all rows at the given parameters away from others.
+    """Return a function that subtracts the gradient of the mean loss of all rows at the given parameters from others.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Ca
     retained
         Which rows each coalition retains, ``[m, rows]``. Without one there is nothing to descend, nothing to centre.
     weight
-        Of the mean loss of the retained rows.
+        Weight of the mean loss of the retained rows.
     """
     engine = problem.engine
     residual = problem.once(_mean_gradient)
@@ -135,11 +135,11 @@ def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], T
     start
         Stacked parameters to start from.
     scale
-        Of the displacement of each coalition, ``[m]``.
+        Factor of the displacement of each coalition, ``[m]``.
     gradient
-        From stacked parameters to stacked gradients of what is to be minimised.
+        Function from stacked parameters to stacked gradients of what is to be minimised.
     steps, lr
-        Of Adam.
+        Number of steps and learning rate of Adam.
 
     Returns
     -------

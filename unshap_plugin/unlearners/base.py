@@ -32,7 +32,7 @@ class Unlearner(ABC):
     Attributes
     ----------
     name, summary, source
-        What it is called; what it does, in one line; the paper or book that it comes from.
+        Its name; one line about what it does; the paper or book that it comes from.
     needs
         What it needs to see.
     stored
@@ -85,7 +85,7 @@ class Unlearner(ABC):
         Raises
         ------
         AccessError
-            Naming what is missing.
+            If something is missing, which the message names.
         """
         missing = self.needs & ~problem.available
         if self.stand_in(problem) is not None:
@@ -131,12 +131,12 @@ class Unlearner(ABC):
         coalitions
             ``[m, n_players]``, ``True`` = kept.
         seed
-            Of all randomness, together with the coalition.
+            Seed of all randomness, together with the coalition.
 
         Returns
         -------
         Models
-            For a coalition that keeps everything, the model as given, bit for bit.
+            One model per coalition; for one that keeps everything, the model as given, bit for bit.
 
         Raises
         ------

@@ -42,7 +42,7 @@ class GradDiff(Displaced):
     alpha, gamma
         Weights of the descent and of the ascent.
     shrink
-        As in ``FineTune``.
+        See ``FineTune``.
     """
 
     name: ClassVar[str] = "graddiff"

@@ -43,7 +43,7 @@ class SSD(Unlearner):
     Parameters
     ----------
     alpha
-        By which factor ``F`` has to exceed ``D``.
+        Factor by which ``F`` has to exceed ``D``.
     lam
         The strength of dampening, ``lambda``.
     """

@@ -1,4 +1,4 @@
-"""Artefacts: what methods need of the full data, computed while it is at hand."""
+"""Computation of the artefacts: what methods need of the full data, while it is at hand."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
     Parameters
     ----------
     problem
-        With all rows that the model was trained on.
+        The problem with all rows that the model was trained on.
 
     Raises
     ------
     InvalidValueError
-        In partial access, where not all data is at hand, or if the model has no parameters that gradients could change.
+        If access is partial, where not all data is at hand, or the model has no parameters that gradients could change.
 
     Examples
     --------
