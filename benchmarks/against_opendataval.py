@@ -30,7 +30,7 @@ ROWS = 200
 
 
 def evaluators(seed: int) -> dict[str, Any]:
-    """Ours, and OpenDataVal's."""
+    """Return our evaluators, and OpenDataVal's."""
     return {
         "UnlearningShapley": UnlearningShapley(random_state=seed),
         "UnlearningShapley, 20,000 evaluations": UnlearningShapley(budget=20_000, random_state=seed),

@@ -1,4 +1,4 @@
-"""Which Shapley axioms OpenDataVal's evaluators and ours keep, and by how much they break them, as Markdown.
+"""The Shapley axioms that OpenDataVal's evaluators and ours keep, and by how much they break them, as Markdown.
 
     python benchmarks/axioms_of_opendataval.py docs/axioms_of_opendataval.md
 
@@ -59,7 +59,7 @@ def subjects() -> Iterator[EvaluatorSubject]:
     yield evaluator_subject(dataval.InfluenceSubsample, kwargs={"num_models": 100}, semivalue=None)
 
 
-#: Why the others play no game.
+#: Reasons why the others play no game.
 NO_GAME = {
     "KNNShapley": "values of a nearest-neighbour classifier, in closed form; it takes no model",
     "LavaEvaluator": "gradients of an optimal-transport distance; it takes no model",

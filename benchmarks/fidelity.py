@@ -1,4 +1,4 @@
-"""How far unlearning is from retraining, for a model at its optimum and for one that was stopped early.
+"""The distance of unlearning from retraining, for a model at its optimum and for one that was stopped early.
 
     python benchmarks/fidelity.py
 
@@ -53,12 +53,12 @@ def data(seed: int, flip: float, load: Any = load_breast_cancer, size: int = ROW
 def coalitions(seed: int, size: int = ROWS) -> NDArray[np.bool_]:
     """Coalitions of all sizes, the same number of each quarter, sorted by size."""
     rng = np.random.default_rng(seed)
-    rows = [rng.permutation(size) < rng.integers(0, size + 1) for _ in range(COALITIONS)]
-    return np.array(sorted(rows, key=lambda row: int(row.sum())))
+    drawn = [rng.permutation(size) < rng.integers(0, size + 1) for _ in range(COALITIONS)]
+    return np.array(sorted(drawn, key=lambda coalition: int(coalition.sum())))
 
 
 def agreement(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[float]:
-    """Spearman in all, then in each quarter."""
+    """Return Spearman correlations of all coalitions, then of each quarter."""
     parts = [np.arange(len(a)), *np.array_split(np.arange(len(a)), 4)]
     return [float(spearmanr(a[part], b[part])[0]) for part in parts]
 
@@ -79,7 +79,7 @@ def head(x: NDArray[np.float64], y: NDArray[np.int64]) -> nn.Linear:
 
 
 def converged(name: str, seeds: int) -> None:
-    """Against scikit-learn's fits, at the optimum."""
+    """Compare with scikit-learn's fits, at the optimum."""
     load, size = CONVERGED[name]
     print(f"L2-regularised logistic regression at its optimum, {name}, {size} rows, {seeds} seeds")
     runs: dict[str, list[list[float]]] = {metric: [] for metric in METRICS}
@@ -88,7 +88,7 @@ def converged(name: str, seeds: int) -> None:
         train, test = data(seed, 0.0, load, size)
         classes = len(np.unique(train[1]))
         # Scikit-learn cannot be fitted on rows of one class, and fits other models where one of several is missing.
-        rows = np.array([row for row in coalitions(seed, size) if len(np.unique(train[1][row])) == classes])
+        kept = np.array([one for one in coalitions(seed, size) if len(np.unique(train[1][one])) == classes])
         problem = ValuationProblem(
             head(*train),
             train,
@@ -98,9 +98,9 @@ def converged(name: str, seeds: int) -> None:
             fit={"l2": {"weight": 1.0}},
         )
         begin = time.perf_counter()
-        unlearned = UnlearningGame(problem, "newton")(rows)
+        unlearned = UnlearningGame(problem, "newton")(kept)
         middle = time.perf_counter()
-        models = [head(train[0][row], train[1][row]) for row in rows]
+        models = [head(train[0][one], train[1][one]) for one in kept]
         costs.append((time.perf_counter() - middle) / (middle - begin))
         with torch.no_grad():
             outputs = torch.stack([model(problem.x_test) for model in models])
@@ -122,7 +122,7 @@ def refitted(start: Any, x: Tensor, y: Tensor, row: NDArray[np.bool_], x_test: T
 
 
 def stopped_early(seeds: int) -> None:
-    """Against the recipe of OpenDataVal."""
+    """Compare with training by the recipe of OpenDataVal."""
     from opendataval.model import LogisticRegression as OpenDataValLogistic
     from unshap_opendataval.conventions import log_likelihood, training_loss
 
@@ -139,10 +139,10 @@ def stopped_early(seeds: int) -> None:
         start = OpenDataValLogistic(30, 2)
         recipe = Recipe("adam", init=start, **FIT)
         model = start.clone().fit(x, one_hot, **FIT)
-        rows = coalitions(seed)
+        kept = coalitions(seed)
         metrics = {"accuracy": resolve_metric("accuracy", mse), "log-likelihood": log_likelihood(model, one_hot)}
 
-        first, second = (torch.stack([refitted(start, x, one_hot, row, x_test) for row in rows]) for _ in range(2))
+        first, second = (torch.stack([refitted(start, x, one_hot, one, x_test) for one in kept]) for _ in range(2))
         for name, metric in metrics.items():
             problem = ValuationProblem(
                 model,
@@ -155,7 +155,7 @@ def stopped_early(seeds: int) -> None:
             a, b = (metric.score(outputs, test_one_hot).numpy() for outputs in (first, second))
             between[name].append(agreement(a, b))
             for one in EARLY:
-                unlearned = UnlearningGame(problem, one)(rows)
+                unlearned = UnlearningGame(problem, one)(kept)
                 methods[one, name].append(list(np.mean([agreement(unlearned, a), agreement(unlearned, b)], axis=0)))
     for name in METRICS:
         show(f"two retraining seeds, {name}", between[name])

@@ -1,4 +1,4 @@
-"""How far the unlearners are from retraining for a small network, on the data that ships with scikit-learn.
+"""The distance of the unlearners from retraining for a small network, on the data that ships with scikit-learn.
 
     python benchmarks/networks.py
 

@@ -79,11 +79,11 @@ def table(seeds: int, noises: Sequence[str], methods: Sequence[str]) -> Iterator
     yield "| noise | access | method | values, accuracy | values, log-likelihood | utilities: Spearman | error | cost |"
     yield "|---|---|---|---|---|---|---|---|"
     for noise in noises:
-        oracle = [measured(noise, seed, "full", "retrain") for seed in range(seeds)]
+        truth = [measured(noise, seed, "full", "retrain") for seed in range(seeds)]
         for method in methods:
             access = "partial" if method in PARTIAL else "full"
             pearson, ranks, errors, costs = [], [], [], []
-            for seed, (utilities, values, seconds) in enumerate(oracle):
+            for seed, (utilities, values, seconds) in enumerate(truth):
                 ours, mine, own = measured(noise, seed, access, method)
                 pearson.append([pearsonr(values[:, k], mine[:, k])[0] for k in range(2)])
                 ranks.append([spearmanr(utilities[:, k], ours[:, k])[0] for k in range(2)])

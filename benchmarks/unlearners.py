@@ -24,7 +24,7 @@ from scipy.stats import spearmanr
 
 from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.audit.retraining import retrained
-from unshap_plugin.audit.strata import draw
+from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli._examples import example
 from unshap_plugin.cli._models import train_model
 from unshap_plugin.errors import AccessError
@@ -101,14 +101,14 @@ def last_column(utilities: NDArray[np.float64], ndim: int) -> NDArray[np.float64
     return utilities[..., -1] if utilities.ndim > ndim else utilities
 
 
-def figures(ours: NDArray[np.float64], oracle: NDArray[np.float64], share: NDArray[np.float64]) -> list[float]:
-    """Return rank correlations, of all and by quarter, and the mean absolute error; ``oracle [s, m]``."""
+def figures(ours: NDArray[np.float64], truth: NDArray[np.float64], share: NDArray[np.float64]) -> list[float]:
+    """Return rank correlations, of all and by quarter, and the mean absolute error, against ``truth [s, m]``."""
     parts = [
         np.ones(len(share), dtype=bool),
         *((share > a) & (share < b if b == 1 else share <= b) for a, b in QUARTERS),
     ]
-    ranks = [float(np.mean([spearmanr(ours[part], one[part])[0] for one in oracle])) for part in parts]
-    return [*ranks, float(np.mean([np.abs(ours - one).mean() for one in oracle]))]
+    ranks = [float(np.mean([spearmanr(ours[part], one[part])[0] for one in truth])) for part in parts]
+    return [*ranks, float(np.mean([np.abs(ours - one).mean() for one in truth]))]
 
 
 def measured(title: str, make: Callable[[str], ValuationProblem], seed: int) -> Iterator[tuple[str, str, list[float]]]:
@@ -117,11 +117,11 @@ def measured(title: str, make: Callable[[str], ValuationProblem], seed: int) -> 
     coalitions = draw(full.n_players, 256 if full.n_players <= 8 else 160, seed)
     share = coalitions.mean(axis=1)
     begin = time.perf_counter()
-    oracle = last_column(retrained(full, coalitions, (1, 2)), 2)
+    truth = last_column(retrained(full, coalitions, (1, 2)), 2)
     cost = (time.perf_counter() - begin) / 2 / len(coalitions) * 1e6
-    yield "*another seed*", "", [*figures(oracle[0], oracle[1:], share), cost]
-    given = np.broadcast_to(last_column(full.given_utility, 0), oracle[0].shape)
-    yield "*nothing*", "", [*[np.nan] * 5, float(np.abs(given - oracle).mean()), 0.0]
+    yield "*another seed*", "", [*figures(truth[0], truth[1:], share), cost]
+    given = np.broadcast_to(last_column(full.given_utility, 0), truth[0].shape)
+    yield "*nothing*", "", [*[np.nan] * 5, float(np.abs(given - truth).mean()), 0.0]
     for name, registered in registered_unlearners().items():
         if name == "retrain" or (title, name) in SLOW:
             continue
@@ -133,7 +133,7 @@ def measured(title: str, make: Callable[[str], ValuationProblem], seed: int) -> 
             continue
         ours = last_column(game(coalitions), 1)
         cost = (time.perf_counter() - begin) / len(coalitions) * 1e6
-        yield f"`{name}`", needs.names().lower(), [*figures(ours, oracle, share), cost]
+        yield f"`{name}`", needs.names().lower(), [*figures(ours, truth, share), cost]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Whether unlearning ran away: the mean loss of a model, held against that of an uninformed one."""
+"""A test of whether unlearning ran away: the mean loss of a model, held against that of an uninformed one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unshap_plugin.problem.problem import ValuationProblem
 
 __all__ = ["Limit"]
 
-#: Of the mean loss of an uninformed model, or of the given one where that is larger: more is a divergence.
+#: More than so many times the mean loss of an uninformed model (or of the given one, if larger) is a divergence.
 FACTOR = 100
 
 

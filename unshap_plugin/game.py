@@ -1,4 +1,4 @@
-"""The game: from coalitions to utilities."""
+"""The game, a function from coalitions to utilities."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MAX_CHUNK = 256
 
 
 class UnlearningGame:
-    """The utility ``v(S)`` of keeping ``S``, as a function from boolean rows to numbers.
+    """The utility ``v(S)`` of keeping ``S``, as a function from coalitions to numbers.
 
     Utilities are a function of the coalition: evaluated once, remembered, and the same whatever the order, the batch
     or the chunk they are asked in. That of the coalition that keeps everybody is known from the start: it
@@ -59,14 +59,14 @@ class UnlearningGame:
     Parameters
     ----------
     problem
-        What is to be valued.
+        The problem: what is to be valued.
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
         for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
         modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters;
         ``reason`` then says why.
     seed
-        Of everything random in the unlearner, together with the coalition.
+        Seed of everything random in the unlearner, together with the coalition.
     on_error
         What to do with a coalition whose unlearning fails or whose utility is not finite: ``"raise"`` an error that
         names it, or ``"exclude"`` it (its utility is NaN, and it is counted in ``excluded``).
@@ -140,7 +140,7 @@ class UnlearningGame:
     def _take(self, unlearner: Unlearner) -> None:
         """Play with an unlearner that can work on the problem, and know nothing yet but the given model."""
         self.unlearner = unlearner
-        self._limit = Limit.of(self.problem, bounded=bool(unlearner.gentler))
+        self._limit = Limit.of(self.problem, bounded=bool(unlearner.advice))
         self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._bytes(), 1), 1, MAX_CHUNK))
         everybody = np.ones((1, self.n_players), dtype=bool)
         self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
@@ -151,7 +151,7 @@ class UnlearningGame:
         Raises
         ------
         AccessError, InvalidValueError, InvalidTypeError, PluginError
-            As when a game is made.
+            If the game could not be made with these settings.
         """
         resolved = remade(self.unlearner, self.provider, settings)
         check_access(resolved, self.problem, self.provider)
@@ -290,10 +290,10 @@ class UnlearningGame:
         self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
         if self.on_error == "raise":
-            gentler = self.unlearner.gentler or "gentler settings"
+            advice = self.unlearner.advice or "more cautious settings"
             raise DivergenceError(
                 f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
-                f"{'' if cause is not None else f'{gentler}, '}another unlearner, or on_error='exclude'.",
+                f"{'' if cause is not None else f'{advice}, '}another unlearner, or on_error='exclude'.",
                 tuple(bool(keep) for keep in coalition),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)

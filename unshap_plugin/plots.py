@@ -68,21 +68,21 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
 def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
     """Draw the error at each size above the noise of retraining, with one small point per coalition."""
     ax = ax or _axes(height=4.5)
-    layers = list(report.sizes(metric))[:-1]  # with everybody kept, nothing differs
+    ranges = list(report.sizes(metric))[:-1]  # with everybody kept, nothing differs
     unlearned, retrained, _ = report.utilities(metric)
     each = np.abs(unlearned - retrained).mean(axis=0)
-    place = np.arange(len(layers))
+    place = np.arange(len(ranges))
     mean, noise, nothing, spread = np.array(
-        [(one.error, one.noise_error, one.nothing_error, np.nan_to_num(one.error_se)) for _, _, one in layers]
+        [(one.error, one.noise_error, one.nothing_error, np.nan_to_num(one.error_se)) for _, _, one in ranges]
     ).T
     drawn = np.concatenate([mean, noise, nothing, each])
     top = float(drawn.max())
     # Errors span orders of magnitude. Zeros have no place on such an axis, nor has what is round-off beside the rest.
     bottom = max(float(drawn[drawn > 0].min(initial=top)) / 2, 1e-4 * top)
     mean, nothing = (np.where(one > bottom, one, np.nan) for one in (mean, nothing))
-    for k, (_, rows, _) in enumerate(layers):
-        across = k + np.linspace(-0.25, 0.25, int(rows.sum()) + 2)[1:-1]
-        ax.scatter(across, each[rows], color=_PLAIN, alpha=0.35, s=8, lw=0)
+    for k, (_, mask, _) in enumerate(ranges):
+        across = k + np.linspace(-0.25, 0.25, int(mask.sum()) + 2)[1:-1]
+        ax.scatter(across, each[mask], color=_PLAIN, alpha=0.35, s=8, lw=0)
     ax.bar(place, noise, width=0.9, color="lightgrey", zorder=0, label="between two retrainings (floor)")
     ax.plot(place, nothing, color=_MARKED, marker="_", ms=14, ls="--", lw=1, label="doing nothing (the given model)")
     ax.errorbar(
@@ -92,7 +92,7 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
     if top > 0:
         ax.set_yscale("log")
         ax.set_ylim(bottom, 2 * top)
-    ax.set_xticks(place, [name for name, _, _ in layers])
+    ax.set_xticks(place, [name for name, _, _ in ranges])
     ax.set_xlabel(f"players kept, of {len(report.players)}")
     ax.set_ylabel(f"absolute error ({metric})")
     overall, within = report.agreement(metric), report.bounds(metric)

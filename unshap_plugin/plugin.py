@@ -9,7 +9,7 @@ from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -28,7 +28,7 @@ __all__ = [
     "Unlearner",
     "UnlearnerSpec",
     "ValuationProblem",
+    "batch_invariant_matmul",
     "coalition_seed",
     "hookimpl",
-    "product",
 ]

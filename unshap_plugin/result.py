@@ -51,7 +51,7 @@ class ValuationResult:
     seconds
         Wall time.
     versions
-        Of the packages involved.
+        Versions of the packages involved.
     reasons
         Why ``"auto"`` chose the ``estimator`` and the ``unlearner`` that it did, by these words; empty where named.
     notes

@@ -1,4 +1,4 @@
-"""Records as JSON: data classes of numbers, texts and arrays, with a tag of their format."""
+"""Results as JSON: data classes of numbers, texts and arrays, with a tag of their format."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from unshap_plugin.errors import InvalidValueError
 __all__ = ["from_text", "plain", "to_text"]
 
 
-def to_text(record: Any, tag: str, **more: Any) -> str:
+def to_text(result: Any, tag: str, **more: Any) -> str:
     """Return the fields of a data class as JSON, under the tag of its format.
 
     Parameters
     ----------
-    record
-        The data class.
+    result
+        Instance of a data class.
     tag
         Name and version of the format.
     more
         Fields that are written otherwise than they are, or besides.
     """
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     return json.dumps(plain({"format": tag, **fields, **more}), indent=1, allow_nan=False)
 
 
@@ -37,7 +37,7 @@ def from_text(text: str, tag: str, kind: type, *besides: str) -> dict[str, Any]:
     Raises
     ------
     InvalidValueError
-        If the text is no such record.
+        If the text is no such result.
     """
     try:
         data = json.loads(text)

@@ -1,4 +1,4 @@
-"""From a model, or a game, to values."""
+"""Values of a model's data, or of any game."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Game", "shapley_values", "value"]
 
 
 class Game(Protocol):
-    """What has values: a function from coalitions to utilities."""
+    """Game whose players have values: a function from coalitions to utilities."""
 
     @property
     def n_players(self) -> int:
@@ -59,13 +59,14 @@ def value(
     groups
         Labels ``[rows]`` that say whose each training row is; ``None`` values the rows.
     unlearner
-        As in ``UnlearningGame``.
+        See ``UnlearningGame``.
     estimator, budget
-        As in ``shapley_values``.
+        See ``shapley_values``.
     seed
-        Of the unlearner and of the estimator.
+        Seed of the unlearner and of the estimator.
     problem
-        What else ``ValuationProblem`` takes: ``loss``, ``metric``, ``valued``, ``reference``, ``access``, ``fit``, ...
+        Other arguments of ``ValuationProblem``: ``loss``, ``metric``, ``valued``, ``reference``, ``access``, ``fit``,
+        ...
 
     Raises
     ------
@@ -107,7 +108,7 @@ def shapley_values(
         How many utilities the estimator may ask for, those already known included. By default 5,000, or as many as
         two antithetic pairs of permutations take if that is more; ``exact`` takes all.
     seed
-        Of the estimator; the unlearner has its own, in the game.
+        Seed of the estimator; the unlearner has its own, in the game.
     progress
         Called with the number of utilities so far, and in all.
 

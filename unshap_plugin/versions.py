@@ -1,4 +1,4 @@
-"""What a number was made with."""
+"""Versions of the software that a number was made with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a semivalue promises, as plain functions ``(subject, game)`` that raise ``Violation``.
+"""The promises of a semivalue, as plain functions ``(subject, game)`` that raise ``Violation``.
 
 Values of an estimator that declares itself exact are compared as they are. Those of a sampler are compared in the mean
 over ``len(subject.seeds)`` runs: the allowed difference is then ``Z`` standard errors, taken from the spread over the
@@ -44,7 +44,7 @@ Z = 6.0
 
 
 class Outcome(Protocol):
-    """What comes of playing a game."""
+    """Result of playing a game."""
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -53,11 +53,11 @@ class Outcome(Protocol):
 
 
 class Player(Protocol):
-    """What the axioms are checked on: all that they need of a subject."""
+    """Subject of the axioms: all that they need of one."""
 
     @property
     def semivalue(self) -> Semivalue | None:
-        """Which values it promises; ``None`` for none that are known."""
+        """The values that it promises; ``None`` for none that are known."""
         ...
 
     @property

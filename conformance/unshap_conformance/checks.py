@@ -1,4 +1,4 @@
-"""What a check is, what it is of, and how it says that a promise is broken."""
+"""Checks, their subjects and cases, and the exception that says that a promise is broken."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Violation(AssertionError):  # noqa: N818
     Parameters
     ----------
     what
-        What went wrong, in one sentence.
+        One sentence about what went wrong.
     players
         The players that it went wrong for; none where it is not about single players.
     expected, got
-        What was expected, and what came instead.
+        The expected values, and those that came instead.
     residual, tolerance
-        How far it is off, and how far it may be.
+        The distance between them, and the largest that is allowed.
     """
 
     def __init__(
@@ -53,22 +53,22 @@ class Skipped(Exception):  # noqa: N818
 
 
 class Case(Protocol):
-    """What a check is played on: a game or a problem."""
+    """A game or a problem that a check is played on."""
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """Name that results call it by."""
         ...
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked.
+    """Subject of checks.
 
     Parameters
     ----------
     name
-        What it is called in results.
+        Name that results call it by.
     checks
         All checks of its kind.
     """
@@ -88,16 +88,16 @@ class Check(Generic[S]):
     Parameters
     ----------
     name
-        What it is called.
+        Name of the check.
     statement
         The formula or sentence that it holds the subject to.
     run
         ``(subject, case)``: returns if the promise is kept, raises ``Violation`` if not, ``Skipped`` if the case does
         not apply. Any other exception is a failure of the subject, with its traceback.
     cases
-        What it is played on, for this subject; by default it is run once, with ``None`` for a case.
+        Function from the subject to the cases it is played on; by default it is run once, with ``None`` for a case.
     unless
-        Why it does not apply to this subject, or ``None``.
+        Function from the subject to the reason why it does not apply to it, or ``None``.
     """
 
     name: str
@@ -124,9 +124,9 @@ def compare(
     Parameters
     ----------
     what
-        What it means if they differ, in one sentence.
+        One sentence about what it means if they differ.
     expected, got
-        Of the same shape, one entry (or row) per player.
+        Values of the same shape, one entry (or row) per player.
     tolerance
         The largest absolute difference that is allowed: one for all, or one for each.
     players

@@ -26,9 +26,9 @@ class Game:
     Parameters
     ----------
     name
-        What it is called in results.
+        Name that results call it by.
     n_players
-        From one to six.
+        Number of players, from one to six.
     utilities
         ``2**n_players`` of them, by bit mask: player i is bit i. That of the empty coalition need not be zero.
 
@@ -96,7 +96,7 @@ class Game:
 
     @property
     def total(self) -> Fraction:
-        """What all players bring, ``v(N) - v(none)``."""
+        """Gain that all players bring, ``v(N) - v(none)``."""
         return self.utilities[-1] - self.utilities[0]
 
     @cached_property
@@ -197,7 +197,7 @@ def _with_duplicates(players: frozenset[int]) -> Fraction:
     return random_game(3, 7).utilities[sum(1 << player for player in originals)]
 
 
-#: One of each family, each asymmetric enough that values on the wrong players show, and some with a utility of the
+#: One game of each family, each asymmetric enough that values on the wrong players show, and some with a utility of the
 #: empty coalition that is not zero. Their utilities are not all floating-point numbers: round-off has to show too.
 GAMES: tuple[Game, ...] = (
     from_function("additive", 5, _additive([1, -2, Fraction(1, 3), 4, Fraction(5, 7)])),

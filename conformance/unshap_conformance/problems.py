@@ -25,7 +25,7 @@ from unshap_plugin.unlearners import Retrain
 
 __all__ = ["LARGE_PROBLEMS", "PROBLEMS", "ProblemCase", "all_coalitions", "utilities"]
 
-#: Training and test rows, reference rows, and those of another test set.
+#: Numbers of training and test rows, of reference rows, and of rows of another test set.
 _ROWS, _TESTS, _REFERENCES, _OTHERS = 48, 60, 30, 30
 _FEATURES = 5
 
@@ -37,7 +37,7 @@ class ProblemCase:
     Parameters
     ----------
     name
-        What it is called in results.
+        Name that results call it by.
     model
         ``ridge`` and ``logistic`` are linear models at their optimum, ``network`` one hidden layer and few epochs of
         Adam, ``object`` a fitted ``KernelRidge`` of scikit-learn.
@@ -51,7 +51,7 @@ class ProblemCase:
     artifacts
         Whether artefacts of all rows stand in for those that are not at hand.
     dtype
-        Of the model.
+        Dtype of the model.
     """
 
     name: str
@@ -64,14 +64,14 @@ class ProblemCase:
 
     @property
     def available(self) -> Access:
-        """What can be seen of it."""
+        """Access that an unlearner has to it."""
         seen = Access.FORGET | (Access.RETAIN if self.access == "full" else Access(0))
         seen |= Access.ARTIFACTS if self.artifacts else Access(0)
         return seen | Access.REFERENCE if self.reference else seen
 
     @property
     def kind(self) -> ModelKind:
-        """What kind of model it has."""
+        """Kind of its model."""
         return ModelKind.FIT_PREDICT if self.model == "object" else ModelKind.PARAMETERS
 
     def make(self, *, order: Sequence[int] | None = None, other_test: bool = False) -> ValuationProblem:
@@ -139,7 +139,7 @@ PROBLEMS = (
     ProblemCase("object", "object", "providers"),
 )
 
-#: With too many players for all coalitions.
+#: Problems with too many players for all coalitions.
 LARGE_PROBLEMS = (
     ProblemCase("logistic-every-row", "logistic", "every_row"),
     ProblemCase("network-every-row", "network", "every_row"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OPTIONS", "option_of", "pytest_addoption"]
 
-#: Kind of subject, what its option takes, and what that is.
+#: By kind of subject, what its option takes, and what that is.
 OPTIONS: dict[Kind, tuple[str, str]] = {
     "estimator": (
         "PKG.MOD:FUNCTION",

@@ -1,4 +1,4 @@
-"""What came of a check, and the error of those that failed."""
+"""Results of checks, and the error that reports failed ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Status = Literal["passed", "failed", "skipped", "expected_failure"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found on one case.
+    """Result of one check on one case.
 
     Parameters
     ----------

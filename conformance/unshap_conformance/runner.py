@@ -24,11 +24,11 @@ class Task:
     subject, check
         The subject, and the check.
     cases
-        What it is played on: one case, or all of those of which at least one has to fail.
+        Cases that it is played on: one, or all of those of which at least one has to fail.
     expected
-        Why it is expected to fail, or ``None``.
+        Reason why it is expected to fail, or ``None``.
     skip
-        Why it is not run, or ``None``.
+        Reason why it is not run, or ``None``.
     """
 
     subject: Subject
@@ -55,11 +55,11 @@ def check(
     Parameters
     ----------
     subject
-        What ``estimator_subject``, ``evaluator_subject`` or ``unlearner_subject`` made.
+        The subject that ``estimator_subject``, ``evaluator_subject`` or ``unlearner_subject`` made.
     checks
         Names of the checks to run; all of its kind by default.
     expected_failures
-        From the name of a check, or the label of one of its cases (``efficiency[glove]``), to the reason why it fails.
+        Reasons by the name of a check, or by the label of one of its cases (``efficiency[glove]``).
         Strict: where it does not fail, that is a failure. Of a check named without a case, one case has to fail.
     on_fail
         ``"raise"`` an error after all checks, or ``"collect"`` the results only.
@@ -71,9 +71,9 @@ def check(
     Raises
     ------
     ConformanceError
-        With ``on_fail="raise"``, if a check failed or an expected failure did not happen.
+        If a check failed or an expected failure did not happen, with ``on_fail="raise"``.
     UnknownNameError, InvalidValueError
-        As in ``tasks_of``, and if ``on_fail`` is another word.
+        See ``tasks_of``; also if ``on_fail`` is another word.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def tasks_of(
     Parameters
     ----------
     subject, checks, expected_failures
-        As in ``check``.
+        See ``check``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a name stands for: on the command line, and in the options of pytest."""
+"""Subjects by name: on the command line, and in the options of pytest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def subject_named(name: str, kind: Kind | None = None) -> Subject:
         class of OpenDataVal evaluators, an unlearner (its class or an instance), a callable that is an estimator, or a
         subject.
     kind
-        What it is, where that is known.
+        Kind of the subject, where that is known.
 
     Raises
     ------

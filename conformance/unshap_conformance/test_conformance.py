@@ -1,4 +1,4 @@
-"""What ``pytest --pyargs unshap_conformance`` collects: the checks of what the options name."""
+"""Tests that ``pytest --pyargs unshap_conformance`` collects: the checks of what the options name."""
 
 from __future__ import annotations
 

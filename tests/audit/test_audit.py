@@ -17,7 +17,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from unshap_plugin import FidelityReport, UnlearningGame, ValuationProblem, audit, shapley_values
 from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, residuals, spearman
-from unshap_plugin.audit.strata import draw, strata
+from unshap_plugin.audit.sizes import draw, size_ranges
 from unshap_plugin.audit.verdict import Verdict, judge, sentence
 from unshap_plugin.errors import (
     AccessError,
@@ -242,8 +242,8 @@ def test_rank_correlation_is_scipys_and_not_a_number_where_it_is_not_defined():
 @settings(max_examples=80, deadline=None)
 @given(st.integers(1, 40), st.integers(2, 150), st.integers(0, 2**40))
 def test_coalitions_are_stratified_distinct_and_repeatable(n, count, seed):
-    layers = strata(n)
-    least = sum(min(2, layer.count(n)) for layer in layers)
+    ranges = size_ranges(n)
+    least = sum(min(2, one.count(n)) for one in ranges)
     if count < least:
         with pytest.raises(InvalidValueError, match=f"give at least {least}"):
             draw(n, count, seed)
@@ -257,12 +257,12 @@ def test_coalitions_are_stratified_distinct_and_repeatable(n, count, seed):
     assert (np.diff(sizes) >= 0).all()
     assert not rows[0].any()
     assert rows[-1].all()
-    numbers = [int(((sizes >= one.first) & (sizes <= one.last)).sum()) for one in layers]
-    assert sum(numbers) == len(rows), "every size is in one stratum"
+    numbers = [int(((sizes >= one.first) & (sizes <= one.last)).sum()) for one in ranges]
+    assert sum(numbers) == len(rows), "every size is in one range"
     most = max(numbers)
-    assert all(number == min(most, one.count(n)) for number, one in zip(numbers, layers, strict=True))
+    assert all(number == min(most, one.count(n)) for number, one in zip(numbers, ranges, strict=True))
     spare = count - len(rows)
-    assert spare < len(layers) or len(rows) == 2**n, "as many as fit"
+    assert spare < len(ranges) or len(rows) == 2**n, "as many as fit"
     assert np.array_equal(rows, draw(n, count, seed))
     if 2**n <= count:
         assert len(rows) == 2**n
@@ -275,10 +275,10 @@ def test_few_players_are_enumerated_by_default(n, expected):
     assert len(draw(n, None, 0)) == expected
 
 
-def test_strata_are_sizes_for_few_players_and_quarters_for_more():
-    assert [one.name for one in strata(3)] == ["none", "1", "2", "all"]
-    assert [one.name for one in strata(1)] == ["none", "all"]
-    assert [one.name for one in strata(200)] == ["none", "1-50", "51-100", "101-150", "151-199", "all"]
+def test_ranges_are_sizes_for_few_players_and_quarters_for_more():
+    assert [one.name for one in size_ranges(3)] == ["none", "1", "2", "all"]
+    assert [one.name for one in size_ranges(1)] == ["none", "all"]
+    assert [one.name for one in size_ranges(200)] == ["none", "1-50", "51-100", "101-150", "151-199", "all"]
     sizes = np.unique(draw(200, 100, 0).sum(axis=1), return_counts=True)
     assert (sizes[1][1:-1] == 4).all(), "sizes have several coalitions each, so that their effect can be told"
 
@@ -449,7 +449,7 @@ def test_other_json_is_refused(text, message):
         FidelityReport.from_json(text)
 
 
-def test_the_table_has_a_row_per_stratum_and_one_for_all(report):
+def test_the_table_has_a_row_per_range_of_sizes_and_one_for_all(report):
     frame = report.to_frame()
     assert list(frame.columns) == ["kept", "metric", "coalitions", *NAMES[1:]]
     assert list(frame["kept"][:7]) == ["none", "1-10", "11-20", "21-30", "31-39", "all", "all sizes"]

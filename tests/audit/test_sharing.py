@@ -120,7 +120,7 @@ def test_other_settings_share_what_is_computed_once(monkeypatch):
     others = [game.with_settings(steps=steps) for steps in (2, 5)]
     got = [other(rows) for other in others]
     assert len(calls) == 1, "the Hessian does not depend on the number of steps"
-    game.with_settings(pull=2.0)(rows)
+    game.with_settings(proximal=2.0)(rows)
     assert len(calls) == 2, "but with what is added to it"
     for steps, other, utilities in zip((2, 5), others, got, strict=True):
         assert other.unlearner == Newton(steps=steps)

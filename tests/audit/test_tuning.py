@@ -13,7 +13,7 @@ from planted import Idle, Planted, answer, constant_problem, planted
 from problems import early_stopped
 
 from unshap_plugin import Tuning, UnlearningGame, audit, tune
-from unshap_plugin.audit.strata import draw
+from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import (
     AccessError,
     DivergenceError,

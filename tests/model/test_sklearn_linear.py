@@ -155,7 +155,7 @@ def test_refits_of_sgd_choose_no_class_that_they_have_not_seen(loss, intercept):
     np.testing.assert_array_equal(UnlearningGame(ours, "retrain")(matrix), UnlearningGame(theirs, "retrain")(matrix))
 
 
-def test_rows_that_are_far_off_still_pull():
+def test_rows_that_are_far_off_still_have_a_gradient():
     # Values are clipped where objects clip them; gradients and Hessians are those of the loss itself.
     train, test = data(load_breast_cancer, features=4)
     problem = ValuationProblem(LogisticRegression().fit(*train), train, test, metric="log_likelihood")

@@ -91,14 +91,14 @@ def test_the_sums_are_those_over_single_rows(hidden):
 
 
 @pytest.mark.parametrize("hidden", [0, 4])
-@pytest.mark.parametrize("pull", [None, 0.0, 2.0])
-def test_the_stored_expansion_is_that_of_the_objective(hidden, pull):
+@pytest.mark.parametrize("proximal", [None, 0.0, 2.0])
+def test_the_stored_expansion_is_that_of_the_objective(hidden, proximal):
     problem = logistic(hidden=hidden)
     engine, x, y = problem.engine, problem.x, problem.y
     losses = LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
     objective = Objective(engine, x, y, losses, problem.recipe)
-    fresh, stored = objective.centre(pull), quadratic_of(compute_artifacts(problem), objective.given, pull)
-    for name in ("n", "matrix", "diagonal", "tilt", "init"):
+    fresh, stored = objective.centre(proximal), quadratic_of(compute_artifacts(problem), objective.given, proximal)
+    for name in ("n", "matrix", "diagonal", "correction", "init"):
         torch.testing.assert_close(getattr(stored, name), getattr(fresh, name), atol=1e-9, rtol=1e-9)
 
 
@@ -107,17 +107,17 @@ def test_the_stored_expansion_is_that_of_the_objective(hidden, pull):
 
 @pytest.mark.parametrize("hidden", [0, 4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("pull", [None, 2.0])
-def test_newton_is_one_step_with_all_rows(hidden, dtype, pull):
+@pytest.mark.parametrize("proximal", [None, 2.0])
+def test_newton_is_one_step_with_all_rows(hidden, dtype, proximal):
     """The slow twin takes the step from the objective of the retained rows, background included."""
     problem = logistic(dtype, hidden=hidden)
     matrix = every(3)[:-1]
-    got = flat(part(problem, compute_artifacts(problem)), "newton", matrix, pull=pull)
+    got = flat(part(problem, compute_artifacts(problem)), "newton", matrix, proximal=proximal)
     whole = background(problem)
     engine = whole.engine
     losses = LinearHead.of(engine, whole.x, whole.y) or GeneralCurvature(engine, whole.x, whole.y)
     objective = Objective(engine, whole.x, whole.y, losses, whole.recipe)
-    objective.centre(pull)
+    objective.centre(proximal)
     weights = whole.retained(matrix).to(dtype)
     _, _, direction = objective.expand(objective.given.expand(len(matrix), -1), weights)
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
@@ -208,8 +208,8 @@ def test_any_rows_at_hand_give_the_same_step(seed, share):
     retained[:, torch.as_tensor(rows)] = torch.as_tensor(~forget).double()
     _, gradient, curved = LinearHead.of(problem.engine, problem.x, problem.y)(problem.engine.stack(1), retained)
     given_flat = problem.engine.flatten(problem.engine.stack(1))[0]
-    penalty = quadratic.tilt - _SHARED["stored"].gradient
-    right = gradient + penalty - retained.mean(dim=1, keepdim=True) * quadratic.tilt
+    penalty = quadratic.correction - _SHARED["stored"].gradient
+    right = gradient + penalty - retained.mean(dim=1, keepdim=True) * quadratic.correction
     step = solve_damped(curved + torch.diag(quadratic.diagonal), right)
     keeps = retained.any(dim=1)
     torch.testing.assert_close(got[keeps], (given_flat - step)[keeps], atol=1e-8, rtol=1e-8)
@@ -230,15 +230,15 @@ def test_a_file_gives_the_same_back(tmp_path, hidden):
     assert [file.name for file in tmp_path.iterdir()] == ["model.artifacts"]
     again = Artifacts.load(str(path))
     assert (again.model, dict(again.versions)) == (stored.model, dict(stored.versions))
-    for name in ("rows", "gradient", "fisher", "l2", "init", "hessian", "pull", "lowest"):
+    for name in ("hashes", "gradient", "fisher", "l2", "init", "hessian", "proximal", "lowest"):
         assert torch.equal(getattr(again, name), getattr(stored, name)), name
     assert again.gram is again.moments is None
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
-        rows = file.get_tensor("rows")
-    assert metadata["format"] == "unshap-artifacts/1"
+        hashes = file.get_tensor("hashes")
+    assert metadata["format"] == "unshap-artifacts/2"
     assert {"torch", "numpy", "python", "unshap-plugin"} == set(json.loads(metadata["versions"]))
-    assert rows.dtype == np.int64
+    assert hashes.dtype == np.int64
     a, b = (UnlearningGame(part(problem, one), "newton")(every(3)) for one in (stored, path))
     assert np.array_equal(a, b)
 
@@ -293,7 +293,7 @@ def damage(path, how):
         ("text", "cannot be read"),
         ("missing", "cannot be read"),
         ("flipped", "is damaged"),
-        ("foreign", "is not in the format 'unshap-artifacts/1'"),
+        ("foreign", "is not in the format 'unshap-artifacts/2'"),
         ("lacking", "is of another version"),
     ],
 )

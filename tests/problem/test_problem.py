@@ -306,7 +306,7 @@ GAMES = {
     "unknown setting": (
         dict(unlearner="newton", step=3),
         InvalidValueError,
-        r"unlearner 'newton' has no setting 'step' \(did you mean 'steps'\?\); it has: steps, pull",
+        r"unlearner 'newton' has no setting 'step' \(did you mean 'steps'\?\); it has: steps, proximal",
     ),
     "class instead of instance": (dict(unlearner=3), InvalidTypeError, r"unlearner is a int"),
     "seed": (dict(seed=-1), InvalidValueError, r"seed is -1"),

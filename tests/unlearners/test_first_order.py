@@ -226,7 +226,7 @@ def test_task_vectors_add_up(problem):
         torch.testing.assert_close(a + b, c, atol=1e-12, rtol=1e-9)
 
 
-def test_the_bound_leaves_rows_at_their_bound_alone_and_pulls_back_beyond():
+def test_the_bound_leaves_rows_at_their_bound_alone_and_leads_back_beyond():
     problem = made()
     bound = loss_bound(problem)
     weights = torch.tensor([-1.0, -1.0, -1.0, 2.0], dtype=torch.float64)

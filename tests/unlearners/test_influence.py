@@ -125,8 +125,8 @@ def test_a_network_of_fifty_thousand_parameters_in_float32():
     objective = Objective(engine, problem.x, problem.y, losses, recipe)
     objective.centre_roughly(5.0, losses.multiply)
     rows = torch.as_tensor(problem.player_of_row == np.arange(6)[:, None]).float()
-    right = engine.flatten(engine.gradients(engine.stack(6), rows, problem.x, problem.y)) - objective.tilt / 6
-    left = losses.multiply(alone) + (objective.l2 + objective.pull) * alone - right
+    right = engine.flatten(engine.gradients(engine.stack(6), rows, problem.x, problem.y)) - objective.correction / 6
+    left = losses.multiply(alone) + (objective.l2 + objective.proximal) * alone - right
     assert (left.norm(dim=1) <= 5e-3 * right.norm(dim=1)).all(), "the systems are solved"
     models = Influence(damping=5.0).unlearn(problem, ~np.eye(6, dtype=bool), 0)
     given_losses = cross_entropy(problem.outputs(problem.model, problem.x), problem.y)

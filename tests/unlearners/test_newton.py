@@ -129,7 +129,7 @@ def test_products_are_those_with_the_matrices(bias):
     weights = torch.rand(5, 9, dtype=torch.float64)
     head = LinearHead.of(engine, x, y)
     vectors = torch.randn(5, engine.n_parameters, dtype=torch.float64)
-    products = head.product(weights, head.expand(theta, weights)[2], vectors)
+    products = head.multiply(weights, head.expand(theta, weights)[2], vectors)
     torch.testing.assert_close(products, (head(theta, weights)[2] @ vectors[:, :, None])[:, :, 0], atol=1e-12, rtol=0)
 
 
@@ -174,9 +174,9 @@ def test_newton_is_retraining_where_the_model_is_at_its_optimum(fit):
 def test_the_penalty_of_a_regularised_optimum_is_found():
     (x, y), test = breast_cancer(rows=80)
     problem = fitted_head(x, y, test=test)
-    pull = problem.once(newton._centred, None).pull
-    torch.testing.assert_close(pull[:-1], torch.ones(6, dtype=torch.float64), atol=1e-4, rtol=0)
-    assert pull[-1] < 1e-2, "the intercept is not penalised"
+    proximal = problem.once(newton._centred, None).proximal
+    torch.testing.assert_close(proximal[:-1], torch.ones(6, dtype=torch.float64), atol=1e-4, rtol=0)
+    assert proximal[-1] < 1e-2, "the intercept is not penalised"
 
 
 def test_forgetting_everything_goes_back_to_the_initial_parameters():
@@ -206,7 +206,7 @@ def test_an_early_stopped_model_agrees_with_retraining_about_as_well_as_two_seed
     ("settings", "message"),
     [
         ({"steps": 0}, "steps is 0, but a whole number of at least 1"),
-        ({"pull": -1.0}, "pull is -1.0, but a finite number of at least 0"),
+        ({"proximal": -1.0}, "proximal is -1.0, but a finite number of at least 0"),
     ],
 )
 def test_settings_out_of_range(settings, message):

@@ -46,7 +46,7 @@ def test_batched_retraining_equals_training_each(recipe):
     assert torch.equal(fast["0.weight"][10], initial["0.weight"]), "no rows: the initial parameters"
 
 
-def test_the_oracle_reproduces_the_given_model():
+def test_retraining_reproduces_the_given_model():
     """Trained on everything with the seed of the training, retraining is the training."""
     train, test = breast_cancer()
     recipe = Recipe(epochs=4, batch_size=8, init=network())

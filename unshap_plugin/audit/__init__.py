@@ -1,3 +1,3 @@
-"""How far unlearning is from retraining."""
+"""Audits, which measure how far unlearning is from retraining."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""How far utilities are from retrained ones, and what that does to Shapley values: numbers from numbers, one metric.
+"""Agreement of utilities with retrained ones, and its effect on Shapley values: numbers from numbers, one metric.
 
 Shapley values are linear, so unlearned values differ from retrained ones by the Shapley values of the error
 ``e(S) = v_unlearned(S) - v_retrained(S)``. Two facts follow.
@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well utilities agree with retrained ones over some coalitions, in the units of the metric.
+    """Agreement of utilities with retrained ones over some coalitions, in the units of the metric.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Agreement:
         Rank correlation with one retraining, the mean over these; NaN where it is not defined (a single coalition, or
         utilities that are all equal, in any of them).
     noise_spearman
-        That of one retraining with another, the mean over the pairs: the ceiling.
+        Rank correlation of one retraining with another, the mean over the pairs: the ceiling.
     """
 
     count: int
@@ -73,7 +73,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the errors can do to Shapley values, in the units of the metric.
+    """Effect that the errors can have on Shapley values, in the units of the metric.
 
     Everything is taken over the coalitions at hand, and against the mean of the retrainings, whose own noise is in it:
     these are bounds if all ``2**n`` coalitions are there, otherwise estimates that tend to be too low.
@@ -92,7 +92,7 @@ class Bounds:
         Rank correlation with one retraining, where the mean of each size was taken away from both; the mean over the
         retrainings.
     noise_spearman_within
-        That of one retraining with another, the mean over the pairs.
+        Rank correlation of one retraining with another at equal size, the mean over the pairs.
     """
 
     values: float
@@ -188,11 +188,11 @@ def residuals(coalitions: NDArray[np.bool_], values: Floats) -> tuple[Floats, Fl
     residual = values.astype(np.float64)
     weight = np.empty(len(values))
     for index, (size, k) in enumerate(zip(sizes.tolist(), counts.tolist(), strict=True)):
-        rows = where == index
-        residual[rows] -= residual[rows].mean(axis=0)
+        same = where == index
+        residual[same] -= residual[same].mean(axis=0)
         # In whole numbers: those of coalitions do not fit into floats.
         every = math.comb(n, size)
-        weight[rows] = k * (every - 1) / ((k - 1) * every) if k > 1 else (0.0 if every == 1 else math.nan)
+        weight[same] = k * (every - 1) / ((k - 1) * every) if k > 1 else (0.0 if every == 1 else math.nan)
     return residual, weight
 
 

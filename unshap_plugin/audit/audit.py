@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.audit.retraining import check_retrainable, checked_game, evaluated, retrained
-from unshap_plugin.audit.strata import draw
+from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import check_integer
 from unshap_plugin.game import UnlearningGame
 
@@ -29,11 +29,12 @@ def audit(
     Parameters
     ----------
     game
-        What is audited: utilities that it knows already are not computed again. All training rows must be at hand, and
-        for a torch module its recipe. The unlearner ``"retrain"`` comes out at about the floor.
+        The game that is audited: utilities that it knows already are not computed again. All training rows must be at
+        hand, and for a torch module its recipe. The unlearner ``"retrain"`` comes out at about the floor.
     coalitions
-        How many at most: none and all, and the same number from each stratum of sizes (each size for up to 10 players,
-        otherwise quarters); all ``2**n`` if these are no more. By default all for up to 8 players, otherwise 100.
+        Largest number of them: none and all, and the same number from each range of sizes (each size for up to 10
+        players, otherwise quarters); all ``2**n`` if these are no more. By default all for up to 8 players, otherwise
+        100.
     seeds
         How often each coalition is retrained, at least twice: with the seeds ``seed + 1, seed + 2, ...`` for the seed
         of the game, which chooses the coalitions too.
@@ -78,13 +79,13 @@ def audit(
     known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)
     middle = time.perf_counter()
-    oracle = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance)
+    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance)
     end = time.perf_counter()
     return FidelityReport(
         players=tuple(game.players),
         coalitions=matrix,
         unlearned=unlearned,
-        retrained=oracle,
+        retrained=truth,
         utility_all=problem.given_utility.copy(),
         metric=problem.metric.name,
         columns=problem.metric.parts,

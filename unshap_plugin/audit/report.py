@@ -1,4 +1,4 @@
-"""What an audit found: figures by coalition size, what they do to the values, and a verdict."""
+"""The report of an audit: figures by coalition size, their effect on the values, and a verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, pearson
-from unshap_plugin.audit.strata import strata
+from unshap_plugin.audit.sizes import size_ranges
 from unshap_plugin.audit.verdict import sentence
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.serialization import from_text, to_text
@@ -31,7 +31,7 @@ ALL_SIZES = "all sizes"
 
 @dataclass(frozen=True)
 class ValueAgreement:
-    """How well exact Shapley values of unlearned utilities agree with those of retrained ones, for one metric.
+    """Agreement of exact Shapley values of unlearned utilities with those of retrained ones, for one metric.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ class ValueAgreement:
 
 @dataclass(frozen=True, eq=False)
 class FidelityReport:
-    """How far an unlearner is from retraining on one problem.
+    """Report of how far an unlearner is from retraining on one problem.
 
     The report holds the utilities; its figures are computed from them. All errors are in the units of the metric.
 
     The full coalition is the given model for every unlearner, retraining included: in the row ``all`` error and noise
     are 0 by definition, and say nothing. Figures over all sizes are means over the audited coalitions, of which every
-    stratum of sizes has the same number where it has so many: no mean over all ``2**n`` coalitions, unless all were
+    range of sizes has the same number where it has so many: no mean over all ``2**n`` coalitions, unless all were
     audited. Errors against *the mean* of the retrainings (bias, bounds, ``size_share``) have its noise in them.
 
     Parameters
@@ -65,11 +65,11 @@ class FidelityReport:
     players
         The players, in the order of the columns of the coalitions.
     coalitions
-        Those audited, bool ``[m, n_players]``, sorted by size.
+        The audited coalitions, bool ``[m, n_players]``, sorted by size.
     unlearned
         Their utilities after unlearning, ``[m]``, or ``[m, t]`` for a metric that measures ``t`` things.
     retrained
-        Those after retraining, ``[s, m]`` or ``[s, m, t]``, one row per seed.
+        Utilities after retraining, ``[s, m]`` or ``[s, m, t]``, one row per seed.
     utility_all
         The utility of the given model, a scalar or ``[t]``.
     metric, columns
@@ -85,7 +85,7 @@ class FidelityReport:
     seconds
         Wall time in all.
     versions
-        Of the packages involved.
+        Versions of the packages involved.
     """
 
     players: tuple[Any, ...]
@@ -115,7 +115,7 @@ class FidelityReport:
 
     @property
     def complete(self) -> bool:
-        """Whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
+        """Tell whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
         return len(self.coalitions) == 2 ** len(self.players)
 
     @property
@@ -125,7 +125,7 @@ class FidelityReport:
 
     @property
     def cost_ratio(self) -> float:
-        """How many coalitions could be unlearned in the time of retraining one; NaN where none was unlearned."""
+        """Number of coalitions that could be unlearned in the time of retraining one; NaN where none was unlearned."""
         unlearning = self.seconds_unlearned / self.evaluations if self.evaluations else math.nan
         return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
 
@@ -186,7 +186,7 @@ class FidelityReport:
         return sentence(self.unlearner, {name: (self.agreement(name), self.bounds(name)) for name in self.metrics})
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with a row per stratum of sizes, and a last row ``all sizes``.
+        """Return a table with a row per range of sizes, and a last row ``all sizes``.
 
         The columns are ``kept`` (how many players), ``coalitions``, ``error``, ``error_se``, ``noise_error``,
         ``nothing_error``, ``bias``, ``spearman`` and ``noise_spearman`` (see ``Agreement``; NaN where not defined). A
@@ -195,8 +195,8 @@ class FidelityReport:
         rows = []
         for name in self.metrics:
             named = {} if self.unlearned.ndim == 1 else {"metric": name}
-            layers = [(kept, one) for kept, _, one in self.sizes(name)]
-            for kept, one in [*layers, (ALL_SIZES, self.agreement(name))]:
+            ranges = [(kept, one) for kept, _, one in self.sizes(name)]
+            for kept, one in [*ranges, (ALL_SIZES, self.agreement(name))]:
                 figures = dataclasses.asdict(one)
                 rows.append({"kept": kept, **named, "coalitions": figures.pop("count"), **figures})
         return pd.DataFrame(rows)
@@ -217,8 +217,8 @@ class FidelityReport:
                 "value_agreement": None if values is None else dataclasses.asdict(values),
             }
         overall = {"complete": self.complete, "retrainings": self.retrainings, "cost_ratio": self.cost_ratio}
-        rows = ["".join("01"[keep] for keep in row) for row in self.coalitions.astype(int).tolist()]
-        return to_text(self, _FORMAT, coalitions=rows, verdict=self.verdict, **overall, figures=figures)
+        kept = ["".join("01"[keep] for keep in row) for row in self.coalitions.astype(int).tolist()]
+        return to_text(self, _FORMAT, coalitions=kept, verdict=self.verdict, **overall, figures=figures)
 
     @classmethod
     def from_json(cls, text: str) -> FidelityReport:
@@ -252,11 +252,11 @@ class FidelityReport:
         return draw_audit(self, ax, self.metrics[self._column(metric)])
 
     def sizes(self, metric: str | None = None) -> Iterator[tuple[str, NDArray[np.bool_], Agreement]]:
-        """Yield for each stratum of sizes its name, its coalitions as a mask ``[m]``, and their figures."""
+        """Yield for each range of sizes its name, its coalitions as a mask ``[m]``, and their figures."""
         sizes, n = self.coalitions.sum(axis=1), len(self.players)
-        for layer in strata(n):
-            rows = (sizes >= layer.first) & (sizes <= layer.last)
-            yield layer.name, rows, self._agreement(self._column(metric), rows, layer.count(n))
+        for one in size_ranges(n):
+            mask = (sizes >= one.first) & (sizes <= one.last)
+            yield one.name, mask, self._agreement(self._column(metric), mask, one.count(n))
 
     def utilities(self, metric: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         """Return the utilities of one metric: unlearned ``[m]``, retrained ``[s, m]``, and that of the given model."""
@@ -279,9 +279,9 @@ class FidelityReport:
             raise UnknownNameError("metric", metric, names)
         return 0 if metric is None else names.index(metric)
 
-    def _agreement(self, column: int, rows: NDArray[np.bool_], population: int) -> Agreement:
+    def _agreement(self, column: int, mask: NDArray[np.bool_], population: int) -> Agreement:
         unlearned, retrained, given = self.utilities(self.metrics[column])
-        return agreement(unlearned[rows], retrained[:, rows], given, population)
+        return agreement(unlearned[mask], retrained[:, mask], given, population)
 
     @cached_property
     def _bounds(self) -> list[Bounds]:
@@ -289,7 +289,7 @@ class FidelityReport:
 
     @cached_property
     def _values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """The values ``[n_players, t]`` of the unlearned game, and ``[s, n_players, t]`` of the retrained ones."""
+        """Return the values of the unlearned game, ``[n_players, t]``, and of the retrained, ``[s, n_players, t]``."""
         if not self.complete:
             return None
         m = len(self.coalitions)

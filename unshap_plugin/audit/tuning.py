@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unshap_plugin.audit.agreement import residuals
 from unshap_plugin.audit.audit import retrain_seeds
 from unshap_plugin.audit.retraining import check_retrainable, checked_game, evaluated, retrained
-from unshap_plugin.audit.strata import draw
+from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import (
     DivergenceError,
     InvalidTypeError,
@@ -40,7 +40,7 @@ class Tuning:
     unlearner
         Its name.
     settings
-        Those that were tuned, with the best values.
+        The settings that were tuned, with the best values.
     table
         A row per candidate, in the order of the grid: its settings, ``score`` (0 is retraining, 1 is doing nothing, see
         ``tune``), ``error`` (mean absolute error against the mean retrained utilities, in the units of the metric,
@@ -81,13 +81,13 @@ def tune(
     Parameters
     ----------
     game
-        With the unlearner whose settings are looked for, which must be a registered one. Utilities that it knows are
-        not computed again. All training rows must be at hand, and for a torch module its recipe.
+        The game with the unlearner whose settings are looked for, which must be a registered one. Utilities that it
+        knows are not computed again. All training rows must be at hand, and for a torch module its recipe.
     grid
         Values to try for each setting; all combinations are tried, and other settings stay as in the game. Without
         a grid the ``tunable`` settings of the unlearner, and those of the game.
     coalitions, seeds
-        As for ``audit``.
+        See ``audit``.
 
     Raises
     ------
@@ -121,29 +121,29 @@ def tune(
             f"the retrained utilities ({problem.metric.name}) of coalitions of one size are all equal, so that nothing "
             f"can be tuned to them: use a smoother metric, or larger groups."
         )
-    rows, failures = [], []
+    table, failures = [], []
     for settings, candidate in zip(candidates, games, strict=True):
         known, begin = candidate.evaluations, time.perf_counter()
         try:
             utilities = evaluated(candidate, matrix).reshape(m, -1)
         except DivergenceError as failure:
             failures.append(failure)
-            rows.append({**settings, "score": np.nan, "error": np.nan, "seconds": np.nan, "failure": str(failure)})
+            table.append({**settings, "score": np.nan, "error": np.nan, "seconds": np.nan, "failure": str(failure)})
             continue
         new = candidate.evaluations - known
         seconds = (time.perf_counter() - begin) / new if new else np.nan
         score = float(np.sqrt((_within(matrix, utilities - target)[told] / spread[told]).mean()))
         error = float(np.abs(utilities - target).mean())
-        rows.append({**settings, "score": score, "error": error, "seconds": seconds, "failure": ""})
-    if len(failures) == len(rows):
+        table.append({**settings, "score": score, "error": error, "seconds": seconds, "failure": ""})
+    if len(failures) == len(table):
         raise DivergenceError(
-            f"all {len(rows)} candidates diverged, the first with: {failures[0]}", failures[0].coalition
+            f"all {len(table)} candidates diverged, the first with: {failures[0]}", failures[0].coalition
         ) from failures[0]
-    best = int(np.nanargmin([row["score"] for row in rows]))
+    best = int(np.nanargmin([row["score"] for row in table]))
     return Tuning(
         unlearner=registered_name(game.unlearner.name, game.provider),
         settings=candidates[best],
-        table=pd.DataFrame(rows),
+        table=pd.DataFrame(table),
         coalitions=m,
         retrainings=seeds * m,
     )

@@ -1,4 +1,4 @@
-"""What an audit says, in words."""
+"""The verdict of an audit, in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMED = 4
 
 
 class Verdict(enum.Enum):
-    """What unlearned utilities are good for."""
+    """Verdict on what unlearned utilities are good for."""
 
     FAITHFUL = "as good as retraining"
     RANKING = "good for the ranking"

@@ -42,7 +42,7 @@ def check_access_options(options: argparse.Namespace) -> None:
     Raises
     ------
     InvalidValueError
-        With which to leave out, or to add.
+        If options contradict each other; it says which to leave out, or to add.
     """
     if options.access == "full":
         if options.artifacts is not None:

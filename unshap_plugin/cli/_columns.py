@@ -1,4 +1,4 @@
-"""From columns of text to features: standardised numbers, and categories one by one."""
+"""Features from columns of text: standardised numbers, and categories one by one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True)
 class Features:
-    """Which columns of a training table are features, and of what type.
+    """The columns of a training table that are features, and their types.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the commands about a table share: its arguments, and the way from these to a game."""
+"""The arguments that the commands about a table share, and the way from these to a game."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def load(
     options
         The arguments.
     access
-        With partial access the problem has the rows of the valued players alone, of all that the model is trained on.
+        Level of access. With partial access the problem has the rows of the valued players alone, of all that the model
+        is trained on.
     artifacts
         A file with stored artefacts of all rows.
 

@@ -36,9 +36,9 @@ def example(name: str, *, task: Task | None = None, seed: int = 0) -> Table:
     name
         One of ``EXAMPLES``.
     task
-        As in ``read_tables``.
+        See ``read_tables``.
     seed
-        Of the split.
+        Seed of the split.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a column of labels to classes or numbers, and to what is learned."""
+"""Classes or numbers from a column of labels, and what is learned from them."""
 
 from __future__ import annotations
 

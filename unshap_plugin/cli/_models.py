@@ -72,7 +72,7 @@ def train_model(name: str | None, table: Table, seed: int) -> Trained:
     table
         The rows.
     seed
-        Of the initial parameters, and of the order of the rows.
+        Seed of the initial parameters, and of the order of the rows.
 
     Raises
     ------

@@ -20,8 +20,8 @@ def setting(text: str) -> tuple[str, Any]:
 
     Examples
     --------
-    >>> setting("steps=5"), setting("pull=None"), setting("optimizer=sgd")
-    (('steps', 5), ('pull', None), ('optimizer', 'sgd'))
+    >>> setting("steps=5"), setting("proximal=None"), setting("optimizer=sgd")
+    (('steps', 5), ('proximal', None), ('optimizer', 'sgd'))
     """
     name, value = _parted(text, "steps=5")
     return name, _literal(value)

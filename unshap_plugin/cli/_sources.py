@@ -25,7 +25,7 @@ class Source:
     Parameters
     ----------
     name
-        What messages call it.
+        The name that messages call it by.
     frame
         The rows, under the names of their columns.
     notes

@@ -1,4 +1,4 @@
-"""Which rows of a table are set aside for testing."""
+"""Choice of the rows of a table that are set aside for testing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def split(strata: NDArray[np.int64], n_test: int, seed: int) -> tuple[NDArray[np
     n_test
         How many rows to test on.
     seed
-        Of the order of the rows within a stratum.
+        Seed of the order of the rows within a stratum.
     """
     order = np.random.default_rng(seed).permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]

@@ -1,4 +1,4 @@
-"""From tables to arrays that a model can be trained on and measured with."""
+"""Arrays, made of tables, that a model can be trained on and measured with."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Table:
 
     @property
     def task(self) -> Task:
-        """What is learned."""
+        """Name of what is learned."""
         return "classification" if self.classes else "regression"
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs a model needs: one per class, or one number."""
+        """Number of outputs that a model needs: one per class, or one."""
         return len(self.classes) or 1
 
 
@@ -92,7 +92,7 @@ def read_tables(
     task
         ``None``: classification if the labels are text, or at most 20 different whole numbers; otherwise regression.
     seed
-        Of the split.
+        Seed of the split.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``unshap unlearners``: what unlearning methods there are."""
+"""``unshap unlearners``: a list of the unlearning methods."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from unshap_plugin.audit.audit import audit
-from unshap_plugin.audit.strata import draw
+from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._output import check_file, check_writable, lines_of, progress_bar, write

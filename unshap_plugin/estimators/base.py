@@ -22,9 +22,9 @@ class Estimate:
     values
         ``[n_players]`` or ``[n_players, t]``.
     std_errors
-        Of the same shape.
+        Standard errors, of the same shape.
     degrees_of_freedom
-        Of the standard errors, ``[n_players]`` or ``[n_players, t]``; infinite where the values are exact.
+        Degrees of freedom of the standard errors, of the same shape; infinite where the values are exact.
     """
 
     values: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Estimator(ABC):
     budget
         How many utilities it may ask for; a coalition that it asks for again counts again. ``None``: its own default.
     seed
-        Of everything random in it.
+        Seed of everything random in it.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Estimator(ABC):
     @property
     @abstractmethod
     def total(self) -> int:
-        """How many utilities it will ask for."""
+        """Number of utilities that it will ask for."""
 
     @abstractmethod
     def ask(self) -> NDArray[np.bool_]:
@@ -92,7 +92,7 @@ class Estimator(ABC):
         Parameters
         ----------
         game
-            From boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
+            Function from boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
         progress
             Called with the number of utilities so far, and in all.
         """

@@ -77,7 +77,7 @@ class Permutation(Estimator):
                 bad = coalitions[np.isnan(utilities.reshape(2, -1)).any(axis=1).argmax()]
                 raise DivergenceError(
                     f"the utility of the coalition that keeps {int(bad.sum())} of {n} players was excluded, but every "
-                    f"permutation begins or ends there: use another unlearner or gentler settings.",
+                    f"permutation begins or ends there: use another unlearner or more cautious settings.",
                     tuple(bool(keep) for keep in bad),
                 )
             self._ends = utilities
@@ -103,7 +103,7 @@ class Permutation(Estimator):
             player = int((self._count.reshape(self.n_players, -1).min(axis=1) < 2).argmax())
             raise BudgetError(
                 f"after the exclusions player number {player} has fewer than two pairs of contributions: raise the "
-                f"budget, or use gentler settings of the unlearner."
+                f"budget, or use more cautious settings of the unlearner."
             )
         variance = self._squares / (self._count - 1)
         return Estimate(self._mean.copy(), np.sqrt(variance / self._count), self._count - 1)

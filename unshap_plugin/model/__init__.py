@@ -1,3 +1,3 @@
-"""What a model is to this package; nothing here knows of values."""
+"""Models, as this package sees them; nothing here knows of values."""
 
 __all__: list[str] = []

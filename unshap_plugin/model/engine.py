@@ -2,7 +2,7 @@
 
 One formulation serves every gradient unlearner (docs/decisions.md). ``theta`` is a dict of parameters with one
 copy per coalition, ``[m, *shape]``; ``weights`` is ``[m, rows]``, one row of weights per coalition over rows that all
-coalitions share (or, with ``own_rows``, over rows ``[m, rows, ...]`` of its own). Every function has two
+coalitions share (or, with ``rows_per_copy``, over rows ``[m, rows, ...]`` of its own). Every function has two
 implementations: ``torch.func.vmap`` over the coalitions, and a plain loop over them with ordinary autograd. The loop
 is the reference in the tests, and what a module falls back to when ``vmap`` cannot handle it.
 """
@@ -21,7 +21,7 @@ from torch.func import functional_call, grad, vmap
 from unshap_plugin.losses import Loss
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
 
-__all__ = ["Engine", "Theta", "along", "out_of_memory", "row_weights"]
+__all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
 
 #: Numbers in a block of gradients of single rows.
 _BLOCK = 4 * 2**20
@@ -115,7 +115,7 @@ class Engine:
         x: Rows,
         y: Tensor,
         *,
-        own_rows: bool = False,
+        rows_per_copy: bool = False,
         loss: Loss | None = None,
         shape: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> Theta:
@@ -128,9 +128,9 @@ class Engine:
         weights
             ``[m, rows]``.
         x, y
-            Rows shared by all coalitions; ``[m, rows, ...]`` with ``own_rows``.
+            Rows shared by all coalitions; ``[m, rows, ...]`` with ``rows_per_copy``.
         loss
-            Instead of the one of the training.
+            Loss that takes the place of the one of the training.
         shape
             What is summed instead: a function of the losses and the weights of the rows, both ``[rows]``.
         """
@@ -143,7 +143,7 @@ class Engine:
             each = []
             for k in range(_size(theta)):
                 leaf = {name: p.detach().requires_grad_() for name, p in _pick(theta, k).items()}
-                rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if own_rows else (x, y)  # type: ignore[misc]
+                rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if rows_per_copy else (x, y)  # type: ignore[misc]
                 with torch.enable_grad():
                     value = objective(leaf, weights[k], *rows)
                     parts = torch.autograd.grad(value, list(leaf.values()), allow_unused=True)
@@ -151,7 +151,7 @@ class Engine:
                 each.append({name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs})
             return {name: torch.stack([one[name] for one in each]) for name in theta}
 
-        rows_dim = 0 if own_rows else None
+        rows_dim = 0 if rows_per_copy else None
         return self.either(
             lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
         )
@@ -165,7 +165,7 @@ class Engine:
             rows = map_rows(lambda t: t[:, None], take(x, index))
             labels = y[index, None]
             one = torch.ones(len(index), 1, dtype=self.dtype, device=y.device)
-            yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, own_rows=True))
+            yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, rows_per_copy=True))
 
     def bytes_per_coalition(self, rows: Rows) -> int:
         """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.
@@ -220,7 +220,7 @@ def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
     return chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def along(values: Tensor, p: Tensor) -> Tensor:
+def per_copy(values: Tensor, p: Tensor) -> Tensor:
     """Return values ``[m]`` in the shape that multiplies ``p [m, *shape]`` copy by copy."""
     return values.reshape(-1, *[1] * (p.ndim - 1))
 

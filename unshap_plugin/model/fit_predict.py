@@ -79,9 +79,9 @@ def refit(
     classes
         The labels of the classes of a classifier, on which it is fitted.
     shape
-        That of the output of one row.
+        Shape of the output of one row.
     seed
-        Of what is random in the fit.
+        Seed of what is random in the fit.
     """
     if classes is not None:
         seen = np.unique(y)

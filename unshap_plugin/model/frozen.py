@@ -129,7 +129,7 @@ def cut(module: nn.Module, sets: Sequence[Rows]) -> Part | None:
     Parameters
     ----------
     module
-        In evaluation mode; some of its parameters are frozen.
+        The module, in evaluation mode; some of its parameters are frozen.
     sets
         Sets of rows.
     """

@@ -1,4 +1,4 @@
-"""What is lent to a plugin comes back as it was: the given model, the data and the global random generators."""
+"""A guard for what is lent to a plugin: model, data and global random generators come back as they were."""
 
 from __future__ import annotations
 

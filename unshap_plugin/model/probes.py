@@ -1,4 +1,4 @@
-"""What a module makes of rows before its last layer."""
+"""Features that a module makes of rows before its last layer."""
 
 from __future__ import annotations
 

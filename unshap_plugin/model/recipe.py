@@ -1,4 +1,4 @@
-"""How a torch model was trained, and the plain training loop that does it."""
+"""Recipes, which say how a torch model was trained, and the plain training loop that follows them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the given model was trained.
+    """Recipe by which the given model was trained.
 
     The objective is ``mean_i loss_i + l2 / (2 rows) * ||theta||^2``, which has the minimiser of
     ``sum_i loss_i + l2 / 2 * ||theta||^2``: the strength of the penalty does not grow with the number of rows.

@@ -1,4 +1,4 @@
-"""Whether two modules are of one architecture, and whether one was changed."""
+"""Comparisons of modules: whether two are of one architecture, and whether one was changed."""
 
 from __future__ import annotations
 

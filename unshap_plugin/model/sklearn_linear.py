@@ -64,7 +64,7 @@ def _two_log_probabilities(scores: Tensor) -> Tensor:
 
 def _log_probabilities(scores: Tensor) -> Tensor:
     exact = F.log_softmax(scores, dim=-1)
-    # The values are clipped, the derivatives are not: rows that are far off still pull.
+    # The values are clipped, the derivatives are not: rows that are far off still have a gradient.
     return exact + (exact.clamp(min=_LEAST) - exact).detach()
 
 
@@ -103,7 +103,7 @@ class LinearModel:
     module
         Its coefficients, float64; the outputs are log-probabilities or decision values of classes, or numbers.
     loss
-        What it was fitted with, per row.
+        Loss that it was fitted with, per row.
     recipe
         The strength of its penalty, and zero as where training starts.
     classes

@@ -35,7 +35,7 @@ class TrainedModule:
     loss
         Its training loss, ``(outputs, targets) -> [rows]``.
     recipe
-        How it was trained, if that is known.
+        Recipe by which it was trained, if that is known.
     linear
         The linear model of scikit-learn that it was made from, if it was.
     parameters
@@ -181,7 +181,7 @@ class FittedObject:
 
     @property
     def classifies(self) -> bool:
-        """Whether it is a classifier."""
+        """Tell whether it is a classifier."""
         return classifies(self._given)
 
     def rows(self, rows: Rows) -> Rows:

@@ -1,4 +1,4 @@
-"""What is asked: data, players, a model, and what may be looked at.
+"""The problem that is asked about: data, players, a model, and what may be looked at.
 
 ``ValuationProblem`` returns a problem of one of the two kinds, which are therefore imported here.
 """

@@ -1,4 +1,4 @@
-"""What an unlearner needs to see, and which models it takes."""
+"""Access: names for what an unlearner needs to see, and for the models that it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Access", "ModelKind"]
 
 
 class Access(enum.Flag):
-    """What an unlearner needs to see, or a problem can show.
+    """Data that an unlearner needs to see, or a problem can show.
 
     Examples
     --------
@@ -27,7 +27,7 @@ class Access(enum.Flag):
 
 
 class ModelKind(enum.Flag):
-    """What kind of model an unlearner takes, or a problem has.
+    """Kind of model that an unlearner takes, or a problem has.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What methods need of the full data, computed once while it is at hand, and kept in a file for when it is not."""
+"""Artefacts: sums over the full data, computed once while it is at hand, and kept in a file for when it is not."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from unshap_plugin.model.same_module import layers
 
 __all__ = ["STAND_INS", "Artifacts", "fingerprint"]
 
-#: What can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
+#: Artefacts that can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
 STAND_INS = ("hessian", "gram", "fisher")
-_FORMAT = "unshap-artifacts/1"
+_FORMAT = "unshap-artifacts/2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Artifacts:
     model
         Fingerprint (sha256) of the layers, parameters, buffers and loss.
     versions
-        Of the packages that computed them.
-    rows
+        Versions of the packages that computed them.
+    hashes
         A 64-bit hash of every row ``(x, y)``, int64 ``[n]``.
     gradient
         Sum of the gradients of the losses of the rows, ``[p]``.
@@ -51,8 +51,8 @@ class Artifacts:
     hessian
         Sum of the Hessians (for other modules than linear heads, of the Gauss-Newton matrices), ``[p, p]``. This
         and what follows is ``None`` for more than 4096 parameters.
-    pull
-        What kept training from the optimum, as ``newton`` estimates it, ``[p]``.
+    proximal
+        Proximal strengths as ``newton`` estimates them, which stand for what kept training from the optimum, ``[p]``.
     lowest
         The lowest eigenvalue of the Hessian and the penalty, ``[]``.
     gram, moments
@@ -62,23 +62,23 @@ class Artifacts:
 
     model: str
     versions: Mapping[str, str]
-    rows: Tensor
+    hashes: Tensor
     gradient: Tensor
     fisher: Tensor
     l2: Tensor
     init: Tensor
     hessian: Tensor | None = None
-    pull: Tensor | None = None
+    proximal: Tensor | None = None
     lowest: Tensor | None = None
     gram: Tensor | None = None
     moments: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of rows, n."""
-        return len(self.rows)
+        return len(self.hashes)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return those that are there, by name."""
+        """Return the tensors that are there, by name."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
@@ -87,14 +87,14 @@ class Artifacts:
         return getattr(self, name) is not None
 
     def check(self, engine: Engine, x: Rows, y: Tensor) -> None:
-        """Raise ``InvalidValueError`` unless they are those of this model, and these rows were among theirs."""
+        """Raise ``InvalidValueError`` unless they belong to this model, and these rows were among theirs."""
         if self.model != fingerprint(engine):
             raise InvalidValueError(
                 "the artefacts are those of another model: its parameters, its buffers, which of them are trainable, "
                 "or its loss differ; give the model as it was when they were computed, or compute them anew with "
                 "compute_artifacts(problem) where all data is at hand."
             )
-        left = Counter(self.rows.tolist())
+        left = Counter(self.hashes.tolist())
         odd = []
         for index, one in enumerate(row_hashes(x, y).tolist()):
             if left[one] == 0:

@@ -1,4 +1,4 @@
-"""Whether data, model and metric fit together: everything that can be refused before any work."""
+"""Checks that data, model and metric fit together: everything that can be refused before any work."""
 
 from __future__ import annotations
 

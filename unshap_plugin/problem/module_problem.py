@@ -52,17 +52,17 @@ class ModuleProblem(ValuationProblem):
 
     @property
     def recipe(self) -> Recipe | None:
-        """How the module was trained, if that is known."""
+        """Recipe by which the module was trained, if that is known."""
         return self.trained.recipe
 
     @property
     def linear(self) -> LinearModel | None:
-        """What was made of a linear model of scikit-learn that its own ``fit`` retrains."""
+        """The linear model of scikit-learn that the module was made of and that its own ``fit`` retrains, if it was."""
         return self.trained.linear
 
     @property
     def task(self) -> Literal["classification", "regression"] | None:
-        """What the module was trained for, as far as its loss tells."""
+        """Task that the module was trained for, as far as its loss tells."""
         if self.loss is mse:
             return "regression"
         return "classification" if self.loss in LOSSES.values() or self.classes is not None else None

@@ -45,7 +45,7 @@ class ObjectProblem(ValuationProblem):
 
     @property
     def task(self) -> Literal["classification", "regression"] | None:
-        """What the object was fitted for."""
+        """Task that the object was fitted for."""
         return "classification" if self.classes is not None else "regression"
 
     @property

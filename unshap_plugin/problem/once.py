@@ -1,4 +1,4 @@
-"""What is computed once, and kept for as long as a game is played."""
+"""A memory for what is computed once, and kept for as long as a game is played."""
 
 from __future__ import annotations
 

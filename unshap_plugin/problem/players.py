@@ -1,4 +1,4 @@
-"""Players: whose each training row is, and whose data is valued."""
+"""Players: the owner of each training row, and the owners whose data is valued."""
 
 from __future__ import annotations
 

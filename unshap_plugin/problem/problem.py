@@ -1,4 +1,4 @@
-"""What is to be valued: a trained model, its data, the players, and the measure of performance."""
+"""The problem of valuation: a trained model, its data, the players, and the measure of performance."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class ValuationProblem(ComputedOnce):
         access some unlearners then work as if the rows that are not at hand were. That they are of this model, and of
         the training rows among others, is checked.
     trained_rows
-        In partial access, how many rows the model was trained on, if that is known: what share of them a coalition
-        forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all.
+        Number of rows that the model was trained on, in partial access, if that is known: the share of them that a
+        coalition forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all.
     parameters
         Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
         ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
@@ -94,7 +94,7 @@ class ValuationProblem(ComputedOnce):
     trained
         The model as it was given, and the copy that is worked with.
     given_model
-        What was given as the model (of objects a copy).
+        The model as it was given (of objects a copy).
     players, player_of_row
         The players, and their number for every training row, int64 ``[rows]``, with -1 for background.
     classes
@@ -180,7 +180,7 @@ class ValuationProblem(ComputedOnce):
         for x, y, what in ((self.x, self.y, "train"), (self.x_test, self.y_test, "test")):
             outputs = checked_outputs(self.trained, x, what)
             self._check_loss(outputs, y)
-        #: Of the outputs for one row.
+        #: Shape of the outputs for one row.
         self.output_shape = outputs.shape[1:]
         utility = check_utility(self.metric, outputs, self.y_test)
         self.given_utility: NDArray[np.float64] = utility.double().cpu().numpy()
@@ -197,7 +197,7 @@ class ValuationProblem(ComputedOnce):
 
     @property
     def task(self) -> Literal["classification", "regression"] | None:
-        """What the model was trained for, as far as its kind or its loss tells."""
+        """Task that the model was trained for, as far as its kind or its loss tells."""
         raise NotImplementedError
 
     @property
@@ -207,12 +207,12 @@ class ValuationProblem(ComputedOnce):
 
     @property
     def kind(self) -> ModelKind:
-        """What kind of model this is; none of them for a torch module without trainable parameters."""
+        """Kind of this model; none of them for a torch module without trainable parameters."""
         raise NotImplementedError
 
     @property
     def available(self) -> Access:
-        """What an unlearner can see of this problem."""
+        """Access that an unlearner has to this problem."""
         seen = Access.FORGET
         if self.access == "full":
             seen |= Access.RETAIN

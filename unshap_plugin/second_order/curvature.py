@@ -16,7 +16,7 @@ from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.rows import Rows, each_row, map_rows, n_rows
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "linear_layer", "second_order"]
 
@@ -96,8 +96,8 @@ class GeneralCurvature:
             return engine.loss(outputs, self.y).sum()
 
         def transposed(cotangents: Tensor) -> Tensor:
-            (pulled,) = vjp(outputs_of, flat)[1](cotangents)
-            return pulled
+            (product,) = vjp(outputs_of, flat)[1](cotangents)
+            return product
 
         outputs = outputs_of(flat)
 
@@ -110,8 +110,8 @@ class GeneralCurvature:
         def one_slowly(vector: Tensor) -> Tensor:
             pushed = torch.autograd.functional.jvp(outputs_of, flat, vector)[1]
             curved = torch.autograd.functional.hvp(total, outputs, pushed)[1]
-            pulled: Tensor = torch.autograd.functional.vjp(outputs_of, flat, curved)[1]
-            return pulled
+            product: Tensor = torch.autograd.functional.vjp(outputs_of, flat, curved)[1]
+            return product
 
         return engine.either(lambda: vmap(one)(vectors), lambda: torch.stack([one_slowly(v) for v in vectors]))
 
@@ -184,18 +184,18 @@ class LinearHead:
     def expand(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values ``[m]``, gradients ``[m, p]`` and the Hessians in ``a``, ``[m or 1, rows, c, c]``."""
         losses, first, second = self._pre_activation_derivatives(theta)
-        return (weights * losses).sum(dim=1), self._pulled_back(weights[:, :, None] * first), second
+        return (weights * losses).sum(dim=1), self._outer_sums(weights[:, :, None] * first), second
 
-    def product(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
+    def multiply(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
         """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""
         c, w = self.n_outputs, self.n_features
         pushed = torch.cat([vectors[:, : c * w].reshape(-1, c, w), vectors[:, c * w :].reshape(len(vectors), c, -1)], 2)
         moved = self.features @ pushed.transpose(1, 2)  # [m, rows, c]
-        return self._pulled_back(weights[:, :, None] * (second @ moved[:, :, :, None])[:, :, :, 0])
+        return self._outer_sums(weights[:, :, None] * (second @ moved[:, :, :, None])[:, :, :, 0])
 
-    def _pulled_back(self, by_row: Tensor) -> Tensor:
+    def _outer_sums(self, by_row: Tensor) -> Tensor:
         """Return ``sum_i by_row[k, i] (x) [z_i, 1]`` in the order of the parameters, ``[m, p]``."""
-        products, w = product(by_row.transpose(1, 2), self.features), self.n_features
+        products, w = batch_invariant_matmul(by_row.transpose(1, 2), self.features), self.n_features
         return torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
 
     def _pre_activation_derivatives(self, theta: Theta) -> tuple[Tensor, Tensor, Tensor]:
@@ -231,7 +231,7 @@ class LinearHead:
         for begin in range(0, len(z), step):
             block = z[begin : begin + step]
             outer = (block[:, :, None] * block[:, None, :]).flatten(1)
-            products += product(parts[:, begin : begin + step], outer)
+            products += batch_invariant_matmul(parts[:, begin : begin + step], outer)
         return self._assembled(products.reshape(m, -1, d, d), upper.T.tolist())
 
     def _assembled(self, products: Tensor, pairs: list[list[int]]) -> Tensor:

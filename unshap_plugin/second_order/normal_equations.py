@@ -9,11 +9,11 @@ from unshap_plugin.losses import mse
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import linear_layer
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["NormalEquations"]
 
-#: Of the largest diagonal entry: smaller pivots and eigenvalues count as nothing.
+#: Pivots and eigenvalues below this share of the largest diagonal entry count as zero.
 _SINGULAR = 1e-10
 
 
@@ -61,7 +61,7 @@ class NormalEquations:
     def sums(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sums of the ``A_i`` and ``B_i``, ``[m, d, d]`` and ``[m, d, c]``."""
         weights = weights.double()
-        squares, moments = product(weights, self.squares), product(weights, self.moments)
+        squares, moments = batch_invariant_matmul(weights, self.squares), batch_invariant_matmul(weights, self.moments)
         return squares.reshape(-1, self.d, self.d), moments.reshape(-1, self.d, self.c)
 
     def solve(self, squares: Tensor, moments: Tensor, size: Tensor | None = None) -> Tensor:

@@ -14,9 +14,9 @@ from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import LinearHead, SecondOrder
-from unshap_plugin.second_order.solvers import conjugate_gradients, product, solve_damped
+from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, solve_damped
 
-__all__ = ["MAX_PARAMETERS", "Objective", "Quadratic", "Spectrum", "floored", "penalties", "raised"]
+__all__ = ["MAX_PARAMETERS", "EigenvaluePreconditioner", "Objective", "Quadratic", "floored", "penalties", "raised"]
 
 #: Matrices of more parameters take too much memory and time.
 MAX_PARAMETERS = 4096
@@ -30,18 +30,19 @@ class Objective:
 
     For a coalition that retains the rows ``R`` of ``n`` it is
 
-    ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n tilt^T theta``
+    ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n correction^T theta``
 
-    (``Newton`` says what these are). Without pull and tilt until ``centre`` or ``centre_roughly`` was called.
+    (``Newton`` says what these are). The proximal strengths ``Lambda`` and the gradient correction are zero until
+    ``centre`` or ``centre_roughly`` is called.
 
     Parameters
     ----------
     engine, x, y
         The module and all rows.
     losses
-        Their value, gradient and curvature.
+        Value, gradient and curvature of the losses of these rows.
     recipe
-        Of the penalty and the initial parameters.
+        How the module was trained: its penalty and its initial parameters.
     """
 
     def __init__(self, engine: Engine, x: Rows, y: Tensor, losses: SecondOrder, recipe: Recipe | None) -> None:
@@ -53,56 +54,58 @@ class Objective:
         self.l2, self.init = penalties(engine, recipe)
         ends = np.cumsum([0, *(p.numel() for p in engine.theta0.values())]).tolist()
         self.tensors = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
-        self.pull = torch.zeros_like(self.given)
-        self.tilt = torch.zeros_like(self.given)
-        self.spectrum: Spectrum | None = None
+        self.proximal = torch.zeros_like(self.given)
+        self.correction = torch.zeros_like(self.given)
+        self.preconditioner: EigenvaluePreconditioner | None = None
 
-    def centre(self, pull: float | None) -> Quadratic:
-        """Set pull and tilt, and return the expansion for all rows at the given parameters.
+    def centre(self, proximal: float | None) -> Quadratic:
+        """Set the proximal strengths and the gradient correction, and expand the objective of all rows.
+
+        The expansion is the one at the given parameters.
 
         Parameters
         ----------
-        pull
-            ``Lambda`` as one number; ``None`` estimates it.
+        proximal
+            Proximal strength of all parameters; ``None`` estimates the strengths.
         """
-        self.pull = _estimated_pull(self) if pull is None else torch.full_like(self.given, pull)
+        self.proximal = _estimated_proximal(self) if proximal is None else torch.full_like(self.given, proximal)
         _, gradient, matrix = self.losses(self.engine.stack(1), self.all)
-        self.pull = floored(self.pull, matrix[0].diagonal().mean(), self.n)
+        self.proximal = floored(self.proximal, matrix[0].diagonal().mean(), self.n)
         # Where the loss curves downwards, steps would run away from a stationary point. The given parameters must be a
         # minimum for all rows, or forgetting a single row would move them as far as forgetting many.
         hessian = matrix[0] if isinstance(self.losses, LinearHead) else self.hessian()
-        self.pull = raised(self.pull, torch.linalg.eigvalsh(hessian + torch.diag(self.l2 + self.pull))[0])
-        self.tilt = self.penalised(gradient, self.given)[0]
-        return Quadratic(self.n, matrix[0], self.l2 + self.pull, self.tilt, self.init)
+        self.proximal = raised(self.proximal, torch.linalg.eigvalsh(hessian + torch.diag(self.l2 + self.proximal))[0])
+        self.correction = self.penalised(gradient, self.given)[0]
+        return Quadratic(self.n, matrix[0], self.l2 + self.proximal, self.correction, self.init)
 
-    def centre_roughly(self, pull: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
-        """Set pull and tilt without a matrix, for models whose matrix is too large.
+    def centre_roughly(self, proximal: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
+        """Set the proximal strengths and the gradient correction without a matrix, for models where it is too large.
 
-        Where no strengths make the given parameters stationary, the pull is the one that is as strong there as the
-        gradient of the losses is (from which ``centre`` sets out). It is not raised: Gauss-Newton's matrix does not
-        curve downwards.
+        Where no strengths make the given parameters stationary, the proximal term gets the strength at which its
+        gradient is as large there as that of the losses (from which ``centre`` sets out). It is not raised:
+        Gauss-Newton's matrix does not curve downwards.
 
         Parameters
         ----------
-        pull
-            As in ``centre``.
+        proximal
+            See ``centre``.
         multiply
-            From ``[m, p]`` to ``[m, p]``: multiplies with the matrix of all rows at the given parameters.
+            Function from ``[m, p]`` to ``[m, p]`` that multiplies with the matrix of all rows at the given parameters.
         """
-        if pull is None:
-            self.pull, stationary = _stationary_pull(self)
+        if proximal is None:
+            self.proximal, stationary = _stationary_proximal(self)
             if not stationary:
-                self.pull = torch.full_like(self.given, float(_strength(self)))
+                self.proximal = torch.full_like(self.given, float(_strength(self)))
         else:
-            self.pull = torch.full_like(self.given, pull)
+            self.proximal = torch.full_like(self.given, proximal)
         generator = torch.Generator("cpu").manual_seed(0)
         signs = torch.randint(0, 2, self.given.shape, generator=generator, device="cpu").to(self.given) * 2 - 1
         trace = signs @ multiply(signs[None])[0]  # Hutchinson 1990
-        self.pull = floored(self.pull, trace / len(signs), self.n)
-        self.tilt = self.residual(self.given) + self.pull * (self.given - self.init)
+        self.proximal = floored(self.proximal, trace / len(signs), self.n)
+        self.correction = self.residual(self.given) + self.proximal * (self.given - self.init)
 
     def residual(self, theta: Tensor) -> Tensor:
-        """Return the gradient of the full data at one point, ``[p]``, without pull and tilt."""
+        """Return the gradient of the losses of all rows and of the penalty at one point, ``[p]``."""
         stack = self.engine.unflatten(theta[None])
         gradient = self.engine.flatten(self.engine.gradients(stack, self.all, self.x, self.y))[0]
         return gradient + self.l2 * theta
@@ -123,34 +126,36 @@ class Objective:
         return losses + self._rest(theta, weights)
 
     def penalised(self, gradient: Tensor, theta: Tensor) -> Tensor:
-        """Add the gradients of the penalties to gradients of the losses, ``[m, p]``."""
-        return gradient + self.l2 * theta + self.pull * (theta - self.init)
+        """Add the gradients of penalty and proximal term to gradients of the losses, ``[m, p]``."""
+        return gradient + self.l2 * theta + self.proximal * (theta - self.init)
 
     def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the objective ``[m]``, its gradients ``[m, p]`` and Newton's directions ``[m, p]``."""
-        share, diagonal = _share(weights), self.l2 + self.pull
+        share, diagonal = _share(weights), self.l2 + self.proximal
         stack = self.engine.unflatten(theta)
-        if self.spectrum is None:
+        if self.preconditioner is None:
             value, gradient, matrix = self.losses(stack, weights)
-            gradient = self.penalised(gradient, theta) - share * self.tilt
+            gradient = self.penalised(gradient, theta) - share * self.correction
             matrix.diagonal(dim1=1, dim2=2).add_(diagonal)
             solution = solve_damped(matrix, gradient)
         else:
-            head, spectrum = self.losses, self.spectrum
+            head, preconditioner = self.losses, self.preconditioner
             assert isinstance(head, LinearHead)
             value, gradient, second = head.expand(stack, weights)
-            gradient = self.penalised(gradient, theta) - share * self.tilt
+            gradient = self.penalised(gradient, theta) - share * self.correction
             solution = conjugate_gradients(
-                lambda v: head.product(weights, second, v) + diagonal * v, lambda v: spectrum.solve(share, v), gradient
+                lambda v: head.multiply(weights, second, v) + diagonal * v,
+                lambda v: preconditioner.solve(share, v),
+                gradient,
             )
         return value + self._rest(theta, weights), gradient, -solution
 
     def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
 
-        All coalitions may start from one point, ``[1, p]``. Also tell which coalitions have settled: those for which
-        a full step promised next to nothing. Newton's method converges quadratically, so that what is left after it
-        is nothing at all.
+        All coalitions may start from one point, ``[1, p]``. The second value tells which coalitions have settled:
+        those for which a full step promised next to nothing. Newton's method converges quadratically, so that what is
+        left after it is nothing at all.
         """
         before, gradient, direction = self.expand(theta, weights)
         slope = (gradient * direction).sum(dim=1)
@@ -167,8 +172,8 @@ class Objective:
         return result, -slope <= _SETTLED * before.abs()
 
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
-        penalty = (self.l2 * theta.square() + self.pull * (theta - self.init).square()).sum(dim=1) / 2
-        return penalty - _share(weights)[:, 0] * (theta * self.tilt).sum(dim=1)
+        penalty = (self.l2 * theta.square() + self.proximal * (theta - self.init).square()).sum(dim=1) / 2
+        return penalty - _share(weights)[:, 0] * (theta * self.correction).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -182,9 +187,9 @@ class Quadratic:
     matrix
         Sum of the curvature matrices of their losses, ``[p, p]``.
     diagonal
-        Curvature of the penalties, ``[p]``.
-    tilt
-        Gradient of losses and penalties, which the objective takes away, ``[p]``.
+        Curvature of penalty and proximal term, ``[p]``.
+    correction
+        Gradient of losses, penalty and proximal term, which the objective subtracts, ``[p]``.
     init
         Initial parameters, ``[p]``.
     """
@@ -192,11 +197,11 @@ class Quadratic:
     n: int
     matrix: Tensor
     diagonal: Tensor
-    tilt: Tensor
+    correction: Tensor
     init: Tensor
 
 
-class Spectrum:
+class EigenvaluePreconditioner:
     """Solves ``(share H + D) s = g`` for the matrix ``H`` of all rows and a positive diagonal ``D``, for any share.
 
     A coalition retains about that share of the curvature, so that few conjugate gradients are left to do.
@@ -210,8 +215,8 @@ class Spectrum:
 
     def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
         """Return the solutions ``[m, p]`` for shares ``[m, 1]``."""
-        inner = product((vectors * self.root).float(), self.vectors) / (share.float() * self.values + 1)
-        return product(inner, self.vectors.T).to(vectors.dtype) * self.root
+        inner = batch_invariant_matmul((vectors * self.root).float(), self.vectors) / (share.float() * self.values + 1)
+        return batch_invariant_matmul(inner, self.vectors.T).to(vectors.dtype) * self.root
 
 
 def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
@@ -226,18 +231,18 @@ def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
     return l2, init
 
 
-def floored(pull: Tensor, curvature: Tensor, n: int) -> Tensor:
-    """Return the pull ``[p]``, of at least a hundredth of the mean curvature of one row of ``n``.
+def floored(proximal: Tensor, curvature: Tensor, n: int) -> Tensor:
+    """Return the proximal strengths ``[p]``, raised to a hundredth of the mean curvature of one row of ``n`` at least.
 
-    Without any pull, coalitions without rows (or directions that no row determines) would stay where they are, as if
-    nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
+    Without a proximal term, coalitions without rows (or directions that no row determines) would stay where they are,
+    as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
     """
-    return pull.clamp(min=0.01 * float(curvature) / n)
+    return proximal.clamp(min=0.01 * float(curvature) / n)
 
 
-def raised(pull: Tensor, lowest: Tensor) -> Tensor:
-    """Return the pull ``[p]`` under which the lowest eigenvalue of the Hessian is positive."""
-    return pull + (-2 * lowest).clamp(min=0)
+def raised(proximal: Tensor, lowest: Tensor) -> Tensor:
+    """Return the proximal strengths ``[p]``, raised until the ``lowest`` eigenvalue of the Hessian is positive."""
+    return proximal + (-2 * lowest).clamp(min=0)
 
 
 def _share(weights: Tensor) -> Tensor:
@@ -249,40 +254,40 @@ def _round_off(values: Tensor) -> Tensor:
     return 100 * torch.finfo(values.dtype).eps * values.abs()
 
 
-def _estimated_pull(objective: Objective) -> Tensor:
-    """Return ``Lambda [p]`` for an objective without pull and tilt."""
-    pull, stationary = _stationary_pull(objective)
+def _estimated_proximal(objective: Objective) -> Tensor:
+    """Return estimated proximal strengths ``[p]``, for an objective that is not centred yet."""
+    proximal, stationary = _stationary_proximal(objective)
     if stationary:
-        return pull
+        return proximal
     # Not an optimum under any such penalty: match the distance travelled instead.
     given, distance = objective.given, (objective.given - objective.init).norm()
     strength, theta = _strength(objective), given[None]
     for _ in range(10):
-        objective.pull = torch.full_like(given, float(strength))
+        objective.proximal = torch.full_like(given, float(strength))
         for _ in range(3):
             theta, _ = objective.step(theta, objective.all)
         strength = strength * ((theta[0] - objective.init).norm() / distance).clamp(0.5, 2.0) ** 2
     return torch.full_like(given, float(strength))
 
 
-def _stationary_pull(objective: Objective) -> tuple[Tensor, bool]:
-    """Return the strengths per parameter tensor, ``[p]``, nearest to making the given parameters stationary.
+def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
+    """Return the strengths per parameter tensor, ``[p]``, that come nearest to making the given parameters stationary.
 
-    And tell whether they do.
+    The second value tells whether they do make them stationary.
     """
     given, moved = objective.given, objective.given - objective.init
     residual = objective.residual(given)
-    pull = torch.zeros_like(given)
+    proximal = torch.zeros_like(given)
     for which in objective.tensors:
         norm = moved[which].square().sum()
         if norm > 0:
-            pull[which] = (-(residual[which] @ moved[which]) / norm).clamp(min=0)
+            proximal[which] = (-(residual[which] @ moved[which]) / norm).clamp(min=0)
     at_start = objective.residual(objective.init).norm()
-    left = (residual + pull * moved).norm()
-    return pull, bool(left <= 0.02 * max(float(residual.norm()), 1e-3 * float(at_start)))
+    left = (residual + proximal * moved).norm()
+    return proximal, bool(left <= 0.02 * max(float(residual.norm()), 1e-3 * float(at_start)))
 
 
 def _strength(objective: Objective) -> Tensor:
-    """Return the strength of a pull that is as strong as the gradient of the losses."""
+    """Return the proximal strength at which the gradient of the proximal term is as large as that of the losses."""
     moved = objective.given - objective.init
     return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)

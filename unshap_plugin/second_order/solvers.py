@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["conjugate_gradients", "damped_factor", "product", "solve_damped"]
+__all__ = ["batch_invariant_matmul", "conjugate_gradients", "damped_factor", "solve_damped"]
 
 _TILE = 8
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a @ b`` for ``[..., k]`` and ``[k, n]``, each row of which is the same whatever the other rows are.
 
     Libraries add the last rows and columns, those that do not fill one of their tiles, up in another order than the
@@ -76,7 +76,7 @@ def damped_factor(matrices: Tensor) -> Tensor:
 
 
 def conjugate_gradients(
-    product: Callable[[Tensor], Tensor],
+    multiply: Callable[[Tensor], Tensor],
     precondition: Callable[[Tensor], Tensor],
     vectors: Tensor,
     *,
@@ -91,8 +91,8 @@ def conjugate_gradients(
 
     Parameters
     ----------
-    product, precondition
-        From ``[m, p]`` to ``[m, p]``: multiply with the matrices, and approximately with their inverses.
+    multiply, precondition
+        Functions from ``[m, p]`` to ``[m, p]`` that multiply with the matrices, and approximately with their inverses.
     vectors
         ``[m, p]``.
 
@@ -111,7 +111,7 @@ def conjugate_gradients(
     for _ in range(iterations):
         if not active.any():
             break
-        image = product(search)
+        image = multiply(search)
         curvature = _dot(search, image)
         active = active & (curvature > 0)
         step = torch.where(active, size / torch.where(active, curvature, 1.0), 0.0)[:, None]
@@ -128,5 +128,5 @@ def conjugate_gradients(
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the dot products ``[m]``. As matrix products, whose order of summation does not depend on ``m``."""
+    """Return the dot products ``[m]``, as matrix products, whose order of summation does not depend on ``m``."""
     return (a[:, None, :] @ b[:, :, None])[:, 0, 0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Theta, along
+from unshap_plugin.model.engine import Theta, per_copy
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners.base import Unlearner
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Displaced(Unlearner):
-    """What all methods are that move by some steps of Adam on a displacement (see ``descend_displaced``).
+    """Base of the methods that move by some steps of Adam on a displacement (see ``descend_displaced``).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Displaced(Unlearner):
         Learning rate, at which the displacement of a coalition that forgets everything moves.
     """
 
-    gentler: ClassVar[str] = "a smaller lr or fewer steps"
+    advice: ClassVar[str] = "a smaller lr or fewer steps"
 
     steps: int
     lr: float
@@ -73,14 +73,14 @@ def shrunk(problem: ModuleProblem, shrinkage: Tensor) -> Theta:
     start = engine.stack(len(shrinkage))
     for name, p in start.items():
         if initial is not None:
-            p += along(shrinkage.to(p.dtype), p) * (initial[name] - p)
+            p += per_copy(shrinkage.to(p.dtype), p) * (initial[name] - p)
         elif p.ndim > 2:  # [m, *shape]
-            p -= along(shrinkage.to(p.dtype), p) * p
+            p -= per_copy(shrinkage.to(p.dtype), p) * p
     return start
 
 
 def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
-    """Return what takes the gradient of the mean loss of all rows at the given parameters away from others.
+    """Return a function that subtracts the gradient of the mean loss of all rows at the given parameters from others.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Ca
     retained
         Which rows each coalition retains, ``[m, rows]``. Without one there is nothing to descend, nothing to centre.
     weight
-        Of the mean loss of the retained rows.
+        Weight of the mean loss of the retained rows.
     """
     engine = problem.engine
     residual = problem.once(_mean_gradient)
     some = weight * retained.any(dim=1).to(engine.dtype)
-    centre = {name: along(some, p) * p for name, p in residual.items()}
+    centre = {name: per_copy(some, p) * p for name, p in residual.items()}
     return lambda gradients: {name: gradient - centre[name] for name, gradient in gradients.items()}
 
 
@@ -135,17 +135,17 @@ def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], T
     start
         Stacked parameters to start from.
     scale
-        Of the displacement of each coalition, ``[m]``.
+        Factor of the displacement of each coalition, ``[m]``.
     gradient
-        From stacked parameters to stacked gradients of what is to be minimised.
+        Function from stacked parameters to stacked gradients of what is to be minimised.
     steps, lr
-        Of Adam.
+        Number of steps and learning rate of Adam.
 
     Returns
     -------
     Stacked parameters.
     """
-    scales = {name: along(scale.to(p.dtype), p) for name, p in start.items()}
+    scales = {name: per_copy(scale.to(p.dtype), p) for name, p in start.items()}
     moved = {name: torch.zeros_like(p) for name, p in start.items()}
     optimizer = torch.optim.Adam(list(moved.values()), lr=lr)
     theta = start

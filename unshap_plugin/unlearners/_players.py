@@ -22,7 +22,7 @@ def player_sums(problem: ModuleProblem, function: Callable[[Tensor], Tensor]) ->
     problem
         The model and its rows.
     function
-        From gradients ``[b, p]`` to ``[b, p]``, row by row.
+        Function from gradients ``[b, p]`` to ``[b, p]``, row by row.
 
     Returns
     -------

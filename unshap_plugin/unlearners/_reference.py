@@ -1,4 +1,4 @@
-"""What the given model says of reference rows, and how far another model is from saying it."""
+"""Predictions of the given model for reference rows, and the distance of another model from them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from unshap_plugin.unlearners.retrain import Retrain, trains_differently
 
 __all__ = ["choose"]
 
-#: Beyond this many, a head takes tens of milliseconds a coalition, and its spectrum minutes.
+#: Beyond this many parameters, a head takes tens of milliseconds a coalition, and its eigenvalues minutes.
 FEW_PARAMETERS = 1024
 
 

@@ -32,7 +32,7 @@ class Unlearner(ABC):
     Attributes
     ----------
     name, summary, source
-        What it is called; what it does, in one line; the paper or book that it comes from.
+        Its name; one line about what it does; the paper or book that it comes from.
     needs
         What it needs to see.
     stored
@@ -40,9 +40,9 @@ class Unlearner(ABC):
         at hand, ``stand_in`` returns the artefacts.
     takes
         The kinds of model it takes.
-    gentler
-        What to change where a model diverges, such as ``"a smaller lr"``. A method that says so is held to a bound too:
-        a mean loss on the test set of more than a hundred times that of an uninformed model is a divergence.
+    advice
+        What to change where a model diverges, such as ``"a smaller lr"``. A method that gives advice is held to a bound
+        too: a mean loss on the test set of more than a hundred times that of an uninformed model is a divergence.
     exact
         Whether it equals retraining.
     order_dependent
@@ -59,7 +59,7 @@ class Unlearner(ABC):
     needs: ClassVar[Access] = Access.FORGET
     stored: ClassVar[str | None] = None
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS
-    gentler: ClassVar[str] = ""
+    advice: ClassVar[str] = ""
     exact: ClassVar[bool] = False
     order_dependent: ClassVar[bool] = False
     batched: ClassVar[bool] = True
@@ -85,7 +85,7 @@ class Unlearner(ABC):
         Raises
         ------
         AccessError
-            Naming what is missing.
+            If something is missing, which the message names.
         """
         missing = self.needs & ~problem.available
         if self.stand_in(problem) is not None:
@@ -131,12 +131,12 @@ class Unlearner(ABC):
         coalitions
             ``[m, n_players]``, ``True`` = kept.
         seed
-            Of all randomness, together with the coalition.
+            Seed of all randomness, together with the coalition.
 
         Returns
         -------
         Models
-            For a coalition that keeps everything, the model as given, bit for bit.
+            One model per coalition; for one that keeps everything, the model as given, bit for bit.
 
         Raises
         ------

@@ -42,14 +42,14 @@ class GradDiff(Displaced):
     alpha, gamma
         Weights of the descent and of the ascent.
     shrink
-        As in ``FineTune``.
+        See ``FineTune``.
     """
 
     name: ClassVar[str] = "graddiff"
     summary: ClassVar[str] = "Descends the retained loss and ascends the bounded loss of the forget rows."
     source: ClassVar[str] = "Liu, Liu & Stone 2022, arXiv 2203.12817"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
-    gentler: ClassVar[str] = "a smaller lr, gamma or fewer steps"
+    advice: ClassVar[str] = "a smaller lr, gamma or fewer steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.005, 0.025),
         "gamma": (0.0, 0.3, 1.0),

@@ -26,7 +26,7 @@ class GradientAscent(Displaced):
     ``max_theta  1/n sum_F c_i loss_i(theta)`` with ``c_i = clip((B_i - loss_i) / (B - min loss), -1, 1)`` held constant
     in the gradient, by Adam on a displacement that is scaled by the forgotten share ``|F| / n``. The bound ``B`` is the
     mean loss of answering the average output for every row, and ``B_i`` is that, or the row's own loss in the given
-    model where it is larger. A row at its bound is left alone and one beyond it is pulled back, so that the ascent,
+    model where it is larger. A row at its bound is left alone and one beyond it is led back, so that the ascent,
     which has no optimum of its own, cannot diverge; a row that the model has never learned is not learned now.
 
     Access: forget rows only. Cost per coalition: ``steps`` gradients of the forget rows. Error: see

@@ -16,7 +16,7 @@ from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
 from unshap_plugin.second_order.objective import Objective
-from unshap_plugin.second_order.solvers import conjugate_gradients, damped_factor, product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, damped_factor
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -36,11 +36,11 @@ _BYTES = 256 * 2**20
 class Influence(Unlearner):
     """Influence functions (Koh & Liang 2017, arXiv 1703.04730), added up (Koh et al. 2019, arXiv 1905.13289).
 
-    ``theta(S) = theta_0 + H^-1 sum_F (g_i - tilt / n)`` with the gradients ``g_i`` of the losses of the forget rows
-    ``F``, and the matrix ``H`` of all ``n`` rows (for a linear head their Hessian, else Gauss-Newton's), of the penalty
-    of the recipe and of ``damping``. ``tilt`` is the gradient of all of these at the given parameters: zero at an
-    optimum, and elsewhere what centres the objective (see ``Newton``, whose first step this is but for ``H``, which is
-    not that of the retained rows).
+    ``theta(S) = theta_0 + H^-1 sum_F (g_i - correction / n)`` with the gradients ``g_i`` of the losses of the forget
+    rows ``F``, and the matrix ``H`` of all ``n`` rows (for a linear head their Hessian, else Gauss-Newton's), of the
+    penalty of the recipe and of ``damping``. The gradient ``correction`` is the gradient of all of these at the given
+    parameters: zero at an optimum, and elsewhere what centres the objective (see ``Newton``, whose first step this is
+    but for ``H``, which is not that of the retained rows).
 
     Solved once for every player, by Cholesky for few parameters, beyond some hundred (linear heads: a thousand) by
     conjugate gradients on products with ``H``; what many players have together is the sum. So large forget sets are
@@ -55,8 +55,8 @@ class Influence(Unlearner):
     Parameters
     ----------
     damping
-        Added to the diagonal of ``H``, as a pull to the initial parameters; ``None`` estimates it as ``newton`` does
-        (without the matrix, more roughly).
+        Strength of a proximal term around the initial parameters, which adds it to the diagonal of ``H``; ``None``
+        estimates it as ``newton`` does (without the matrix, more roughly).
     """
 
     name: ClassVar[str] = "influence"
@@ -66,7 +66,7 @@ class Influence(Unlearner):
     source: ClassVar[str] = "Koh & Liang 2017, arXiv 1703.04730; for groups Koh et al. 2019, arXiv 1905.13289"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
-    gentler: ClassVar[str] = "more damping"
+    advice: ClassVar[str] = "more damping"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"damping": (None, 0.1, 1.0, 10.0)}
 
     damping: float | None = None
@@ -80,7 +80,9 @@ class Influence(Unlearner):
         engine = problem.engine
         influences = problem.once(_influences, self.damping, self.stand_in(problem) is not None)
         given = engine.flatten(engine.stack(1))
-        return StackedModels(engine, engine.unflatten(given + product(forgotten(coalitions, given), influences)))
+        return StackedModels(
+            engine, engine.unflatten(given + batch_invariant_matmul(forgotten(coalitions, given), influences))
+        )
 
 
 def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool) -> Tensor:
@@ -88,7 +90,7 @@ def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool
     engine = problem.engine
     gradients = problem.once(player_sums, _gradients)[:-1]
     sizes = np.bincount(problem.player_of_row[problem.player_of_row >= 0], minlength=problem.n_players)
-    rows = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
+    count = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
     if from_stored:
         assert problem.stored is not None
         quadratic = quadratic_of(problem.stored, engine.flatten(engine.stack(1))[0], damping)
@@ -98,17 +100,17 @@ def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool
         if engine.n_parameters > (DIRECT_HEAD if isinstance(losses, LinearHead) else DIRECT):
             multiply = _multiplier(problem, objective)
             objective.centre_roughly(damping, multiply)
-            diagonal = objective.l2 + objective.pull
+            diagonal = objective.l2 + objective.proximal
             return conjugate_gradients(
                 lambda v: multiply(v) + diagonal * v,
                 lambda v: v / diagonal,
-                gradients - rows / objective.n * objective.tilt,
+                gradients - count / objective.n * objective.correction,
                 tolerance=_TOLERANCE,
                 iterations=_ITERATIONS,
             )
         quadratic = objective.centre(damping)
     factor = damped_factor((quadratic.matrix + torch.diag(quadratic.diagonal))[None])[0]
-    right = gradients - rows / quadratic.n * quadratic.tilt
+    right = gradients - count / quadratic.n * quadratic.correction
     return torch.cholesky_solve(right.T.to(factor), factor).T.to(right)
 
 
@@ -121,7 +123,7 @@ def _multiplier(problem: ModuleProblem, objective: Objective) -> Callable[[Tenso
     engine, losses = problem.engine, objective.losses
     if isinstance(losses, LinearHead):
         second = losses.expand(engine.stack(1), objective.all)[2]
-        some: Callable[[Tensor], Tensor] = lambda v: losses.product(objective.all, second, v)  # noqa: E731
+        some: Callable[[Tensor], Tensor] = lambda v: losses.multiply(objective.all, second, v)  # noqa: E731
     else:
         assert isinstance(losses, GeneralCurvature)
         some = losses.multiply

@@ -16,7 +16,7 @@ from unshap_plugin.model.engine import Engine
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import LinearHead, SecondOrder, second_order
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, Spectrum
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, EigenvaluePreconditioner, Objective, Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -34,16 +34,17 @@ class Newton(Unlearner):
 
     For a coalition that retains the rows ``R`` of ``n``, the steps minimise
 
-    ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n tilt^T theta``
+    ``sum_R loss_i(theta) + l2/2 |theta|^2 + 1/2 (theta - init)^T Lambda (theta - init) - |R|/n correction^T theta``
 
-    with the l2 strength and the initial parameters of the recipe (zero where not known). ``tilt`` is the gradient of
-    the first three terms for all rows at the given parameters: it centres the objective, so that removing nothing
-    changes nothing even if training was stopped before an optimum. ``Lambda`` stands for what else kept training from
-    the optimum: a penalty that the recipe does not mention, or early stopping, which acts like a pull to the initial
-    parameters (Ali, Kolter & Tibshirani 2019). It is estimated from the full data: where some strength per parameter
-    tensor makes the given parameters stationary, it is that (for an L2-regularised optimum it is the regulariser);
-    else it is the one strength whose optimum lies as far from the initial parameters as the given ones do. Where the
-    loss is not convex it is raised until the given parameters are a minimum for all rows.
+    with the l2 strength and the initial parameters of the recipe (zero where not known). The gradient ``correction`` is
+    the gradient of the first three terms for all rows at the given parameters: it centres the objective, so that
+    removing nothing changes nothing even if training was stopped before an optimum. The third is a proximal term, whose
+    strengths ``Lambda`` stand for what else kept training from the optimum: a penalty that the recipe does not mention,
+    or early stopping, which acts like a proximal term around the initial parameters (Ali, Kolter & Tibshirani 2019).
+    They are estimated from the full data: where some strength per parameter tensor makes the given parameters
+    stationary, it is that (for an L2-regularised optimum it is the regulariser); else all have the one strength whose
+    optimum lies as far from the initial parameters as the given ones do. Where the loss is not convex they are raised
+    until the given parameters are a minimum for all rows.
 
     The matrix is Gauss-Newton's (for a linear head the Hessian), solved by batched Cholesky and damped where it is not
     definite; a step that does not lower the objective enough (Armijo's rule) is halved.
@@ -60,8 +61,8 @@ class Newton(Unlearner):
     ----------
     steps
         Number of Newton steps; from stored artefacts it is one.
-    pull
-        ``Lambda`` as one number; ``None`` estimates it.
+    proximal
+        Strength of the proximal term, one ``Lambda`` for all parameters; ``None`` estimates it.
     """
 
     name: ClassVar[str] = "newton"
@@ -72,13 +73,13 @@ class Newton(Unlearner):
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2, 5)}
 
     steps: int = 5
-    pull: float | None = None
+    proximal: float | None = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_integer("steps", self.steps, 1)
-        if self.pull is not None:
-            check_number("pull", self.pull, zero=True)
+        if self.proximal is not None:
+            check_number("proximal", self.proximal, zero=True)
 
     def _check(self, problem: ModuleProblem) -> None:
         # Matrices of more parameters do not fit into memory.
@@ -99,8 +100,8 @@ class Newton(Unlearner):
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
         if self.stand_in(problem) is not None:
-            return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.pull)))
-        start = problem.once(_centred, self.pull)
+            return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.proximal)))
+        start = problem.once(_centred, self.proximal)
         weights = problem.retained(coalitions).to(start.given.dtype)
         theta, settled = start.step(start.given[None], weights)
         moving = torch.arange(len(weights), device=theta.device)
@@ -113,30 +114,30 @@ class Newton(Unlearner):
         return StackedModels(engine, engine.unflatten(theta))
 
 
-def _centred(problem: ModuleProblem, pull: float | None) -> Objective:
-    """Return the objective, centred at the given parameters."""
+def _centred(problem: ModuleProblem, proximal: float | None) -> Objective:
+    """Return the objective of the problem, centred at the given parameters."""
     engine = problem.engine
     objective = Objective(engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
-    quadratic = objective.centre(pull)
+    quadratic = objective.centre(proximal)
     if _large_head(engine, objective.losses) is not None:
-        objective.spectrum = Spectrum(quadratic.matrix, quadratic.diagonal)
+        objective.preconditioner = EigenvaluePreconditioner(quadratic.matrix, quadratic.diagonal)
     return objective
 
 
-def _stored_quadratic(problem: ModuleProblem, pull: float | None) -> Quadratic:
+def _stored_quadratic(problem: ModuleProblem, proximal: float | None) -> Quadratic:
     """Return the expansion of the objective of all rows, from the stored artefacts."""
     assert problem.stored is not None
-    return quadratic_of(problem.stored, problem.engine.flatten(problem.engine.stack(1))[0], pull)
+    return quadratic_of(problem.stored, problem.engine.flatten(problem.engine.stack(1))[0], proximal)
 
 
-def _one_step(problem: ModuleProblem, coalitions: NDArray[np.bool_], pull: float | None) -> Tensor:
+def _one_step(problem: ModuleProblem, coalitions: NDArray[np.bool_], proximal: float | None) -> Tensor:
     """Return the parameters ``[m, p]`` after one step, from the sums over all rows less those over the forget rows."""
-    engine, everything = problem.engine, problem.once(_stored_quadratic, pull)
+    engine, everything = problem.engine, problem.once(_stored_quadratic, proximal)
     given = engine.flatten(engine.stack(1))[0]
     forget = (~problem.retained(coalitions)).to(given.dtype)
     _, gradient, matrix = problem.once(expansion)(engine.stack(1), forget)
     count = forget.sum(dim=1, keepdim=True)
-    gradient = count / everything.n * everything.tilt - gradient
+    gradient = count / everything.n * everything.correction - gradient
     matrix = everything.matrix - matrix
     matrix.diagonal(dim1=1, dim2=2).add_(everything.diagonal)
     theta = given - solve_damped(matrix, gradient)

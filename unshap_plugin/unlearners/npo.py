@@ -49,7 +49,7 @@ class NPO(Displaced):
     summary: ClassVar[str] = "Ascends the loss of the forget rows, more slowly where one has been forgotten."
     source: ClassVar[str] = "Zhang, Lin, Bai & Mei 2024, arXiv 2404.05868"
     needs: ClassVar[Access] = Access.FORGET
-    gentler: ClassVar[str] = "a smaller lr, fewer steps or a larger beta"
+    advice: ClassVar[str] = "a smaller lr, fewer steps or a larger beta"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "steps": (5, 10),
         "lr": (0.001, 0.003, 0.01),

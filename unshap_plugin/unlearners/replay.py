@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer
-from unshap_plugin.model.engine import Theta, along, row_weights
+from unshap_plugin.model.engine import Theta, per_copy, row_weights
 from unshap_plugin.model.rows import take
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -59,7 +59,7 @@ class Replay(Unlearner):
     )
     source: ClassVar[str] = "this project"
     needs: ClassVar[Access] = Access.RETAIN
-    gentler: ClassVar[str] = "more steps"
+    advice: ClassVar[str] = "more steps"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40)}
 
     steps: int = 20
@@ -83,8 +83,8 @@ class Replay(Unlearner):
         theta = {}
         for name, path in _path(problem, self.steps, retained).items():
             given = engine.theta0[name]
-            corrected = path + along(share, path) * (given - whole[name])
-            theta[name] = given + along(1 - share**_FADE, path) * (corrected - given)
+            corrected = path + per_copy(share, path) * (given - whole[name])
+            theta[name] = given + per_copy(1 - share**_FADE, path) * (corrected - given)
         return StackedModels(engine, theta)
 
 
@@ -111,19 +111,19 @@ def _path(problem: ModuleProblem, steps: int, retained: Tensor) -> Theta:
         gradients = engine.gradients(theta, weights, problem.x, problem.y)
         corrections = [(1 - beta ** ((step + 1) * length)).clamp(min=1e-9) for beta in betas]
         for name, p in theta.items():
-            gradient = gradients[name] + along(recipe.strength(name) / count.clamp(min=1), p) * p
+            gradient = gradients[name] + per_copy(recipe.strength(name) / count.clamp(min=1), p) * p
             variance = start[name].lerp(end[name], step / steps)
-            decay = [along(beta**length, p) for beta in betas]
+            decay = [per_copy(beta**length, p) for beta in betas]
             first[name] = decay[0] * first[name] + (1 - decay[0]) * gradient
-            square = gradient.square() + along(noise, p) * variance
+            square = gradient.square() + per_copy(noise, p) * variance
             second[name] = decay[1] * second[name] + (1 - decay[1]) * square
-            scale = (second[name] / along(corrections[1], p)).sqrt() + 1e-8
-            size = along((recipe.lr * length).clamp(max=_CAP), p)
-            theta[name] = p - size * first[name] / along(corrections[0], p) / scale
+            scale = (second[name] / per_copy(corrections[1], p)).sqrt() + 1e-8
+            size = per_copy((recipe.lr * length).clamp(max=_CAP), p)
+            theta[name] = p - size * first[name] / per_copy(corrections[0], p) / scale
             if step >= steps - _AVERAGED:
                 average[name] = average[name] + theta[name] / _AVERAGED
     trained = count > 0
-    return {name: torch.where(along(trained, end), end, initial[name]) for name, end in average.items()}
+    return {name: torch.where(per_copy(trained, end), end, initial[name]) for name, end in average.items()}
 
 
 def _row_variances(problem: ModuleProblem) -> tuple[Theta, Theta]:
@@ -141,7 +141,7 @@ def _variances(problem: ModuleProblem, theta: Theta) -> Theta:
         copies = {name: p.expand(len(rows), *p.shape) for name, p in theta.items()}
         unit = torch.ones(len(rows), 1, dtype=engine.dtype, device=problem.y.device)
         x, y = take(problem.x, rows[:, None]), problem.y[rows[:, None]]
-        for name, gradient in engine.gradients(copies, unit, x, y, own_rows=True).items():
+        for name, gradient in engine.gradients(copies, unit, x, y, rows_per_copy=True).items():
             total[name] += gradient.sum(dim=0) / n
             squares[name] += gradient.square().sum(dim=0) / n
     return {name: (squares[name] - total[name].square()).clamp(min=0) for name in theta}

@@ -1,4 +1,4 @@
-"""``retrain``: what unlearning approximates, and its oracle."""
+"""``retrain``: training from scratch without the forget rows, which unlearning approximates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.engine import Engine, Theta, along, row_weights
+from unshap_plugin.model.engine import Engine, Theta, per_copy, row_weights
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
@@ -157,10 +157,10 @@ def _train_stacked(
             position = (step % per_epoch.clamp(min=1) * size)[:, None] + place
             weights = row_weights(position < counts[:, None], dtype)
             batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
-            gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], own_rows=True)
+            gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
         for name, p in theta.items():
             penalty = recipe.strength(name) / counts.clamp(min=1).to(p.dtype)
-            p.grad = gradients[name] + along(penalty, p) * p if penalty.any() else gradients[name]
+            p.grad = gradients[name] + per_copy(penalty, p) * p if penalty.any() else gradients[name]
         optimizer.step()
         done = steps == step + 1
         for name, p in theta.items():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import check_number
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -38,12 +38,12 @@ class SSD(Unlearner):
     Access: forget and retain rows, or forget rows and the stored Fisher diagonal. Cost: once, a gradient for every row;
     per coalition ``n_players p`` multiplications. Error: near that of doing nothing, for
     small networks with rank correlations of 0.2 to 0.8 with retraining (``benchmarks/networks.py``). It can only shrink
-    parameters, which is where training on fewer rows leads where a penalty or early stopping pulls towards zero.
+    parameters, which is where training on fewer rows leads where a penalty or early stopping draws them towards zero.
 
     Parameters
     ----------
     alpha
-        By which factor ``F`` has to exceed ``D``.
+        Factor by which ``F`` has to exceed ``D``.
     lam
         The strength of dampening, ``lambda``.
     """
@@ -70,7 +70,7 @@ class SSD(Unlearner):
         sums = problem.once(player_sums, torch.square)
         everything, n = (sums.sum(dim=0), len(problem.y)) if stored is None else (stored.fisher.to(sums), len(stored))
         count = (~problem.retained(coalitions)).sum(dim=1, keepdim=True).to(sums)
-        forget = product(forgotten(coalitions, sums), sums[:-1])
+        forget = batch_invariant_matmul(forgotten(coalitions, sums), sums[:-1])
         retain = (everything - forget).clamp(min=0) / (n - count).clamp(min=1)
         forget = forget / count.clamp(min=1)
         dampened = forget > self.alpha * retain

@@ -1,4 +1,4 @@
-"""Artefacts: what methods need of the full data, computed while it is at hand."""
+"""Computation of the artefacts: what methods need of the full data, while it is at hand."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
     Parameters
     ----------
     problem
-        With all rows that the model was trained on.
+        The problem with all rows that the model was trained on.
 
     Raises
     ------
     InvalidValueError
-        In partial access, where not all data is at hand, or if the model has no parameters that gradients could change.
+        If access is partial, where not all data is at hand, or the model has no parameters that gradients could change.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
         losses = second_order(engine, x, y)
         objective = Objective(engine, x, y, losses, recipe)
         matrices["hessian"] = objective.centre(None).matrix
-        matrices["pull"] = objective.pull
+        matrices["proximal"] = objective.proximal
         hessian = matrices["hessian"] if isinstance(losses, LinearHead) else objective.hessian()
         matrices["lowest"] = torch.linalg.eigvalsh(hessian + torch.diag(l2))[0]
         equations = NormalEquations.of(engine, x, y, l2, init)
@@ -74,16 +74,16 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
     return Artifacts(fingerprint(whole), versions(), row_hashes(rows, y), gradient, fisher, l2, init, **matrices)
 
 
-def quadratic_of(stored: Artifacts, given: Tensor, pull: float | None) -> Quadratic:
+def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None) -> Quadratic:
     """Return the expansion that ``Objective.centre`` computes from all rows, for parameters ``given [p]``."""
     assert stored.hessian is not None
-    assert stored.pull is not None
+    assert stored.proximal is not None
     assert stored.lowest is not None
     l2, init, matrix = stored.l2.to(given), stored.init.to(given), stored.hessian.to(given)
-    if pull is None:
-        strengths = stored.pull.to(given)
+    if proximal is None:
+        strengths = stored.proximal.to(given)
     else:
-        strengths = floored(torch.full_like(given, pull), matrix.diagonal().mean(), len(stored))
+        strengths = floored(torch.full_like(given, proximal), matrix.diagonal().mean(), len(stored))
         strengths = raised(strengths, stored.lowest.to(given) + strengths[0])
-    tilt = stored.gradient.to(given) + l2 * given + strengths * (given - init)
-    return Quadratic(len(stored), matrix, l2 + strengths, tilt, init)
+    correction = stored.gradient.to(given) + l2 * given + strengths * (given - init)
+    return Quadratic(len(stored), matrix, l2 + strengths, correction, init)

@@ -16,7 +16,7 @@ from unshap_plugin.model.engine import Theta, row_weights
 from unshap_plugin.model.rows import Rows, take
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import product
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._displacement import Displaced, descend_displaced
 from unshap_plugin.unlearners._players import forgotten
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -54,7 +54,7 @@ class TaskVector(Displaced):
     )
     source: ClassVar[str] = "Ilharco et al. 2023, arXiv 2212.04089"
     needs: ClassVar[Access] = Access.FORGET
-    gentler: ClassVar[str] = "a smaller lam or lr"
+    advice: ClassVar[str] = "a smaller lam or lr"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"lr": (0.001, 0.003, 0.01), "lam": (0.5, 1.0, 2.0)}
 
     steps: int = 10
@@ -71,7 +71,7 @@ class TaskVector(Displaced):
         vectors = problem.once(_vectors, self.steps, self.lr)
         given = engine.flatten(engine.stack(1))
         return StackedModels(
-            engine, engine.unflatten(given - self.lam * product(forgotten(coalitions, given), vectors))
+            engine, engine.unflatten(given - self.lam * batch_invariant_matmul(forgotten(coalitions, given), vectors))
         )
 
 
@@ -89,7 +89,7 @@ def _vectors(problem: ModuleProblem, steps: int, lr: float) -> Tensor:
         start = engine.stack(len(part))
 
         def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
-            return engine.gradients(theta, weights, x, y, own_rows=True)
+            return engine.gradients(theta, weights, x, y, rows_per_copy=True)
 
         share = sizes[part].to(engine.dtype) / problem.trained_rows
         theta = descend_displaced(start, share, gradient, steps, lr)

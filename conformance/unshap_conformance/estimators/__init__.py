@@ -1,4 +1,4 @@
-"""Estimators: whatever goes from a game to values, on games whose values are known exactly."""
+"""Checks of estimators, which turn a game into values, on games whose values are known exactly."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def check_estimator(
     Parameters
     ----------
     estimator, traits
-        As in ``estimator_subject``.
+        See ``estimator_subject``.
     checks, expected_failures, on_fail
-        As in ``check``.
+        See ``check``.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def estimator_subject(
         returns an array ``[n_players]``, or something with ``values`` and possibly ``std_errors``. Or the name of
         a registered estimator, a subclass of ``Estimator``, or ``"package.module:function"``. A subject stays as it is.
     name
-        What it is called in results; by default its own name.
+        Name that results call it by; by default its own.
     semivalue
         ``"shapley"`` (the default), ``"banzhaf"``, ``"leave_one_out"`` or ``("beta", alpha, beta)``.
     exact

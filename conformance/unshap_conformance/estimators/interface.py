@@ -1,4 +1,4 @@
-"""How an estimator is to be called, to ask and to answer, and what its randomness promises."""
+"""Checks of how an estimator is called, asks and answers, and of what its randomness promises."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ERRORS: tuple[type[Exception], ...] = (
     *(RuntimeError, ZeroDivisionError, FloatingPointError, MemoryError, OSError, TimeoutError, TypeError, KeyError),
     *(IndexError, AttributeError, AssertionError, NotImplementedError, np.linalg.LinAlgError),
 )
-#: In one process. What is seeded from hashes of text differs only between processes, and is not seen.
+#: Seeds that are compared in one process: what is seeded from hashes of text differs only between processes, unseen.
 _SEEDS = (0, 1, 12_345, 2**31)
 #: Over 400 runs, the ratio of real to claimed errors strays by about 0.04.
 _RATIO_TOLERANCE = 0.25

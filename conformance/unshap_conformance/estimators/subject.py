@@ -16,23 +16,23 @@ from unshap_plugin.errors import InvalidValueError, UnshapError, check_integer
 
 __all__ = ["EstimatorSubject", "Log", "Played", "View", "numbers", "values_of"]
 
-#: What a sampler may ask for if it declares nothing: ten antithetic pairs of permutations of six players, nearly.
+#: Budget of a sampler that declares none: nearly ten antithetic pairs of permutations of six players.
 DEFAULT_BUDGET = 100
 _RUNS = 40
 
 
 @dataclass
 class Log:
-    """What a subject did with a game.
+    """Log of what a subject did with a game.
 
     Parameters
     ----------
     asked
-        How many utilities it asked for.
+        Number of utilities it asked for.
     faults
-        How often it was told by an exception that a utility cannot be had.
+        Number of times that an exception told it that a utility cannot be had.
     misuse
-        What was wrong with the coalitions that it asked for.
+        Messages about what was wrong with the coalitions that it asked for.
     """
 
     asked: int = 0
@@ -48,7 +48,7 @@ class View:
     game
         The game behind it.
     log
-        Where what happens is noted: the subject may swallow an exception.
+        Log in which it notes what happens: the subject may swallow an exception.
     fault
         A coalition, and the exception that asking for it raises.
     """
@@ -75,14 +75,14 @@ class View:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of playing a game.
+    """Result of playing a game.
 
     Parameters
     ----------
     values, std_errors
         float64 ``[n_players]``; no standard errors if none came.
     asked
-        How many utilities were asked for.
+        Number of utilities that were asked for.
     raw, raw_errors
         The values and the standard errors as they came.
     """

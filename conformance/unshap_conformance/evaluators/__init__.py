@@ -36,9 +36,9 @@ def check_evaluator(
     Parameters
     ----------
     evaluator, traits
-        As in ``evaluator_subject``.
+        See ``evaluator_subject``.
     checks, expected_failures, on_fail
-        As in ``check``.
+        See ``check``.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def evaluator_subject(
         Its class, a function that returns a new one, or ``"package.module:Class"``. A subject stays as it is. A class
         may declare the traits below itself, as a dict in its attribute ``conformance``, which count if none are given.
     name
-        What it is called in results; by default its own name.
+        Name that results call it by; by default its own.
     kwargs
         Keywords of its constructor. With these its utility has to be the metric that it is handed, and it has to take
         a model without parameters.

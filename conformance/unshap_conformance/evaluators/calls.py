@@ -1,4 +1,4 @@
-"""What calls of an evaluator return, and what they leave alone."""
+"""Checks of what calls of an evaluator return, and of what they leave alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenDataVal's tables and experiments, and the people who compare evaluators, take for granted."""
+"""Checks of what OpenDataVal's tables and experiments, and people who compare evaluators, take for granted."""
 
 from __future__ import annotations
 

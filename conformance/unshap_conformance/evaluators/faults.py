@@ -1,4 +1,4 @@
-"""How a model or a metric fails when it is told to, and what is seen of the models that an evaluator fits."""
+"""Failures of a model or a metric on request, and a watch on the models that an evaluator fits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ERRORS", "Fault", "FaultError", "Watch"]
 
 
 class FaultError(Exception):
-    """What a model raises that was told to fail."""
+    """Error of a model that was told to fail."""
 
 
 # What models raise; scikit-learn a ValueError where a coalition has only one class. None is derived from another one,
@@ -43,7 +43,7 @@ ERRORS: tuple[type[FaultError], ...] = (
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a model is to fail, and for how many training rows; or the metric, which does not know them.
+    """Place where a model is to fail, and its number of training rows; or the metric, which does not know them.
 
     Two faults in the same place are equal, whatever they raise.
     """
@@ -53,19 +53,19 @@ class Fault:
     error: type[FaultError] = field(default=ERRORS[0], compare=False)
 
     def __str__(self) -> str:
-        """As in ``fit on 2 rows``."""
+        """Return the place in words, as in ``fit on 2 rows``."""
         if self.where == "metric":
             return "second call of the metric"
         return f"fit on {self.rows} rows" if self.where == "fit" else f"prediction of a model of {self.rows} rows"
 
 
 class Watch:
-    """What happens to a model and to all its copies: what they are fitted with, how often again, how often they fail.
+    """Watch on a model and all its copies: what they are fitted with, how often again, how often they fail.
 
     Parameters
     ----------
     fault
-        How they are to fail, if they are.
+        Way in which they are to fail, if they are.
     """
 
     def __init__(self, fault: Fault | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the values of an evaluator depend on: the data at hand and its seed, and nothing that came before."""
+"""Checks that values of an evaluator depend on the data at hand and its seed, and on nothing that came before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """As in ``glove, then negative``."""
+        """Both names, as in ``glove, then negative``."""
         return f"{self.before.name}, then {self.after.name}"
 
 

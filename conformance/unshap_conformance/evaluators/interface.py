@@ -44,7 +44,7 @@ def _no_repeat(subject: EvaluatorSubject) -> str | None:
 
 _PLACES = [models_used.Place("fit"), models_used.Place("predict"), models_used.Place("metric")]
 
-#: What OpenDataVal's experiments, and the people who compare evaluators, take for granted.
+#: Checks of what OpenDataVal's experiments, and the people who compare evaluators, take for granted.
 INTERFACE: tuple[Check[EvaluatorSubject], ...] = (
     Check("form", "evaluate_data_values() gives a numpy array (n,) of finite real floats", calls.form, stages_of),
     Check(

@@ -26,12 +26,12 @@ class Playable(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """Name that results call it by."""
         ...
 
     @property
     def n_players(self) -> int:
-        """How many players it has."""
+        """Number of its players."""
         ...
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -51,9 +51,9 @@ class PlayedModel(Model):  # type: ignore[misc]
     Parameters
     ----------
     game
-        What is played.
+        The game that is played.
     watch
-        Sees what happens to it.
+        The watch that sees what happens to it.
     """
 
     def __init__(self, game: Playable, watch: Watch) -> None:

@@ -1,4 +1,4 @@
-"""How an evaluator treats the model that it is given: its errors, its copies, and the keywords of its fits."""
+"""Checks of how an evaluator treats the model it is given: its errors, its copies, and the keywords of its fits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Place", "fresh_models", "model_errors", "training_keywords"]
 
 @dataclass(frozen=True)
 class Place:
-    """What the model is to fail in."""
+    """Call in which the model is to fail."""
 
     where: Literal["fit", "predict", "metric"]
 
     @property
     def name(self) -> str:
-        """That word."""
+        """The name of the call."""
         return self.where
 
 

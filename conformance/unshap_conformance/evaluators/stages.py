@@ -1,4 +1,4 @@
-"""What an evaluator is trained on: a game played through OpenDataVal's own interface, or a little real data."""
+"""Stages, on which an evaluator is trained: a game played through OpenDataVal's interface, or a little real data."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = ["Stage", "noisy_data", "real_stage", "stage_of"]
 
 @dataclass(frozen=True)
 class Stage:
-    """What an evaluator is trained on.
+    """Data, model and metric that an evaluator is trained on.
 
     Parameters
     ----------
     name
-        Of the game or of the data.
+        Name of the game or of the data.
     data
         ``(x_train, y_train, x_valid, y_valid)``, float32.
     model
-        Makes the model, unfitted, given what watches it.
+        Function that makes the model, unfitted, given what watches it.
     metric
         ``(y, y_hat) -> float``, as OpenDataVal calls it.
     one_hot
         Whether the labels are classes.
     keywords
-        What the model is fitted with.
+        Keywords that the model is fitted with.
     """
 
     name: str
@@ -72,7 +72,7 @@ def stage_of(game: Playable, order: Sequence[int] | None = None) -> Stage:
     Parameters
     ----------
     game
-        What is played.
+        The game that is played.
     order
         The player of every training row; by default row ``i`` is player ``i``.
     """
@@ -118,5 +118,5 @@ def noisy_data(rows: int, *, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Te
 
 
 def _log_likelihood(y: Tensor, y_hat: Tensor) -> float:
-    """Return what is not the same with its arguments exchanged."""
+    """Return the mean log-likelihood, which is not the same with its arguments exchanged."""
     return float((y * y_hat.clamp_min(1e-3).log()).sum(dim=1).mean())

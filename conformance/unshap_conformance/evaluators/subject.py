@@ -25,7 +25,8 @@ __all__ = ["GAME", "EvaluatorSubject", "Values", "no_game", "silence", "stages_o
 #: The game that is played where one is enough: every player has a value of its own.
 (GAME,) = by_name("random_6_3")
 
-#: Seeds of one that samples. Each is a whole training; the mean of so many is normal enough for the axioms' tolerance.
+#: Number of seeds for an evaluator that samples. Each is a whole training; the mean of so many is normal enough for the
+#: tolerance of the axioms.
 _RUNS = 30
 
 
@@ -66,7 +67,7 @@ class EvaluatorSubject(Subject):
 
     @property
     def uses_model(self) -> bool:
-        """Whether it takes a prediction model."""
+        """Tell whether it takes a prediction model."""
         return isinstance(self.fresh(), ModelMixin)
 
     def fresh(self, seed: int = 0, **kwargs: Any) -> DataEvaluator:

@@ -32,9 +32,9 @@ def check_unlearner(
     Parameters
     ----------
     unlearner, traits
-        As in ``unlearner_subject``: its ``name`` and its ``settings``.
+        See ``unlearner_subject``: its ``name`` and its ``settings``.
     checks, expected_failures, on_fail
-        As in ``check``.
+        See ``check``.
 
     Returns
     -------
@@ -69,9 +69,9 @@ def unlearner_subject(
         A registered name, an instance, or ``"package.module:object"`` of an instance, or of a class that can be called
         without arguments. A subject stays as it is.
     name
-        What it is called in results; by default its own name.
+        Name that results call it by; by default its own.
     settings
-        Of an unlearner that is given by its registered name.
+        Settings of an unlearner that is given by its registered name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a call returns, what it leaves alone, and what it refuses."""
+"""Checks of what a call returns, what it leaves alone, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What unlearners are held to, and on which problems."""
+"""The contracts that unlearners are held to, and on which problems."""
 
 from __future__ import annotations
 

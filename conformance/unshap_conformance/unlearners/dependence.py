@@ -1,4 +1,4 @@
-"""What a model depends on: its coalition and the seed, and nothing else."""
+"""Checks that a model depends on its coalition and the seed, and on nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether it forgets: little by little, and towards the model that was retrained."""
+"""Checks that an unlearner forgets: little by little, and towards the model that was retrained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unshap_plugin import UnlearningGame, shapley_values
 
 __all__ = ["axioms", "continuity", "direction", "distance"]
 
-#: Of utilities, for a method that claims to equal retraining.
+#: Tolerance of utilities, for a method that claims to equal retraining.
 EXACT = {torch.float64: 1e-6, torch.float32: 1e-3}
 #: Forgetting one of 48 rows may in the mean move the outputs by this share of what forgetting half of them does.
 _LITTLE = 0.4

@@ -1,4 +1,4 @@
-"""Comparing what unlearners make of coalitions."""
+"""Comparison of what unlearners make of coalitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 
 __all__ = ["ROUND_OFF", "compare_outputs", "dtype_of", "in_words"]
 
-#: Of outputs, relative to the largest: what the order of a summation can do to some steps of an optimiser.
+#: Tolerance relative to the largest output: what the order of a summation can do to some steps of an optimiser.
 ROUND_OFF = {torch.float64: 1e-7, torch.float32: 5e-3}
 
 

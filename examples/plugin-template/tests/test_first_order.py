@@ -1,4 +1,4 @@
-"""What anybody should test of a method: that it is found, that it does what it says, and that both ways agree."""
+"""Tests that any method should have: that it is found, that it does what it says, and that both ways agree."""
 
 from __future__ import annotations
 
