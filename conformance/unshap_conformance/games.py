@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.coalitions import as_coalitions
+from unshap_plugin.errors import InvalidValueError, UnknownNameError
 
 __all__ = ["GAMES", "Game", "by_name", "from_function", "random_game"]
 
@@ -78,16 +79,7 @@ class Game:
         InvalidTypeError, InvalidValueError
             If the matrix is not boolean, or not of that shape.
         """
-        matrix = np.asarray(coalitions)
-        if matrix.dtype != np.bool_:
-            raise InvalidTypeError(
-                f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept)."
-            )
-        if matrix.ndim != 2 or matrix.shape[1] != self.n_players:
-            raise InvalidValueError(
-                f"coalitions have shape {list(matrix.shape)}, but [m, {self.n_players}] is needed: "
-                f"one column per player."
-            )
+        matrix = as_coalitions(coalitions, self.n_players)
         return self._floats[matrix @ (1 << np.arange(self.n_players))]
 
     @cached_property

@@ -241,9 +241,9 @@ def test_the_bound_leaves_rows_at_their_bound_alone_and_leads_back_beyond():
 def test_features_are_those_before_the_last_layer():
     problem = made()
     expected = F.normalize(problem.model[:2](problem.x), dim=1).detach()
-    torch.testing.assert_close(penultimate(problem.engine, problem.x), expected)
+    torch.testing.assert_close(penultimate(problem.model, problem.x), expected)
     linear = early_stopped()
-    torch.testing.assert_close(penultimate(linear.engine, linear.x), F.normalize(linear.x, dim=1))
+    torch.testing.assert_close(penultimate(linear.model, linear.x), F.normalize(linear.x, dim=1))
 
 
 def test_nearest_rows_are_the_nearest_ones():

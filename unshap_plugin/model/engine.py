@@ -9,7 +9,6 @@ is the reference in the tests, and what a module falls back to when ``vmap`` can
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from unshap_plugin.losses import Loss
+from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
 
 __all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
@@ -172,20 +172,10 @@ class Engine:
 
         Activations are counted by running the module once on a single row.
         """
-        sizes: list[int] = []
-        probe = copy.deepcopy(self.module)
-        handles = [
-            layer.register_forward_hook(
-                lambda _layer, _args, out: sizes.append(out.numel()) if isinstance(out, Tensor) else None
-            )
-            for layer in probe.modules()
-            if not list(layer.children())
-        ]
+        first = map_rows(lambda t: t[:1], rows)
         with torch.no_grad():
-            first = map_rows(lambda t: t[:1], rows)
-            Engine(probe, self.loss).call(self.theta0, first)
-        for handle in handles:
-            handle.remove()
+            calls, _ = calls_of(self.module, first, lambda _name, layer: not list(layer.children()))
+        sizes = [call.output.numel() for call in calls if isinstance(call.output, Tensor)]
         item = next(iter(self.theta0.values())).element_size()
         return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
 

@@ -8,14 +8,15 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.model.probes import calls_of, versions_of
 from unshap_plugin.model.recipe import Recipe
-from unshap_plugin.model.rows import Rows, arguments, leaves, n_rows, take
+from unshap_plugin.model.rows import Rows, leaves, n_rows, take
 
 __all__ = ["Part", "cut", "freeze"]
 
@@ -190,32 +191,19 @@ def _trains(module: nn.Module | None) -> bool:
 
 def _inputs(module: nn.Module, candidate: _Candidate, x: Rows) -> Rows | None:
     """Return what the candidate is applied to for these rows, or ``None`` if it cannot stand alone."""
-    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    made: list[Any] = []
-    versions: list[list[int]] = []
-
-    def before(_layer: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        seen.append((positional, named))
-        versions.append(_versions([*positional, *named.values()]))
-
-    def after(_layer: nn.Module, _inputs: Any, output: Any) -> None:
-        made.append(output)
-        versions.append(_versions([output]))
-
-    probe = copy.deepcopy(module)
-    probe.get_submodule(candidate.first).register_forward_pre_hook(before, with_kwargs=True, prepend=True)
-    probe.get_submodule(candidate.last).register_forward_hook(after)
-    positional, named = arguments(x)
     with torch.enable_grad():  # so that inputs tell whether a trainable parameter enters them
-        outputs = probe(*positional, **named)
-    if len(seen) != 1 or len(made) != 1 or outputs is not made[0] or (seen[0][0] and seen[0][1]):
+        calls, outputs = calls_of(module, x, lambda name, _layer: name in (candidate.first, candidate.last))
+    firsts, lasts = ([call for call in calls if call.name == name] for name in (candidate.first, candidate.last))
+    if len(firsts) != 1 or len(lasts) != 1:
         return None
-    args, keywords = seen[0]
-    tensors = [*args, *keywords.values()]
+    [first], [last] = firsts, lasts
+    if last.output is not outputs or (first.positional and first.named):
+        return None
+    args, keywords, tensors = first.positional, first.named, first.tensors
     rowwise = all(isinstance(t, Tensor) and t.ndim > 0 and len(t) == n_rows(x) for t in tensors)
     if not tensors or not rowwise or any(t.requires_grad for t in tensors):
         return None
-    if versions != [_versions(tensors), _versions([outputs])]:  # changed in place
+    if (first.before, last.after) != (versions_of(tensors), versions_of([outputs])):  # changed in place
         return None
     if keywords:
         return {name: t.detach() for name, t in keywords.items()}
@@ -227,7 +215,3 @@ def _near(a: Tensor, b: Tensor) -> bool:
     if not a.is_floating_point() or a.shape != b.shape:
         return torch.equal(a, b)
     return torch.allclose(a, b, rtol=1e-3, atol=1e-5)
-
-
-def _versions(values: list[Any]) -> list[int]:
-    return [value._version for value in values if isinstance(value, Tensor)]

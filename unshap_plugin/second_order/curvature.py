@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.model.engine import Engine, Theta
+from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, each_row, map_rows, n_rows
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
@@ -50,11 +51,9 @@ def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
     name, layer = own[0]
     if len(engine.theta0) != len(list(layer.parameters())):
         return None
-    seen: list[Any] = []
-    probe = copy.deepcopy(engine.module)
-    probe.get_submodule(name).register_forward_pre_hook(lambda _layer, args: seen.append(args[0]))
     with torch.no_grad():
-        Engine(probe, engine.loss).call(engine.theta0, x)
+        calls, _ = calls_of(engine.module, x, lambda one, _layer: one == name)
+    seen = [call.tensors[0] for call in calls]
     if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
         return None
     z = seen[0].detach()

@@ -104,8 +104,8 @@ class ReferenceTeacher(Displaced):
 def _taught(problem: ModuleProblem, neighbors: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the predictions for the reference rows, of the neighbours of each row, and where these are worse."""
     assert problem.reference is not None
-    engine, x = problem.engine, problem.reference[0]
-    outputs, means = problem.outputs(problem.model, x), problem.once(predicted_means)
-    near = nearest_rows(penultimate(engine, problem.x), penultimate(engine, x), min(neighbors, len(means)))
+    model, x = problem.model, problem.reference[0]
+    outputs, means = problem.outputs(model, x), problem.once(predicted_means)
+    near = nearest_rows(penultimate(model, problem.x), penultimate(model, x), min(neighbors, len(means)))
     worse = problem.loss(outputs[near].mean(dim=1), problem.y) > problem.once(given_losses)
     return means, means[near].mean(dim=1), worse
