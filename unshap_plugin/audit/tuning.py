@@ -143,7 +143,7 @@ def tune(
     return Tuning(
         unlearner=registered_name(game.unlearner.name, game.provider),
         settings=candidates[best],
-        table=pd.DataFrame(rows),
+        table=_table(rows, candidates[best]),
         coalitions=m,
         retrainings=seeds * m,
     )
@@ -191,6 +191,12 @@ def _candidates(game: UnlearningGame, grid: Mapping[str, Iterable[Any]] | None) 
     candidates = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     default = {name: method.settings[name] for name in values}
     return [default, *candidates] if own and default not in candidates else candidates
+
+
+def _table(rows: list[dict[str, Any]], settings: Iterable[str]) -> pd.DataFrame:
+    """Return the rows as a table that leaves settings as they are, where pandas would make NaN of ``None``."""
+    own = {name: pd.Series([row[name] for row in rows], dtype=object) for name in settings}
+    return pd.DataFrame(rows).assign(**own)
 
 
 def _within(coalitions: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
