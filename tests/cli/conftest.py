@@ -43,11 +43,14 @@ def providers(tmp_path):
 def problem_of(providers):
     """Make the problem that a command makes of the table of providers."""
 
-    def make(seed=0, rows=slice(None), **keywords):
-        table = read_tables(Path("train.csv"), Path("test.csv"), label="y", group="provider", seed=seed)
+    def make(seed=0, rows=slice(None), reference=None, **keywords):
+        table = read_tables(Path("train.csv"), Path("test.csv"), reference, label="y", group="provider", seed=seed)
+        if reference is not None:
+            keywords["reference"] = table.reference[0] if table.reference[1] is None else table.reference
         trained = train_model(None, table, seed)
         train, test = (table.x[rows], table.y[rows]), (table.x_test, table.y_test)
-        return ValuationProblem(trained.model, train, test, groups=table.groups[rows], fit=trained.recipe, **keywords)
+        keywords = {"groups": table.groups[rows], "fit": trained.recipe, **keywords}
+        return ValuationProblem(trained.model, train, test, **keywords)
 
     return make
 

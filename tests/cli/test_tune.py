@@ -19,11 +19,10 @@ def test_the_settings_nearest_to_retraining_are_printed_as_options_of_value(prov
     assert lines[0].split() == ["lr", "steps", "score", "error", "ms", "per", "coalition"]
     assert [line.split()[:2] for line in lines[1:5]] == [["0.5", "1"], ["0.5", "20"], ["0.001", "1"], ["0.001", "20"]]
     assert "log_likelihood, in whose units the errors are" in lines[7]
-    assert lines[8].split() == "coalitions 8 (chosen by seed 3; audit the best settings with another seed)".split()
-    assert lines[9].split() == ["retrainings", "16"]
-    assert lines[10].split() == (
-        "best --unlearner finetune --setting shrink=0.5 --setting lr=0.5 --setting steps=20".split()
-    )
+    assert lines[8] == "coalitions   8  (chosen by seed 3; audit the best settings with another seed)"
+    assert lines[9] == "retrainings  16"
+    best = "best         --unlearner finetune --setting shrink=0.5 --setting lr=0.5 --setting steps=20"
+    assert lines[10] == best
     assert lines[11] == "wrote        tune/tune.csv"
 
     game = UnlearningGame(problem_of(3, valued=SOME[1:]), "finetune", shrink=0.5, seed=3)
@@ -32,10 +31,9 @@ def test_the_settings_nearest_to_retraining_are_printed_as_options_of_value(prov
     assert list(table.columns) == list(expected.table.columns)
     for name in ("lr", "steps", "score", "error"):
         np.testing.assert_array_equal(table[name], expected.table[name].astype(float))
-    best = table.loc[table["score"].idxmin()]
-    assert (best["lr"], best["steps"]) == (0.5, 20)
+    assert table["score"].idxmin() == 1
 
-    assert main([*providers, *SOME, *lines[10].split()[1:]]) == 0
+    assert main([*providers, *SOME, *best.split()[1:]]) == 0
     assert "unlearner    finetune (steps=20, lr=0.5, shrink=0.5)" in capsys.readouterr().out
 
 
