@@ -50,6 +50,12 @@ class Tuning:
         Number of coalitions.
     retrainings
         Number of retrained utilities: each coalition with each seed, once for all candidates.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"steps": [1, 5], "score": [0.3, 0.01], "error": [0.1, 0.02], "seconds": [0.1, 0.5]})
+    >>> Tuning("newton", {"steps": 5}, table.assign(failure=""), coalitions=8, retrainings=16).settings
+    {'steps': 5}
     """
 
     unlearner: str
@@ -97,6 +103,25 @@ def tune(
         If the model cannot be retrained, or a candidate cannot work on it; before any work.
     DivergenceError
         If all candidates diverge.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.preprocessing import scale
+    >>> from unshap_plugin import UnlearningGame, ValuationProblem
+    >>> x, y = load_breast_cancer(return_X_y=True)
+    >>> train, test = (scale(x)[:60], y[:60]), (scale(x)[60:], y[60:])
+    >>> model = LogisticRegression().fit(*train)
+    >>> problem = ValuationProblem(model, train, test, groups=["acme", "bolt", "cairn"] * 20)
+    >>> tuning = tune(UnlearningGame(problem, "newton"), {"steps": [1, 2, 5]})
+    >>> tuning.settings
+    {'steps': 5}
+    >>> tuning.table[["steps", "score"]].astype(float).round(2)
+       steps  score
+    0    1.0   0.32
+    1    2.0   0.08
+    2    5.0   0.01
     """
     problem = checked_game(game).problem
     if game.provider is None:
