@@ -30,7 +30,7 @@ def test_the_settings_nearest_to_retraining_are_printed_as_options_of_value(prov
     table = pd.read_csv("tune/tune.csv")
     assert list(table.columns) == list(expected.table.columns)
     for name in ("lr", "steps", "score", "error"):
-        np.testing.assert_array_equal(table[name], expected.table[name].astype(float))
+        np.testing.assert_allclose(table[name], expected.table[name].astype(float), rtol=1e-9)
     assert table["score"].idxmin() == 1
 
     assert main([*providers, *SOME, *best.split()[1:]]) == 0
