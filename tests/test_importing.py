@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import sys
 
 import pytest
 
-from unshap_plugin import importing
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.importing import load_object, working_directory_on_path
-
-
-def test_the_examples_run():
-    outcome = doctest.testmod(importing)
-    assert (outcome.attempted, outcome.failed) == (3, 0)
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,3 @@ def test_the_built_in_unlearners_come_through_the_hook():
         assert spec.summary.endswith(".")
         assert spec.source
         assert dict(spec.make().settings) == spec.settings, "the settings come from the signature"
-
-
-def test_the_example_of_the_hook_runs():
-    import doctest
-
-    from unshap_plugin.plugins import hookspecs
-
-    assert doctest.testmod(hookspecs).attempted > 0
-    assert doctest.testmod(hookspecs).failed == 0

@@ -26,7 +26,17 @@ __all__ = [
 
 
 class UnshapError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose.
+
+    Examples
+    --------
+    >>> from unshap_plugin import Recipe
+    >>> try:
+    ...     Recipe("adm")
+    ... except UnshapError as error:
+    ...     print(error)
+    unknown optimizer 'adm' (did you mean 'adam'?); expected one of: adam, adamw, lbfgs, sgd.
+    """
 
 
 class InvalidValueError(UnshapError, ValueError):

@@ -95,7 +95,7 @@ class UnlearningGame:
     >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 6.0])
     >>> problem = ValuationProblem(Ridge().fit(x, y), train=(x, y), test=(x, y))
     >>> UnlearningGame(problem, "linear_exact")([[True, True, True, True], [True, True, True, False]]).round(2)
-    array([-0.76, -3.06])
+    array([-0.8 , -3.42])
     """
 
     def __init__(

@@ -130,10 +130,19 @@ class ValuationResult:
         )
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return lower and upper ends of the confidence intervals of the values (Student's t).
+        """Return lower and upper ends of the confidence intervals of that ``level`` of the values (Student's t).
 
         They cover what the estimator's sampling leaves open, not how far unlearning is from retraining. With fewer
         than some twenty pairs of permutations they are too narrow for values whose contributions are skewed.
+
+        Returns
+        -------
+        Two arrays like the values, ``[n_players]`` or ``[n_players, t]``.
+
+        Raises
+        ------
+        InvalidValueError
+            If the level is no number between 0 and 1.
         """
         if not 0 < level < 1:
             raise InvalidValueError(f"level is {level}, but a number between 0 and 1 is needed.")
@@ -148,7 +157,7 @@ class ValuationResult:
         return series
 
     def payouts(self, total: float) -> pd.Series:
-        """Return what each player is paid of a total, in proportion to its value; negative values are paid nothing.
+        """Return what each player is paid of a ``total``, in proportion to its value; negative values are paid nothing.
 
         Raises
         ------
@@ -189,7 +198,7 @@ class ValuationResult:
 
     @classmethod
     def from_json(cls, text: str) -> ValuationResult:
-        """Return the result that ``to_json`` wrote.
+        """Return the result of which ``to_json`` wrote ``text``.
 
         Raises
         ------

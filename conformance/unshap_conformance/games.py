@@ -118,18 +118,18 @@ class Game:
         return range(1 << self.n_players)
 
     def plus(self, other: Game) -> Game:
-        """Return the sum of two games of as many players."""
+        """Return the sum of this game and an ``other`` of as many players."""
         utilities = tuple(one + two for one, two in zip(self.utilities, other.utilities, strict=True))
         return Game(f"{self.name} + {other.name}", self.n_players, utilities)
 
     def times(self, factor: Fraction) -> Game:
-        """Return the game with every utility multiplied."""
+        """Return the game with every utility multiplied by ``factor``."""
         return replace(
             self, name=f"{factor} * {self.name}", utilities=tuple(factor * utility for utility in self.utilities)
         )
 
     def shifted(self, by: Fraction) -> Game:
-        """Return the game with a constant added to every utility, that of the empty coalition too."""
+        """Return the game with ``by`` added to every utility, that of the empty coalition too."""
         return replace(self, name=f"{self.name} + {by}", utilities=tuple(utility + by for utility in self.utilities))
 
     def dual(self) -> Game:
@@ -141,7 +141,7 @@ class Game:
         )
 
     def renamed(self, order: Sequence[int]) -> Game:
-        """Return the game in which player i is player ``order[i]`` of this one."""
+        """Return the game with the players in another ``order``: its player i is player ``order[i]`` of this one."""
         utilities = tuple(
             self.utilities[sum(1 << order[player] for player in range(self.n_players) if mask >> player & 1)]
             for mask in self._masks

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unshap_conformance.checks import Subject
 from unshap_conformance.runner import Task, run, tasks_of
+from unshap_plugin.errors import InvalidTypeError
 
 if TYPE_CHECKING:
     import pytest
@@ -27,6 +28,11 @@ def parametrize_with_checks(subjects: Iterable[Subject | Task]) -> pytest.MarkDe
     -------
     ``pytest.mark.parametrize`` with one test for every check and case, called as in ``exact-efficiency[glove]``.
 
+    Raises
+    ------
+    InvalidTypeError
+        If these are no subjects or tasks.
+
     Examples
     --------
     >>> from unshap_conformance import estimator_subject, tasks_of
@@ -45,6 +51,8 @@ def params(subjects: Iterable[Subject | Task]) -> list[Any]:
     """Return the parameters of such a test, with their ids: functions that run one task, in the terms of pytest."""
     import pytest
 
+    if not isinstance(subjects, Iterable):
+        raise InvalidTypeError(f"subjects is a {type(subjects).__name__}, but a list of subjects is needed.")
     tasks = [task for one in subjects for task in ([one] if isinstance(one, Task) else tasks_of(one))]
     return [pytest.param(partial(_test, task), id=f"{task.subject.name}-{task.label}") for task in tasks]
 

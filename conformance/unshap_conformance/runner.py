@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from unshap_conformance.checks import Case, Check, Skipped, Subject, Violation
 from unshap_conformance.results import CheckResult, ConformanceError
-from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 __all__ = ["Task", "check", "run", "tasks_of"]
 
@@ -72,7 +72,7 @@ def check(
     ------
     ConformanceError
         If a check failed or an expected failure did not happen, with ``on_fail="raise"``.
-    UnknownNameError, InvalidValueError
+    UnknownNameError, InvalidValueError, InvalidTypeError
         See ``tasks_of``; also if ``on_fail`` is another word.
 
     Examples
@@ -106,6 +106,8 @@ def tasks_of(
         If there is no check of such a name.
     InvalidValueError
         If a reason is missing, or a check that is expected to fail is not run.
+    InvalidTypeError
+        If this is no subject.
 
     Examples
     --------
@@ -114,6 +116,11 @@ def tasks_of(
     >>> [(task.label, task.skip) for task in tasks]
     [('seed', 'its values are exact, which no seed changes.'), ('global_rng[random_5_2]', None)]
     """
+    if not isinstance(subject, Subject):
+        raise InvalidTypeError(
+            f"subject is a {type(subject).__name__}, but what estimator_subject, evaluator_subject or "
+            f"unlearner_subject returned is needed."
+        )
     expected = dict(expected_failures or {})
     names = [one.name for one in subject.checks]
     for name in (*(checks or ()), *(key.split("[")[0] for key in expected)):

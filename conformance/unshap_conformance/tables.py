@@ -18,8 +18,12 @@ def table(results: Sequence[CheckResult]) -> str:
     """Return a table for every subject, with a line for every check.
 
     A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
-    residual with its tolerance, and why, at the case where that happened. Nothing is raised: an empty list is empty
-    text.
+    residual with its tolerance, and why, at the case where that happened. An empty list is empty text.
+
+    Parameters
+    ----------
+    results
+        What ``check`` returned, of one subject or several.
 
     Examples
     --------

@@ -12,15 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import unshap_conformance
-from unshap_conformance import CheckResult, ConformanceError, check, check_estimator, table, tasks_of
-from unshap_conformance.checks import Check, Skipped, Violation, compare
+from unshap_conformance import (
+    CheckResult,
+    ConformanceError,
+    check,
+    check_estimator,
+    estimator_subject,
+    parametrize_with_checks,
+    table,
+    tasks_of,
+)
+from unshap_conformance.checks import Check, Skipped, Subject, Violation, compare
 from unshap_conformance.estimators import ESTIMATOR_CHECKS
 from unshap_conformance.runner import run as run_tasks
 from unshap_conformance.subjects import subject_named
 from unshap_conformance.unlearners import UNLEARNER_CHECKS
 
 from unshap_plugin.cli.main import main
-from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 pytest_plugins = ["pytester"]
 
@@ -28,9 +37,8 @@ pytest_plugins = ["pytester"]
 PLUGIN = [] if entry_points(group="pytest11", name="unshap_conformance") else ["-p", "unshap_conformance.pytest_plugin"]
 
 
-@dataclass
-class Thing:
-    name: str
+@dataclass(frozen=True)
+class Thing(Subject):
     checks: tuple = ()
 
 
@@ -238,6 +246,14 @@ subject = estimator_subject(swapped.make(), name="swapped")
 def test_conformance(check):
     check()
 """
+
+
+def test_what_is_no_subject_is_refused():
+    for run in (check, tasks_of, lambda one: parametrize_with_checks([one])):
+        with pytest.raises(InvalidTypeError, match="subject is a str, but what estimator_subject, "):
+            run("exact")
+    with pytest.raises(InvalidTypeError, match="subjects is a EstimatorSubject, but a list of subjects is needed"):
+        parametrize_with_checks(estimator_subject("exact"))
 
 
 def test_parametrize_with_checks(pytester):

@@ -25,12 +25,14 @@ from unshap_plugin.estimators import Exact
 __all__ = [
     "Agreement",
     "Bounds",
+    "ValueAgreement",
     "agreement",
     "bounds",
     "exact_values",
     "pearson",
     "residuals",
     "spearman",
+    "value_agreement",
 ]
 
 Floats = NDArray[np.float64]
@@ -100,6 +102,26 @@ class Bounds:
     size_share: float
     spearman_within: float
     noise_spearman_within: float
+
+
+@dataclass(frozen=True)
+class ValueAgreement:
+    """How well exact Shapley values of unlearned utilities agree with those of retrained ones, for one metric.
+
+    Parameters
+    ----------
+    error
+        Largest absolute difference from the mean retrained values.
+    pearson
+        Correlation with them; NaN where it is not defined.
+    noise_error, noise_pearson
+        The same of one retraining with another, the mean over the pairs.
+    """
+
+    error: float
+    pearson: float
+    noise_error: float
+    noise_pearson: float
 
 
 def agreement(unlearned: Floats, retrained: Floats, given: float, population: int) -> Agreement:
@@ -217,3 +239,14 @@ def pearson(a: Floats, b: Floats) -> float:
         return math.nan
     a, b = ((one - one.mean()) / np.ptp(one) for one in (a, b))
     return float(np.clip(a @ b / math.sqrt((a @ a) * (b @ b)), -1, 1))
+
+
+def value_agreement(unlearned: Floats, retrained: Floats) -> ValueAgreement:
+    """Return how well the values of unlearned utilities ``[n]`` agree with those of retrainings ``[s, n]``."""
+    pairs = list(itertools.combinations(retrained, 2))
+    return ValueAgreement(
+        error=float(np.abs(unlearned - retrained.mean(axis=0)).max()),
+        pearson=pearson(unlearned, retrained.mean(axis=0)),
+        noise_error=float(np.mean([np.abs(a - b).max() for a, b in pairs])),
+        noise_pearson=float(np.mean([pearson(a, b) for a, b in pairs])),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, pearson
+from unshap_plugin.audit.agreement import (
+    Agreement,
+    Bounds,
+    ValueAgreement,
+    agreement,
+    bounds,
+    exact_values,
+    value_agreement,
+)
 from unshap_plugin.audit.sizes import size_ranges
 from unshap_plugin.audit.verdict import sentence
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
@@ -23,30 +30,10 @@ from unshap_plugin.serialization import from_text, to_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FidelityReport", "ValueAgreement"]
+__all__ = ["FidelityReport"]
 
 _FORMAT = "unshap-audit/1"
 ALL_SIZES = "all sizes"
-
-
-@dataclass(frozen=True)
-class ValueAgreement:
-    """Agreement of exact Shapley values of unlearned utilities with those of retrained ones, for one metric.
-
-    Parameters
-    ----------
-    error
-        Largest absolute difference from the mean retrained values.
-    pearson
-        Correlation with them; NaN where it is not defined.
-    noise_error, noise_pearson
-        The same of one retraining with another, the mean over the pairs.
-    """
-
-    error: float
-    pearson: float
-    noise_error: float
-    noise_pearson: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +46,9 @@ class FidelityReport:
     are 0 by definition, and say nothing. Figures over all sizes are means over the audited coalitions, of which every
     range of sizes has the same number where it has so many: no mean over all ``2**n`` coalitions, unless all were
     audited. Errors against *the mean* of the retrainings (bias, bounds, ``size_share``) have its noise in them.
+
+    Methods take the name of a ``metric``, one of ``metrics``; it may be left out if there is one. They raise
+    ``UnknownNameError`` if there is none of that name, and ``InvalidValueError`` if it is left out among several.
 
     Parameters
     ----------
@@ -86,6 +76,25 @@ class FidelityReport:
         Wall time in all.
     versions
         Versions of the packages involved.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.preprocessing import scale
+    >>> from unshap_plugin import UnlearningGame, ValuationProblem, audit
+    >>> x, y = load_breast_cancer(return_X_y=True)
+    >>> train, test = (scale(x)[:60], y[:60]), (scale(x)[60:], y[60:])
+    >>> model = LogisticRegression().fit(*train)
+    >>> problem = ValuationProblem(model, train, test, groups=["acme", "bolt", "cairn"] * 20)
+    >>> report = audit(UnlearningGame(problem))
+    >>> report.to_frame()[["kept", "coalitions", "error", "nothing_error"]].round(3)
+            kept  coalitions  error  nothing_error
+    0       none           1  0.000          0.396
+    1          1           3  0.001          0.065
+    2          2           3  0.000          0.058
+    3        all           1  0.000          0.000
+    4  all sizes           8  0.001          0.096
     """
 
     players: tuple[Any, ...]
@@ -130,13 +139,7 @@ class FidelityReport:
         return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
 
     def agreement(self, metric: str | None = None) -> Agreement:
-        """Return the figures over all audited coalitions.
-
-        Parameters
-        ----------
-        metric
-            One of ``metrics``; may be left out if there is one.
-        """
+        """Return the figures over all audited coalitions."""
         return self._agreement(self._column(metric), np.ones(len(self.coalitions), dtype=bool), 2 ** len(self.players))
 
     def bounds(self, metric: str | None = None) -> Bounds:
@@ -168,13 +171,7 @@ class FidelityReport:
         if self._values is None:
             return None
         unlearned, retrained = self._values[0][:, column], self._values[1][:, :, column]
-        pairs = list(itertools.combinations(retrained, 2))
-        return ValueAgreement(
-            error=float(np.abs(unlearned - retrained.mean(axis=0)).max()),
-            pearson=pearson(unlearned, retrained.mean(axis=0)),
-            noise_error=float(np.mean([np.abs(a - b).max() for a, b in pairs])),
-            noise_pearson=float(np.mean([pearson(a, b) for a, b in pairs])),
-        )
+        return value_agreement(unlearned, retrained)
 
     @property
     def verdict(self) -> str:
@@ -224,6 +221,11 @@ class FidelityReport:
     def from_json(cls, text: str) -> FidelityReport:
         """Return the report that ``to_json`` wrote.
 
+        Parameters
+        ----------
+        text
+            What it wrote.
+
         Raises
         ------
         InvalidValueError
@@ -244,8 +246,6 @@ class FidelityReport:
         ----------
         ax
             Where to draw; a new figure by default.
-        metric
-            One of ``metrics``; may be left out if there is one.
         """
         from unshap_plugin.plots import draw_audit
 

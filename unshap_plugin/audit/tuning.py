@@ -50,6 +50,12 @@ class Tuning:
         Number of coalitions.
     retrainings
         Number of retrained utilities: each coalition with each seed, once for all candidates.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"steps": [1, 5], "score": [0.3, 0.01], "error": [0.1, 0.02], "seconds": [0.1, 0.5]})
+    >>> Tuning("newton", {"steps": 5}, table.assign(failure=""), coalitions=8, retrainings=16).settings
+    {'steps': 5}
     """
 
     unlearner: str
@@ -97,6 +103,25 @@ def tune(
         If the model cannot be retrained, or a candidate cannot work on it; before any work.
     DivergenceError
         If all candidates diverge.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.preprocessing import scale
+    >>> from unshap_plugin import UnlearningGame, ValuationProblem
+    >>> x, y = load_breast_cancer(return_X_y=True)
+    >>> train, test = (scale(x)[:60], y[:60]), (scale(x)[60:], y[60:])
+    >>> model = LogisticRegression().fit(*train)
+    >>> problem = ValuationProblem(model, train, test, groups=["acme", "bolt", "cairn"] * 20)
+    >>> tuning = tune(UnlearningGame(problem, "newton"), {"steps": [1, 2, 5]})
+    >>> tuning.settings
+    {'steps': 5}
+    >>> tuning.table[["steps", "score"]].astype(float).round(2)
+       steps  score
+    0    1.0   0.32
+    1    2.0   0.08
+    2    5.0   0.01
     """
     problem = checked_game(game).problem
     if game.provider is None:
@@ -143,7 +168,7 @@ def tune(
     return Tuning(
         unlearner=registered_name(game.unlearner.name, game.provider),
         settings=candidates[best],
-        table=pd.DataFrame(table),
+        table=_table(table, candidates[best]),
         coalitions=m,
         retrainings=seeds * m,
     )
@@ -191,6 +216,12 @@ def _candidates(game: UnlearningGame, grid: Mapping[str, Iterable[Any]] | None) 
     candidates = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     default = {name: method.settings[name] for name in values}
     return [default, *candidates] if own and default not in candidates else candidates
+
+
+def _table(rows: list[dict[str, Any]], settings: Iterable[str]) -> pd.DataFrame:
+    """Return the rows as a table that leaves settings as they are, where pandas would make NaN of ``None``."""
+    own = {name: pd.Series([row[name] for row in rows], dtype=object) for name in settings}
+    return pd.DataFrame(rows).assign(**own)
 
 
 def _within(coalitions: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -145,6 +145,9 @@ def load(
     valued, rows = _valued(options, table), np.arange(len(table.y))
     if access == "partial":
         rows = np.flatnonzero(players_of(table.groups, valued, len(rows), alone=True)[1] >= 0)
+    reference: Any = table.reference
+    if reference is not None and reference[1] is None:
+        reference = reference[0]
     trained = train_model(options.model, table, options.seed)
     problem = ValuationProblem(
         trained.model,
@@ -154,7 +157,7 @@ def load(
         metric=options.metric,
         groups=table.groups[rows],
         valued=valued,
-        reference=table.reference,
+        reference=reference,
         access=access,
         fit=trained.recipe,
         artifacts=artifacts,

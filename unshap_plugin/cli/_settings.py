@@ -83,4 +83,4 @@ def _literal(text: str) -> Any:
 
 
 def _typed(value: Any) -> str:
-    return value if isinstance(value, str) and _literal(value) == value else repr(value)
+    return value if isinstance(value, str) and value and _literal(value) == value else repr(value)

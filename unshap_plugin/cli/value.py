@@ -79,9 +79,9 @@ def run(options: argparse.Namespace) -> int:
     }
     if report is not None:
         outputs["audit.json"] = report.to_json() + "\n"
+    write(options.out, outputs)
     if artifacts is not None:
         artifacts.save(options.save_artifacts)
-    write(options.out, outputs)
     written = [options.out / name for name in outputs]
     lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
     lines += _summary(result, len(game.problem.y_test))

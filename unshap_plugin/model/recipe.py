@@ -58,7 +58,23 @@ class Recipe:
     l2
         Strength of the penalty: a number for all parameters, or a dict from parameter name to strength (others 0).
     init
-        Parameters that training started from: a state dict, or a module. ``None``: not known, drawn from the seed.
+        Parameters that training started from: a state dict ``{name: [*shape]}``, or a module. ``None``: not known,
+        drawn from the seed.
+
+    Raises
+    ------
+    UnknownNameError, InvalidValueError, InvalidTypeError
+        If there is no such optimiser or option, or a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import mse
+    >>> module = nn.Linear(1, 1)
+    >>> recipe = Recipe("sgd", lr=0.1, epochs=200, batch_size=None, init=module)
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> trained = recipe.train(module, mse, x, 3 * x)
+    >>> round(trained.weight.item(), 3)
+    3.0
     """
 
     optimizer: str = "adam"
@@ -93,7 +109,7 @@ class Recipe:
             object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
 
     def check(self, module: nn.Module) -> None:
-        """Raise ``InvalidValueError`` if a penalty is for a parameter that the module does not have."""
+        """Raise ``InvalidValueError`` if a penalty is for a parameter that ``module`` does not have."""
         names = [name for name, _ in module.named_parameters()]
         for name in self.l2 if isinstance(self.l2, Mapping) else ():
             if name not in names:
@@ -102,13 +118,13 @@ class Recipe:
                 )
 
     def strength(self, parameter: str) -> float:
-        """Return the l2 strength of one parameter."""
+        """Return the l2 strength of the parameter named ``parameter``."""
         return self.l2.get(parameter, 0.0) if isinstance(self.l2, Mapping) else self.l2
 
     def initial_state(self, module: nn.Module, seed: int) -> dict[str, Tensor]:
-        """Return the state that training starts from: ``init``, or a fresh one drawn from the seed.
+        """Return the state ``{name: [*shape]}`` that training starts from: ``init``, or one drawn from the ``seed``.
 
-        Frozen parameters are those of the module, as are the buffers of layers that do not train.
+        Frozen parameters are those of ``module``, as are the buffers of layers that do not train.
 
         Raises
         ------
@@ -144,7 +160,7 @@ class Recipe:
         return {name: (drawn[name] if name in trained else value).detach().clone() for name, value in state.items()}
 
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
-        """Return one order of all rows per epoch, ``[epochs, rows]``.
+        """Return for each epoch an order of as many as ``rows`` rows, ``[epochs, rows]``, drawn from the ``seed``.
 
         Every coalition trains on its own rows in these orders. Sharing them makes the noise of the batch order
         common to all coalitions of a seed, so that it largely cancels in the difference of two utilities.
@@ -164,7 +180,7 @@ class Recipe:
         loss
             ``(outputs, targets) -> [rows]``.
         x, y
-            The rows.
+            The rows, and their targets ``[rows, ...]``.
         rows
             Boolean mask ``[rows]`` of the rows to train on; all by default. Without any, nothing is trained.
         seed

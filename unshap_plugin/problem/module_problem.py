@@ -33,6 +33,7 @@ class ModuleProblem(ValuationProblem):
 
     Examples
     --------
+    >>> import torch
     >>> x, y = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     >>> problem = ValuationProblem(nn.Linear(2, 2), train=(x, y), test=(x, y))
     >>> type(problem).__name__, problem.engine.n_parameters

@@ -39,8 +39,8 @@ class ComputedOnce:
     def once(self, compute: Callable[..., T], *arguments: Hashable) -> T:
         """Return ``compute(self, *arguments)``, computed the first time that it is asked for.
 
-        The function itself is the key, with its arguments: nobody can be given what another function computed, and what
-        does not depend on a seed or a setting is not computed again for another one.
+        The key is ``compute`` itself, with its ``arguments``: nobody can be given what another function computed, and
+        what does not depend on a seed or a setting is not computed again for another one.
         """
         key = (compute, *arguments)
         if key not in self._memory:

@@ -65,8 +65,8 @@ class ValuationProblem(ComputedOnce):
     groups
         Labels ``[rows]`` that say whose each row is: every group is a player. ``None``: every row is one.
     valued
-        The groups (or rows) that are valued; the others are background, which is always kept. The values are then
-        those of the game over the valued players alone, *not* the values over all players restricted to them.
+        The groups (or rows) that are valued, ``[n_players]``; the others are background, which is always kept. The
+        values are those of the game over the valued players alone, *not* the values over all restricted to them.
     reference
         ``(x, y)`` or ``x``: data outside training that an unlearner may look at. Rows of it that are test or training
         rows too are left out, with a warning. ``"test"`` insists that the test set is the reference set as well.
@@ -223,24 +223,24 @@ class ValuationProblem(ComputedOnce):
         return seen
 
     def tensors(self) -> list[Tensor]:
-        """Return all tensors of the data, which nobody may change in place."""
+        """Return all tensors of the data, each ``[rows, ...]``, and of the artefacts: nobody may change them."""
         reference = [] if self.reference is None else [*leaves(self.reference[0]), self.reference[1]]
         stored = [] if self.stored is None else self.stored.tensors().values()
         every = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference, *stored]
         return [tensor for tensor in every if tensor is not None]
 
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
-        """Return which training rows each coalition retains: bool ``[m, n_players] -> [m, rows]``."""
+        """Return which training rows are retained, bool ``[m, rows]``, by ``coalitions``, bool ``[m, n_players]``."""
         always = np.ones((len(coalitions), 1), dtype=bool)
         kept = np.concatenate([coalitions, always], axis=1)[:, self.player_of_row]
         return torch.as_tensor(kept, device=self.y.device)
 
     def outputs(self, model: Any, x: Rows) -> Tensor:
-        """Return the outputs ``[rows, ...]`` of a model of the kind that was given."""
+        """Return the outputs ``[rows, ...]`` for rows ``x`` of a ``model`` of the kind that was given."""
         return self.trained.outputs(model, x)
 
     def describe(self, coalition: NDArray[np.bool_]) -> str:
-        """Return a coalition in words that fit an error message."""
+        """Return ``coalition``, bool ``[n_players]``, in words that fit an error message."""
         kept = [str(player) for player, keep in zip(self.players, coalition, strict=True) if keep]
         shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
         return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"

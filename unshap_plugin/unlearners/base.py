@@ -51,6 +51,25 @@ class Unlearner(ABC):
         Whether it works on many coalitions at once.
     tunable
         Values that ``tune`` tries for some of its settings where no others are given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unshap_plugin import UnlearningGame, ValuationProblem
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Shrink(Unlearner):
+    ...     name = "shrink"
+    ...     strength: float = 0.5
+    ...     def _unlearn(self, problem, coalitions, seed):
+    ...         forgotten = 1 - problem.retained(coalitions).double().mean(dim=1)  # [m, rows] -> [m]
+    ...         scale = (1 - self.strength * forgotten)[:, None, None]
+    ...         return StackedModels(problem.engine, {"weight": scale * problem.engine.theta0["weight"]})
+    >>> x, y = torch.tensor([[1.0], [2.0]]).double(), torch.tensor([1.0, 2.0]).double()
+    >>> model = torch.nn.Linear(1, 1, bias=False).double()
+    >>> _ = torch.nn.init.ones_(model.weight)
+    >>> game = UnlearningGame(ValuationProblem(model, (x, y), (x, y), loss="mse"), Shrink())
+    >>> game([[True, False], [False, False]])
+    array([-0.15625, -0.625  ])
     """
 
     name: ClassVar[str]
@@ -80,7 +99,7 @@ class Unlearner(ABC):
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
 
     def check(self, problem: ValuationProblem) -> None:
-        """Refuse, before any work, a problem that lacks what this method needs.
+        """Refuse, before any work, a ``problem`` that lacks what this method needs.
 
         Raises
         ------
@@ -111,13 +130,13 @@ class Unlearner(ABC):
         """Refuse, with an ``AccessError``, a problem that this method cannot work on for another reason."""
 
     def stand_in(self, problem: ValuationProblem) -> Artifacts | None:
-        """Return the artefacts that stand in for retained rows that are not at hand, if they are needed and do."""
+        """Return the artefacts of ``problem`` that stand in for retained rows, where these are not at hand."""
         if self.stored is None or Access.RETAIN in problem.available or problem.stored is None:
             return None
         return problem.stored if problem.stored.has(self.stored) else None
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
-        """Estimate the memory that one coalition takes, from which the size of a chunk follows."""
+        """Estimate the memory that a coalition of ``problem`` takes, from which the size of a chunk follows."""
         return problem.engine.bytes_per_coalition(problem.x)
 
     @final

@@ -96,7 +96,20 @@ class Played:
 
 @dataclass(frozen=True)
 class EstimatorSubject(Subject):
-    """An estimator, with what it declares. Made by ``estimator_subject``, where the traits are described.
+    """An estimator, with what it declares; ``estimator_subject`` makes it, and describes what has a default there.
+
+    Parameters
+    ----------
+    name
+        What it is called in results.
+    checks
+        All checks of estimators.
+    estimator
+        Called with a game and what it takes.
+    takes
+        Which of ``budget`` and ``seed`` that is.
+    semivalue, exact, deterministic, efficient, budget, std_errors
+        Its traits.
 
     Raises
     ------
@@ -137,16 +150,16 @@ class EstimatorSubject(Subject):
         return range(1 if self.exact else _RUNS)
 
     def budget_for(self, n_players: int) -> int:
-        """Return how many utilities it may ask for in a game of that many players."""
+        """Return how many utilities it may ask for in a game of ``n_players`` players."""
         return self.budget or (1 << n_players if self.exact else DEFAULT_BUDGET)
 
     def call(self, view: View, seed: int = 0, budget: int | None = None) -> Any:
-        """Return what it returns, called with as much as it takes."""
+        """Return what it returns for a ``view`` of a game, given as much of ``seed`` and ``budget`` as it takes."""
         offered = {"budget": budget or self.budget_for(view.n_players), "seed": seed}
         return self.estimator(view, **{name: value for name, value in offered.items() if name in self.takes})
 
     def play(self, game: Game, seed: int = 0, budget: int | None = None) -> Played:
-        """Play a game.
+        """Play ``game`` with as much of ``seed`` and ``budget`` (by default its own) as it takes.
 
         Raises
         ------

@@ -39,7 +39,20 @@ class Values:
 
 @dataclass(frozen=True)
 class EvaluatorSubject(Subject):
-    """An evaluator, with what it declares. Made by ``evaluator_subject``, where the traits and errors are described.
+    """An evaluator, with what it declares; ``evaluator_subject`` makes it, and describes traits and errors.
+
+    Parameters
+    ----------
+    name
+        What it is called in results.
+    checks
+        All checks of evaluators.
+    evaluator
+        Makes a new one from keywords.
+    kwargs
+        Keywords that it is always given.
+    semivalue, efficient, exact, seedable, variants, no_game
+        Its traits.
 
     Examples
     --------
@@ -71,7 +84,7 @@ class EvaluatorSubject(Subject):
         return isinstance(self.fresh(), ModelMixin)
 
     def fresh(self, seed: int = 0, **kwargs: Any) -> DataEvaluator:
-        """Return a new evaluator.
+        """Return a new evaluator, made with this ``seed`` where it takes one, and with further ``kwargs``.
 
         Raises
         ------
@@ -86,13 +99,13 @@ class EvaluatorSubject(Subject):
         return made
 
     def play(self, game: Game, seed: int = 0) -> Values:
-        """Play a game with a fresh evaluator."""
+        """Play ``game`` with a fresh evaluator of that ``seed``; its values are float64 ``[n]``."""
         return Values(self.values_on(stage_of(game), seed))
 
     def values_on(self, stage: Stage, seed: int = 0) -> NDArray[np.float64]:
-        """Return the values of a fresh evaluator, trained on a stage, ``[n]``.
+        """Return the values of a fresh evaluator, trained on a ``stage``, ``[n]``.
 
-        Whatever it draws from the global generators comes from the seed, and these are left as they were.
+        Whatever it draws from the global generators comes from the ``seed``, and these are left as they were.
         """
         with seeded(seed):
             return values_of(trained(self.fresh(seed), stage), stage)

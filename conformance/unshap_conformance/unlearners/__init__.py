@@ -47,7 +47,7 @@ def check_unlearner(
 
     Examples
     --------
-    >>> results = check_unlearner("newton", settings={"steps": 2}, checks=["pickling"])
+    >>> results = check_unlearner("newton", settings={"steps": 2}, checks=["global_rng"])
     >>> {result.status for result in results}
     {'passed'}
     """

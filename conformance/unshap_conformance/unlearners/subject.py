@@ -20,7 +20,16 @@ __all__ = ["UnlearnerSubject", "missing_access", "refusal"]
 
 @dataclass(frozen=True)
 class UnlearnerSubject(Subject):
-    """An unlearner; what it needs and claims stands on itself. Made by ``unlearner_subject``, where the errors are.
+    """An unlearner, which says itself what it needs and claims; ``unlearner_subject`` makes it, and names the errors.
+
+    Parameters
+    ----------
+    name
+        What it is called in results.
+    checks
+        All checks of unlearners.
+    unlearner
+        The unlearner.
 
     Examples
     --------
@@ -37,7 +46,9 @@ class UnlearnerSubject(Subject):
     unlearner: Unlearner
 
     def models(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> Models:
-        """Return the unlearned models.
+        """Return what ``problem`` becomes by unlearning with ``seed``: a model for each of ``coalitions``.
+
+        These are bool ``[m, n_players]``, ``True`` = kept.
 
         Raises
         ------
@@ -50,7 +61,9 @@ class UnlearnerSubject(Subject):
         return self.unlearner.unlearn(problem, coalitions, seed)
 
     def outputs(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> NDArray[np.float64]:
-        """Return the outputs of the unlearned models on the test set, float64 ``[m, rows, ...]``.
+        """Return the outputs on the test set of these models, float64 ``[m, rows, ...]``.
+
+        The ``problem``, the ``coalitions`` (bool ``[m, n_players]``) and the ``seed`` are those of ``models``.
 
         Raises
         ------
