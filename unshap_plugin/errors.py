@@ -48,11 +48,30 @@ class InvalidTypeError(UnshapError, TypeError):
 
 
 class AccessError(UnshapError, ValueError):
-    """An unlearner was asked to run without something that it needs to see."""
+    """An unlearner was asked to run without something that it needs to see.
+
+    Examples
+    --------
+    >>> raise AccessError("unlearner 'newton' needs access to RETAIN, but this problem has no RETAIN.")
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.AccessError: unlearner 'newton' needs access to RETAIN, but this problem has no RETAIN.
+    """
 
 
 class BudgetError(UnshapError, ValueError):
-    """An estimator cannot work within (or up to) the given number of evaluations."""
+    """An estimator cannot work within (or up to) the given number of evaluations.
+
+    Examples
+    --------
+    >>> from unshap_plugin.estimators import Exact
+    >>> try:
+    ...     Exact(3, budget=7, seed=0)
+    ... except BudgetError as error:
+    ...     print(error)
+    budget=7 is too small: estimator 'exact' over 3 players needs all 8 evaluations; give that, or use \
+estimator='permutation'.
+    """
 
 
 class DivergenceError(UnshapError, ValueError):

@@ -11,7 +11,7 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
+from unshap_plugin.unlearners.models import ModelList, StackedModels
 
 __all__ = [
     "Access",
@@ -22,7 +22,6 @@ __all__ = [
     "Metric",
     "ModelKind",
     "ModelList",
-    "Models",
     "ModuleProblem",
     "StackedModels",
     "Unlearner",

@@ -113,6 +113,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
         Parameters
         ----------
+        args
+            None: training arguments are given by name.
         kwargs
             Keywords of the model's ``fit``: ``epochs``, ``batch_size``, ``lr``.
 

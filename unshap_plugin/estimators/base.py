@@ -22,9 +22,14 @@ class Estimate:
     values
         ``[n_players]`` or ``[n_players, t]``.
     std_errors
-        Standard errors, of the same shape.
+        Standard errors, ``[n_players]`` or ``[n_players, t]``.
     degrees_of_freedom
-        Degrees of freedom of the standard errors, of the same shape; infinite where the values are exact.
+        Degrees of freedom of these, ``[n_players]`` or ``[n_players, t]``; infinite where the values are exact.
+
+    Examples
+    --------
+    >>> Estimate(np.array([0.5, 0.25]), np.zeros(2), np.full(2, np.inf)).values.sum().tolist()
+    0.75
     """
 
     values: NDArray[np.float64]
@@ -52,6 +57,17 @@ class Estimator(ABC):
         Whether its values are the definition's, up to round-off.
     asked
         How many utilities ``run`` has asked for.
+
+    Raises
+    ------
+    BudgetError
+        By a subclass that cannot work within (or up to) the budget.
+
+    Examples
+    --------
+    >>> from unshap_plugin.estimators import Exact
+    >>> issubclass(Exact, Estimator), Exact(2, None, 0).run(lambda coalitions: coalitions @ [3.0, 5.0]).values
+    (True, array([3., 5.]))
     """
 
     name: ClassVar[str]
@@ -76,7 +92,7 @@ class Estimator(ABC):
 
     @abstractmethod
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
-        """Take the utilities ``[m]`` or ``[m, t]`` of the coalitions last asked for."""
+        """Take the ``utilities``, ``[m]`` or ``[m, t]``, of the ``coalitions`` last asked for, ``[m, n_players]``."""
 
     @abstractmethod
     def estimate(self) -> Estimate:

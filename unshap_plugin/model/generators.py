@@ -15,7 +15,21 @@ __all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
 
 
 def coalition_seed(seed: int, coalition: NDArray[np.bool_]) -> int:
-    """Return a 63-bit seed that is a function of ``seed`` and the coalition alone."""
+    """Return a 63-bit seed that is a function of the seed and the coalition alone.
+
+    Parameters
+    ----------
+    seed
+        The seed of the game.
+    coalition
+        Boolean ``[n_players]``, ``True`` = kept.
+
+    Examples
+    --------
+    >>> keeps = np.array([True, False, True])
+    >>> coalition_seed(0, keeps) == coalition_seed(0, keeps.copy()) != coalition_seed(0, ~keeps)
+    True
+    """
     entropy = [seed, len(coalition), *np.packbits(coalition).tolist()]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 

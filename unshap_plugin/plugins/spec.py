@@ -33,6 +33,19 @@ class UnlearnerSpec:
         One line.
     source
         The paper or book it comes from.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        When a plugin offers it: if the name is not valid, a text is missing, a setting has no default, or the factory
+        makes something else.
+
+    Examples
+    --------
+    >>> from unshap_plugin.unlearners import Newton
+    >>> spec = UnlearnerSpec("newton", Newton, "Newton's method.", "Warnecke et al. 2023, arXiv 2108.11577")
+    >>> spec.settings, spec.make(steps=2)
+    ({'steps': 5, 'proximal': None}, Newton(steps=2, proximal=None))
     """
 
     name: str
@@ -42,7 +55,7 @@ class UnlearnerSpec:
 
     @classmethod
     def of(cls, method: type[Unlearner]) -> UnlearnerSpec:
-        """Return the record of a class, which has its name, summary and source itself."""
+        """Return the record of a ``method``: a class of unlearners, which says its name, summary and source itself."""
         return cls(method.name, method, method.summary, method.source)
 
     @classmethod
@@ -147,7 +160,7 @@ class UnlearnerSpec:
         return self.default.batched
 
     def make(self, /, **settings: Any) -> Unlearner:
-        """Make the unlearner.
+        """Make the unlearner with these ``settings``; the others have their defaults.
 
         Raises
         ------

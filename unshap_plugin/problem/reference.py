@@ -51,6 +51,7 @@ def test_and_reference(
     Examples
     --------
     >>> from unshap_plugin.losses import cross_entropy
+    >>> from unshap_plugin.model.trained import TrainedModule
     >>> reader = Reader(TrainedModule(torch.nn.Linear(1, 2), cross_entropy), None)
     >>> (x, _), reference, _ = test_and_reference(reader, ([[1.0], [2.0]], [0, 1]), "test", torch.zeros(1, 1), "full")
     >>> reference[0] is x

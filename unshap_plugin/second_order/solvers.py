@@ -17,6 +17,17 @@ def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
 
     Libraries add the last rows and columns, those that do not fill one of their tiles, up in another order than the
     rest: without zeros that fill the tiles, the result for a coalition would depend on the size of its batch.
+
+    Parameters
+    ----------
+    a, b
+        ``[..., k]`` and ``[k, n]``.
+
+    Examples
+    --------
+    >>> a, b = torch.rand(9, 5), torch.rand(5, 3)
+    >>> torch.equal(batch_invariant_matmul(a, b)[8:], batch_invariant_matmul(a[8:], b))
+    True
     """
     rows = a.flatten(0, -2)
     m, n = len(rows), b.shape[1]

@@ -51,6 +51,14 @@ class StackedModels:
     ------
     ContractError
         If these are not parameters of the module.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> engine = Engine(torch.nn.Linear(2, 3), cross_entropy)
+    >>> models = StackedModels(engine, engine.stack(4))
+    >>> len(models), models.outputs(torch.zeros(5, 2)).shape
+    (4, torch.Size([4, 5, 3]))
     """
 
     def __init__(self, engine: Engine, state: Theta) -> None:
@@ -63,11 +71,11 @@ class StackedModels:
         return len(next(iter(self.state.values())))
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]``."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``."""
         return self.engine.outputs(self.state, x)
 
     def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given parameters where ``which`` is ``True``."""
+        """Put the given parameters where ``which`` (bool ``[m]``) is ``True``."""
         if which.any():
             given = self.engine.state
             for name, value in self.state.items():
@@ -95,6 +103,15 @@ class ModelList:
     ------
     ContractError
         If the problem is that of a torch module.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> x, y = np.arange(8.0)[:, None], np.arange(8.0)
+    >>> problem = ValuationProblem(KNeighborsRegressor(1).fit(x, y), train=(x, y), test=(x, y))
+    >>> models = ModelList(problem, [problem.model, KNeighborsRegressor(1).fit(x[1:], y[1:])])
+    >>> models.outputs(torch.zeros(1, 1, dtype=torch.float64)).tolist()
+    [[0.0], [1.0]]
     """
 
     def __init__(self, problem: ValuationProblem, models: Sequence[Any]) -> None:
@@ -109,12 +126,12 @@ class ModelList:
         return len(self.models)
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]``."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``."""
         pairs = zip(self.models, self.seeds, strict=True)
         return torch.stack([self.problem.trained.outputs(model, x, seed) for model, seed in pairs])
 
     def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given model where ``which`` is ``True``."""
+        """Put the given model where ``which`` (bool ``[m]``) is ``True``."""
         for index in np.flatnonzero(which):
             self.models[index] = self.problem.model
 
