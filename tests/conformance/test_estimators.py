@@ -65,8 +65,9 @@ def test_what_is_right_passes(estimator, traits, skips):
     assert dict(found) == skips
 
 
-def test_every_estimator_of_the_project_is_checked():
-    assert {method.name for method in METHODS} == {"exact", "permutation"}, "add it to the ones that pass, above"
+@pytest.mark.parametrize("name", [method.name for method in METHODS])
+def test_every_estimator_of_the_project_passes(name):
+    assert {result.status for result in check_estimator(name)} <= {"passed", "skipped"}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.name}")
