@@ -75,6 +75,7 @@ def train(evaluator, data=None, model=None, metric=Metrics.ACCURACY, **kwargs):
     ],
     ids=["breast_cancer-logistic", "breast_cancer-mlp", "digits-logistic", "digits-mlp"],
 )
+@pytest.mark.slow
 def test_beside_opendatavals_own_in_a_mediator(load, rows, model, tmp_path):
     torch.manual_seed(0)
     mediator = ExperimentMediator(
@@ -324,6 +325,7 @@ def test_scikit_learn_classifiers_are_retrained_by_opendatavals_wrapper():
     assert evaluator.result.utility_all == Metrics.ACCURACY(yv, fitted.predict(xv))
 
 
+@pytest.mark.slow
 def test_lenet():
     """Lazy layers and batch norm: materialised, trained as OpenDataVal does, unlearned in evaluation mode."""
     x, y = load_digits(return_X_y=True)

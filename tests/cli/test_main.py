@@ -351,6 +351,7 @@ def test_opendataval_that_is_not_installed_is_one_sentence(monkeypatch, capsys):
     assert "pip install 'unshap-plugin[opendataval]'" in captured.err
 
 
+@pytest.mark.slow
 def test_opendatavals_own_command_lists_these_evaluators():
     pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
     code = "import sys; from unshap_plugin.cli.main import main; sys.exit(main(sys.argv[1:]))"

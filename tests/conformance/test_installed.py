@@ -49,6 +49,8 @@ class Mine(FineTune):
 class Boastful(Mine):
     exact = True
 """
+pytestmark = pytest.mark.slow
+
 GUIDE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
 

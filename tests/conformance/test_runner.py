@@ -393,7 +393,10 @@ def test_the_command_prints_a_table(capsys):
         ("nowhere:thing", "'nowhere:thing' cannot be found (No module named 'nowhere')"),
         ("unshap_plugin:nothing", "'unshap_plugin:nothing' cannot be found"),
         ("math:pi", "'math:pi' is neither an unlearner, an evaluator class nor a callable: it is 3.14"),
-        ("unshap_plugin.plugin:Unlearner", "'unshap_plugin.plugin:Unlearner' cannot be made without arguments (TypeError: "),
+        (
+            "unshap_plugin.plugin:Unlearner",
+            "'unshap_plugin.plugin:Unlearner' cannot be made without arguments (TypeError: ",
+        ),
         ("auto", "unknown unlearner or estimator 'auto'"),
     ],
 )

@@ -463,6 +463,7 @@ def _calls():
     BUFFERS.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_unlearner_is_caught_by_the_check_that_is_named_for_it(name):
     check, unlearner, what = MUTANTS[name]
@@ -513,6 +514,7 @@ def test_the_others_pass_where_they_are_compared_with_retraining(name):
     assert {result.status for result in results} <= {"passed", "expected_failure"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", [name for name in [*UNLEARNERS, "linear_exact"] if name not in ALIKE])
 def test_the_built_in_unlearners_pass(name):

@@ -40,6 +40,7 @@ def test_the_command(capsys):
     assert {path.name for path in Path("audit").iterdir()} == {"audit.csv", "audit.json", "audit.png"}
 
 
+@pytest.mark.slow
 def test_the_snippet():
     out = subprocess.run([sys.executable, "-c", BLOCKS["python"]], capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr

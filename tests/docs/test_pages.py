@@ -42,6 +42,7 @@ def test_every_snippet_is_marked_and_of_a_page_that_a_test_runs(page):
         assert (ROOT / RUN_BY[page]).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "name"), SNIPPETS, ids=[f"{page}-{name}" for page, name in SNIPPETS])
 def test_snippets(page, name):
     language, text = blocks(page)[name]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from venvs import layered, run, wheel
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "examples" / "plugin-template"
 
 

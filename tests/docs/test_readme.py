@@ -65,9 +65,10 @@ def test_five_lines_are_five_lines(name):
 def test_the_test_command_is_pytest_in_a_new_environment():
     steps = blocks()["test"][1].split(" && ")
     assert steps[0] == "python3.11 -m venv .venv-test"
-    assert steps[-1].endswith(".venv-test/bin/python -m pytest")
+    assert steps[-1].endswith(".venv-test/bin/python -m pytest -n auto --dist worksteal")
 
 
+@pytest.mark.slow
 def test_the_first_command(clone, capsys):
     steps = blocks()["value"][1].split(" && ")
     assert steps[:3] == [
@@ -89,6 +90,7 @@ def test_providers(clone, capsys):
     assert "evaluations  256" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_from_a_fitted_model_to_values(clone):
     out = python(blocks()["sklearn"][1])
     assert out.startswith("ValuationResult(89 players; ")
@@ -97,6 +99,7 @@ def test_from_a_fitted_model_to_values(clone):
 
 
 # The recipe of the command's logistic regression is L-BFGS, which retrains one coalition at a time and says so.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_the_verdict(clone, capsys):
     assert unshap(blocks()["audit"][1]) == 0
@@ -105,6 +108,7 @@ def test_the_verdict(clone, capsys):
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_opendataval(clone):
     pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
     out = python(blocks()["opendataval"][1])

@@ -161,7 +161,7 @@ OFFER = "\n@hookimpl\ndef unshap_{}():\n    {}\n"
             "yield type('Odd', (Alone,), {'exact': 'yes'})",
             "exact of estimator 'alone' is 'yes', but bool is needed",
         ),
-        ("metrics", "yield len", "unshap_metrics gave a builtin_function_or_method, but Metric records are needed"),
+        ("metrics", "yield len", "unshap_metrics gave a builtin_function_or_method, but Metric objects are needed"),
         ("metrics", "yield Metric('a b', len)", "metric name 'a b' is not valid: letters, digits"),
         ("metrics", "yield Metric('m', 3)", "the score of metric 'm' is a int, but a callable (outputs, targets)"),
         ("metrics", "yield Metric('m', len, task='ranking')", "unknown task 'ranking'"),

@@ -37,7 +37,7 @@ from unshap_plugin.unlearners import FineTune
 BUILT_IN = {"linear_exact", *UNLEARNERS}
 BROKEN = {
     "import_error": ("broken-import 0.3", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
-    "wrong_type": ("wrong-type 0.4", "unshap_unlearners gave a dict, but UnlearnerSpec records are needed"),
+    "wrong_type": ("wrong-type 0.4", "unshap_unlearners gave a dict, but UnlearnerSpec objects are needed"),
     "misspelled": (
         "misspelled-hook 0.5",
         "it implements the hook 'unshap_unlearner', which does not exist (did you mean 'unshap_unlearners'?); the "
@@ -185,9 +185,9 @@ SPEC = "UnlearnerSpec.from_function(nothing, source='A test'{})"
 @pytest.mark.parametrize(
     ("signature", "body", "why"),
     [
-        ("", "return " + SPEC.format(""), "returned a UnlearnerSpec, but UnlearnerSpec records are needed: yield them"),
-        ("", "pass", "unshap_unlearners returned None, but UnlearnerSpec records are needed: yield them"),
-        ("", "return 'nothing'", "unshap_unlearners returned a str, but UnlearnerSpec records are needed: yield them"),
+        ("", "return " + SPEC.format(""), "returned a UnlearnerSpec, but UnlearnerSpec objects are needed: yield them"),
+        ("", "pass", "unshap_unlearners returned None, but UnlearnerSpec objects are needed: yield them"),
+        ("", "return 'nothing'", "unshap_unlearners returned a str, but UnlearnerSpec objects are needed: yield them"),
         ("", f"yield {SPEC.format('')}; yield {SPEC.format('')}", "it offers unlearner 'nothing' twice"),
         ("", "yield " + SPEC.format(", name='auto'"), "unlearner name 'auto' is not valid"),
         ("", "yield " + SPEC.format(", name='a:b'"), "unlearner name 'a:b' is not valid"),
@@ -281,7 +281,7 @@ def test_what_cannot_be_registered_says_why(offer, signature, body, why):
         ),
         (
             "from unshap_plugin.plugin import hookimpl\n@hookimpl(hookwrapper=True)\ndef unshap_unlearners(): yield",
-            "its unshap_unlearners is a hook wrapper, but there is nothing to wrap: yield records",
+            "its unshap_unlearners is a hook wrapper, but there is nothing to wrap: yield what it offers",
         ),
     ],
 )

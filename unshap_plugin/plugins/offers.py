@@ -31,16 +31,16 @@ class Kind:
     ----------
     name
         What one is called in a message.
-    records
+    wanted
         What the hook has to yield, in words.
     is_one
-        Tells whether something is such a record.
+        Tells whether something is one.
     check
-        Raises where a record with a valid name cannot be used.
+        Raises where one with a valid name cannot be used.
     """
 
     name: str
-    records: str
+    wanted: str
     is_one: Callable[[object], bool]
     check: Callable[[Any], None]
 
@@ -67,7 +67,9 @@ def offered(plugin: object) -> dict[str, list[Any]]:
                 f"the hooks are: {', '.join(known)}"
             )
         if any(implementation.hookwrapper for implementation in caller.get_hookimpls()):
-            raise InvalidValueError(f"its {caller.name} is a hook wrapper, but there is nothing to wrap: yield records")
+            raise InvalidValueError(
+                f"its {caller.name} is a hook wrapper, but there is nothing to wrap: yield what it offers"
+            )
     if not hooks:
         raise InvalidValueError(f"it implements no hook; the hooks are: {', '.join(known)} (marked with hookimpl)")
     return {caller.name: _answers(caller) for caller in hooks}
@@ -78,16 +80,16 @@ def _answers(caller: pluggy.HookCaller) -> list[Any]:
     kind = KINDS[caller.name]
     answers = caller()
     if not answers:  # pluggy drops None
-        raise InvalidTypeError(f"{caller.name} returned None, but {kind.records} are needed: yield them")
+        raise InvalidTypeError(f"{caller.name} returned None, but {kind.wanted} are needed: yield them")
     [answer] = answers
     if isinstance(answer, str | type) or not hasattr(answer, "__iter__"):
         what = answer.__name__ if isinstance(answer, type) else f"a {type(answer).__name__}"
-        raise InvalidTypeError(f"{caller.name} returned {what}, but {kind.records} are needed: yield them")
+        raise InvalidTypeError(f"{caller.name} returned {what}, but {kind.wanted} are needed: yield them")
     found: list[Any] = []
     for offer in answer:
         if not kind.is_one(offer):
             what = offer.__name__ if isinstance(offer, type) else f"a {type(offer).__name__}"
-            raise InvalidTypeError(f"{caller.name} gave {what}, but {kind.records} are needed")
+            raise InvalidTypeError(f"{caller.name} gave {what}, but {kind.wanted} are needed")
         name = getattr(offer, "name", None)
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "auto":
             raise InvalidValueError(
@@ -154,7 +156,7 @@ def _check_metric(metric: Metric) -> None:
 #: What each hook yields.
 KINDS = {
     "unshap_unlearners": Kind(
-        "unlearner", "UnlearnerSpec records", lambda offer: isinstance(offer, UnlearnerSpec), _check_unlearner
+        "unlearner", "UnlearnerSpec objects", lambda offer: isinstance(offer, UnlearnerSpec), _check_unlearner
     ),
     "unshap_estimators": Kind(
         "estimator",
@@ -162,5 +164,5 @@ KINDS = {
         lambda offer: isinstance(offer, type) and issubclass(offer, Estimator),
         _check_estimator,
     ),
-    "unshap_metrics": Kind("metric", "Metric records", lambda offer: isinstance(offer, Metric), _check_metric),
+    "unshap_metrics": Kind("metric", "Metric objects", lambda offer: isinstance(offer, Metric), _check_metric),
 }

@@ -55,7 +55,7 @@ class UnlearnerSpec:
 
     @classmethod
     def of(cls, method: type[Unlearner]) -> UnlearnerSpec:
-        """Return the record of a ``method``: a class of unlearners, which says its name, summary and source itself."""
+        """Return the spec of a ``method``: a class of unlearners, which says its name, summary and source itself."""
         return cls(method.name, method, method.summary, method.source)
 
     @classmethod
@@ -70,7 +70,7 @@ class UnlearnerSpec:
         exact: bool = False,
         batched: Callable[..., Any] | None = None,
     ) -> UnlearnerSpec:
-        """Return the record of a method that is a function for one coalition, of which a class of unlearners is made.
+        """Return the spec of a method that is a function for one coalition, of which a class of unlearners is made.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -184,6 +185,9 @@ class ValuationProblem(ComputedOnce):
         self.output_shape = outputs.shape[1:]
         utility = check_utility(self.metric, outputs, self.y_test)
         self.given_utility: NDArray[np.float64] = utility.double().cpu().numpy()
+
+    #: What ``help`` shows, since ``__new__`` takes anything.
+    __signature__ = inspect.Signature(list(inspect.signature(__init__).parameters.values())[1:])
 
     @property
     def n_players(self) -> int:
