@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+#: So many names an error message lists at most: players may be thousands.
+SHOWN = 30
+
+
 class UnshapError(Exception):
     """Base class of every error that this package raises on purpose.
 
@@ -98,22 +102,25 @@ class UnknownNameError(UnshapError, ValueError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str], remark: str = "") -> None:
         names = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {', '.join(names)}{remark}.")
+        shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {shown}{remark}.")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    if not isinstance(name, str):  # the digits of a number say nothing about what was meant
+        return ""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
     """Raise unless ``value`` is a whole number from ``least`` to ``most``."""
-    limits = f"at least {least}" if most is None else f"from {least} to {most}"
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InvalidTypeError(f"{name} is {value!r}, but a whole number of {limits} is needed.")
+        raise InvalidTypeError(f"{name} is {value!r}, but a whole number {limits} is needed.")
     if value < least or (most is not None and value > most):
-        raise InvalidValueError(f"{name} is {value!r}, but a whole number of {limits} is needed.")
+        raise InvalidValueError(f"{name} is {value!r}, but a whole number {limits} is needed.")
 
 
 def check_number(name: str, value: object, *, zero: bool) -> None:

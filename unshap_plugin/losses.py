@@ -101,11 +101,12 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
                     f"cross_entropy needs integer class labels [rows] or probabilities [rows, classes], but targets "
                     f"are {targets.dtype} of shape {list(targets.shape)}: convert them to integers, or use loss='mse'."
                 )
-            low, high = int(targets.min()), int(targets.max())
-            if low < 0 or high >= outputs.shape[1]:
+            low, high, count = int(targets.min()), int(targets.max()), outputs.shape[1]
+            if low < 0 or high >= count:
+                single = "" if count > 1 else ", or loss='binary_cross_entropy_with_logits'"
                 raise InvalidValueError(
-                    f"the model has {outputs.shape[1]} outputs, but the labels go from {low} to {high}: labels must "
-                    f"be 0..{outputs.shape[1] - 1}, or the model needs {high + 1} outputs."
+                    f"the model has {count} output{'' if count == 1 else 's'}, but the labels go from {low} to {high}: "
+                    f"labels must be 0..{count - 1}, or the model needs {high + 1} outputs{single}."
                 )
         elif targets.shape != outputs.shape:
             raise InvalidValueError(

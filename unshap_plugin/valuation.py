@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unshap_plugin.errors import InvalidTypeError, check_integer
+from unshap_plugin.errors import InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
@@ -83,6 +84,14 @@ def value(
     >>> len(result), result.unlearner, result.estimator
     (3, 'newton', 'exact')
     """
+    known = inspect.signature(ValuationProblem).parameters
+    for name in problem:
+        if name not in known:
+            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed"])
+            raise InvalidTypeError(
+                f"value has no argument {name!r}{near}; a setting of an unlearner goes to "
+                f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes."
+            )
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
 

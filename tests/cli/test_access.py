@@ -98,7 +98,7 @@ def test_stored_artefacts_stand_in_for_the_rows_that_are_not_at_hand(providers, 
 
 
 BAD = [
-    (["--access", "partial"], "but none were named: add --valued PLAYER, or leave out --access"),
+    (["--access", "partial"], "but none were named: add --valued GROUP, or leave out --access"),
     ([*PARTIAL, "--save-artifacts", "x"], "--save-artifacts sums over all training rows, but --access partial hides"),
     ([*PARTIAL, "--audit", "20"], "--audit retrains on all training rows, but --access partial hides"),
     (["--artifacts", "good"], "with --access full all of them are: leave it out, or add --access partial"),

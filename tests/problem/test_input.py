@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 from torch.nn import functional as F
 
-from unshap_plugin import Recipe, UnlearningGame, UnshapError, ValuationProblem, shapley_values
+from unshap_plugin import Recipe, UnlearningGame, UnshapError, ValuationProblem, compute_artifacts, shapley_values
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError, InvalidValueError
 
 (X, Y), (XT, YT) = breast_cancer()
@@ -57,17 +57,18 @@ BAD = {
     "no outputs": (lambda: ValuationProblem(Returns("none"), (X, Y), (XT, YT)), "the model returned a NoneType, but a tensor"),
     "loss of None": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), loss=lambda o, y: None), "the loss returned a NoneType"),
     "metric with a bug": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), metric=lambda o, y: {}["x"]), r"cannot be computed .*KeyError"),
-    "one target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "valued is 3, but a list of groups"),
-    "text target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "valued is 'a', but a list of groups"),
+    "one valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "valued is 3, but a list of groups"),
+    "text valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "valued is 'a', but a list of groups"),
     "ragged rows": (lambda: ValuationProblem(net(), ([[1.0], [1.0, 2.0]], Y), (XT, YT)), "train x is not an array"),
     "no problem": (lambda: UnlearningGame(3), "problem is a int, but a ValuationProblem"),
+    "artefacts of a model": (lambda: compute_artifacts(net()), "problem is a Linear, but a ValuationProblem"),
     "no game": (lambda: shapley_values(lambda c: c.sum(1)), "game is a function, but an UnlearningGame"),
     "steps of text": (lambda: UnlearningGame(early_stopped(), "newton", steps="3"), "steps is '3', but a whole number"),
     "half steps": (lambda: UnlearningGame(early_stopped(), "finetune", steps=2.5), "steps is 2.5, but a whole number"),
     "true steps": (lambda: UnlearningGame(early_stopped(), "finetune", steps=True), "steps is True, but a whole number"),
     "rate of text": (lambda: UnlearningGame(early_stopped(), "finetune", lr="x"), "lr is 'x', but a finite number above 0"),
     "chunk of text": (lambda: UnlearningGame(early_stopped(), chunk="3"), "chunk is '3', but a whole number"),
-    "huge seed": (lambda: UnlearningGame(early_stopped(), seed=2**65), "seed is 36893488147419103232, but a whole number"),
+    "huge seed": (lambda: UnlearningGame(early_stopped(), seed=2**65), "seed is 36893488147419103232, but a whole number from 0 to 9"),
     "true seed": (lambda: UnlearningGame(early_stopped(), seed=True), "seed is True, but a whole number"),
     "epochs of text": (lambda: Recipe(epochs="2"), "epochs is '2', but a whole number"),
     "unknown option": (lambda: Recipe(options={"betes": 1}), r"no option 'betes' \(did you mean 'betas'\?\)"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from problems import breast_cancer, coalitions
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, UnshapError, ValuationProblem, shapley_values
@@ -201,7 +201,7 @@ BAD = {
     "too few outputs": (
         dict(model=linear(1)),
         InvalidValueError,
-        r"the model has 1 outputs, but the labels go from 0 to 1",
+        r"the model has 1 output, but the labels go from 0 to 1: .* or loss='binary_cross_entropy_with_logits'",
     ),
     "outputs of another shape": (
         dict(model=linear(3), loss="mse", metric="accuracy"),
@@ -266,24 +266,31 @@ BAD = {
         UnknownNameError,
         r"unknown access 'partly' \(did you mean 'partial'\?\)",
     ),
-    "players too short": (
+    "groups too short": (
         dict(groups=GROUPS[:-1]),
         InvalidValueError,
         r"groups has shape \[39\], but one label for each of the 40",
     ),
     "one group": (dict(groups=["a"] * 40), InvalidValueError, r"groups has the single group 'a'"),
-    "missing player": (dict(groups=[None, *GROUPS[1:]]), InvalidValueError, r"groups has no label in 1 rows"),
-    "nan player": (
+    "missing label": (dict(groups=[None, *GROUPS[1:]]), InvalidValueError, r"groups has no label in 1 rows"),
+    "nan label": (
         dict(groups=np.where(np.arange(40) < 2, np.nan, 1.0)),
         InvalidValueError,
         r"groups has no label in 2 rows",
     ),
-    "unknown target": (
+    "unknown group is valued": (
         dict(groups=np.repeat(["acme", "bolt"], 20), valued=["acne"]),
         InvalidValueError,
         r"valued names 'acne', which is not among the groups \(did you mean 'acme'\?\)",
     ),
-    "no target": (dict(groups=GROUPS, valued=[]), InvalidValueError, r"valued is empty"),
+    "unknown row is valued": (
+        dict(valued=[0, 60]),
+        InvalidValueError,
+        r"which is not among the groups; the groups are 0",
+    ),
+    "name of a column": (dict(groups="provider"), InvalidTypeError, r"groups is 'provider', but one label per row"),
+    "class of a model": (dict(model=Ridge), InvalidTypeError, r"model is the class Ridge, but .* an object with fit"),
+    "nothing is valued": (dict(groups=GROUPS, valued=[]), InvalidValueError, r"valued is empty"),
     "uneven pieces": (dict(train=({"a": X, "b": X[:5]}, Y)), InvalidValueError, r"one common number of rows"),
 }
 

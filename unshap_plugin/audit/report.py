@@ -115,6 +115,10 @@ class FidelityReport:
     seconds: float
     versions: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        """Return the verdict, for how many players and coalitions."""
+        return f"FidelityReport({len(self.players)} players, {len(self.coalitions)} coalitions; {self.verdict})"
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of what the metric measures: its own, or those of its parts."""
@@ -262,11 +266,8 @@ class FidelityReport:
         """Return the utilities of one metric: unlearned ``[m]``, retrained ``[s, m]``, and that of the given model."""
         column = self._column(metric)
         m = len(self.coalitions)
-        return (
-            self.unlearned.reshape(m, -1)[:, column],
-            self.retrained.reshape(len(self.retrain_seeds), m, -1)[:, :, column],
-            float(self.utility_all.reshape(-1)[column]),
-        )
+        unlearned, retrained = self.unlearned.reshape(m, -1), self.retrained.reshape(len(self.retrain_seeds), m, -1)
+        return unlearned[:, column], retrained[:, :, column], float(self.utility_all.reshape(-1)[column])
 
     def _column(self, metric: str | None) -> int:
         names = self.metrics
@@ -293,7 +294,6 @@ class FidelityReport:
         if not self.complete:
             return None
         m = len(self.coalitions)
-        unlearned, *each = (
-            exact_values(self.coalitions, one.reshape(m, -1)) for one in [self.unlearned, *self.retrained]
-        )
+        every = [self.unlearned, *self.retrained]
+        unlearned, *each = (exact_values(self.coalitions, one.reshape(m, -1)) for one in every)
         return unlearned, np.stack(each)

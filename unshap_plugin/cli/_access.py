@@ -53,8 +53,8 @@ def check_access_options(options: argparse.Namespace) -> None:
         return
     if options.valued is None:
         raise InvalidValueError(
-            "--access partial hides all rows but those of the players that are valued, but none were named: add "
-            "--valued PLAYER, or leave out --access."
+            "--access partial hides all rows but those of the groups that are valued, but none were named: add "
+            "--valued GROUP, or leave out --access."
         )
     for option, purpose in (("save_artifacts", "sums over"), ("audit", "retrains on")):
         if getattr(options, option) is not None:

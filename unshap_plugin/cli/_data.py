@@ -70,9 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
         "--valued",
         action="append",
         nargs="+",
-        metavar="PLAYER",
+        metavar="GROUP",
         help="value only these groups (or row numbers) and always keep the others; the values are then those of the "
-        "game among the valued players, not the values of all players restricted to them",
+        "game over the valued ones, not the values of all restricted to them",
     )
     data.add_argument(
         "--flip", type=float, metavar="SHARE", help="flip this share of the training labels, and look for them"

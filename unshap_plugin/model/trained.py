@@ -170,9 +170,11 @@ class FittedObject:
     """
 
     def __init__(self, model: Any, classes: Classes | None = None) -> None:
-        if not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
+        able = callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
+        if isinstance(model, type) or not able:
+            given = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
             raise InvalidTypeError(
-                f"model is a {type(model).__name__}, but a torch.nn.Module or an object with fit and predict is needed."
+                f"model is {given}, but a torch.nn.Module or an object with fit and predict is needed."
             )
         self._given = copy.deepcopy(model)
         self.model = copy.deepcopy(self._given)

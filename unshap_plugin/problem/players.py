@@ -74,7 +74,7 @@ def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]
     for one in chosen:
         if one not in known:
             raise InvalidValueError(
-                f"valued names {one!r}, which is not among the groups{nearest(one, [str(name) for name in known])}; "
+                f"valued names {one!r}, which is not among the groups{nearest(one, map(str, known))}; "
                 f"the groups are {', '.join(map(repr, known[:10]))}{', ...' if len(known) > 10 else ''}."
             )
     if not chosen:
@@ -84,6 +84,8 @@ def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]
 
 def _labels(labels: ArrayLike) -> NDArray[Any]:
     """Return group labels as an array that can be sorted: numbers, or text where any of them is text."""
+    if isinstance(labels, str):
+        raise InvalidTypeError(f"groups is {labels!r}, but one label per row is needed: pass that column itself.")
     listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)  # type: ignore[arg-type]
     try:
         missing = int(pd.isna(pd.Series(listed, dtype=object)).sum())

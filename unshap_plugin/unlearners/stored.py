@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.model.rows import row_hashes
 from unshap_plugin.problem.artifacts import Artifacts, fingerprint
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -30,6 +30,8 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
 
     Raises
     ------
+    InvalidTypeError
+        If it is no problem.
     InvalidValueError
         If access is partial, where not all data is at hand, or the model has no parameters that gradients could change.
 
@@ -42,6 +44,8 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
     >>> len(artifacts), artifacts.hessian.shape
     (6, torch.Size([6, 6]))
     """
+    if not isinstance(problem, ValuationProblem):
+        raise InvalidTypeError(f"problem is a {type(problem).__name__}, but a ValuationProblem is needed.")
     if problem.access != "full":
         raise InvalidValueError(
             f"artefacts are computed from all rows that the model was trained on, but access is {problem.access!r}: "

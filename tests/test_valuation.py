@@ -1,0 +1,55 @@
+"""``value``, and what it says to a user who mistypes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
+from unshap_plugin.errors import InvalidTypeError, UnknownNameError
+
+RNG = np.random.default_rng(0)
+X, X_TEST = RNG.normal(size=(20, 3)), RNG.normal(size=(10, 3))
+Y, Y_TEST = X.sum(axis=1) + RNG.normal(size=20), X_TEST.sum(axis=1)
+DATA = {"train": (X, Y), "test": (X_TEST, Y_TEST)}
+GROUPS = list("abcde") * 4
+
+
+def test_it_is_the_problem_the_game_and_the_values_in_one_call():
+    model = Ridge().fit(X, Y)
+    ours = value(model, **DATA, groups=GROUPS, valued=["a", "b"], metric="r2", unlearner="newton", seed=3)
+    problem = ValuationProblem(model, **DATA, groups=GROUPS, valued=["a", "b"], metric="r2")
+    theirs = shapley_values(UnlearningGame(problem, "newton", seed=3), seed=3)
+    assert np.array_equal(ours.values, theirs.values)
+    assert (ours.players, ours.metric, ours.unlearner, ours.seed, ours.game_seed) == (("a", "b"), "r2", "newton", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"grups": GROUPS}, r"value has no argument 'grups' \(did you mean 'groups'\?\)"),
+        ({"unlerner": "newton"}, r"value has no argument 'unlerner' \(did you mean 'unlearner'\?\)"),
+        ({"unlearner": "newton", "steps": 2}, r"a setting of an unlearner goes to UnlearningGame\(.*, steps=\.\.\.\)"),
+    ],
+)
+def test_a_name_that_it_does_not_know_is_refused(kwargs, message):
+    with pytest.raises(InvalidTypeError, match=message):
+        value(Ridge().fit(X, Y), **DATA, **kwargs)
+
+
+def test_what_is_shown_is_short_and_an_unknown_player_does_not_list_all():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 3))
+    y = x.sum(axis=1) + rng.normal(size=40)
+    result = value(Ridge().fit(x, y), (x, y), DATA["test"])
+    assert repr(result).startswith("ValuationResult(40 players; ")
+    assert len(repr(result)) < 200
+    with pytest.raises(UnknownNameError, match=r"unknown player 40; expected one of: 0, 1, .*, \.\.\.\."):
+        result[40]
+
+
+def test_a_report_shows_its_verdict():
+    problem = ValuationProblem(Ridge().fit(X, Y), **DATA, groups=GROUPS)
+    report = audit(UnlearningGame(problem, "newton"))
+    assert repr(report) == f"FidelityReport(5 players, 32 coalitions; {report.verdict})"
