@@ -42,7 +42,16 @@ def test_all_is_true(name):
 
 
 def test_the_promised_names_are_there():
-    promised = {"value", "ValuationProblem", "UnlearningGame", "ValuationResult", "shapley_values", "audit", "tune"}
+    promised = {
+        "value",
+        "ValuationProblem",
+        "UnlearningGame",
+        "ValuationResult",
+        "shapley_values",
+        "audit",
+        "tune",
+        "Recipe",
+    }
     assert promised <= set(unshap_plugin.__all__)
     authors = {"Unlearner", "UnlearnerSpec", "Access", "hookimpl", "Estimator", "Estimate", "Metric"}
     assert authors <= set(plugin.__all__)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from problems import early_stopped
 
 from unshap_plugin import UnlearningGame, ValuationResult, shapley_values
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 
 @pytest.fixture
@@ -111,3 +111,24 @@ def test_a_vector_is_not_drawn(result):
 def test_a_level_outside_0_and_1_is_refused(result):
     with pytest.raises(InvalidValueError, match="level is 95"):
         result.interval(95)
+    with pytest.raises(InvalidTypeError, match="level is '95%'"):
+        result.interval("95%")
+
+
+def test_payouts_are_in_proportion_to_positive_values(result):
+    mixed = dataclasses.replace(result, values=np.array([1.0, -2.0, 3.0, 0.0, 0.0]))
+    assert mixed.payouts(1_000).to_dict() == {"a": 250.0, "b": 0.0, "c": 750.0, "d": 0.0, "e": 0.0}
+    with pytest.raises(InvalidValueError, match="total is -5, but a finite number above 0"):
+        mixed.payouts(-5)
+    with pytest.raises(InvalidValueError, match="no player has a positive value"):
+        dataclasses.replace(result, values=-np.ones(5)).payouts(1_000)
+    with pytest.raises(InvalidValueError, match="payouts needs one value per player"):
+        dataclasses.replace(result, values=np.ones((5, 2))).payouts(1_000)
+
+
+def test_players_are_looked_up_by_name(result):
+    assert list(result) == list("abcde")
+    assert result["b"] == result.values[1]
+    assert result.to_series().to_dict() == dict(zip("abcde", result.values, strict=True))
+    with pytest.raises(UnknownNameError, match="unknown player 'z'; expected one of: a, b, c, d, e"):
+        result["z"]

@@ -141,10 +141,11 @@ class ValuationResult:
 
         Raises
         ------
-        InvalidValueError
+        InvalidValueError, InvalidTypeError
             If the level is no number between 0 and 1.
         """
-        if not 0 < level < 1:
+        check_number("level", level, zero=False)
+        if not level < 1:
             raise InvalidValueError(f"level is {level}, but a number between 0 and 1 is needed.")
         half = stats.t.ppf((1 + level) / 2, self.degrees_of_freedom) * self.std_errors
         return self.values - half, self.values + half

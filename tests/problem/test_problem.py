@@ -189,7 +189,7 @@ BAD = {
     "labels of text": (
         dict(train=(X, np.array(["yes", "no"] * 20))),
         InvalidValueError,
-        r"test y has class 0 in row 0 .*but the model was fitted on 0, 1, no, yes",
+        r"test y has class 0 in row 0, but the model was fitted on '0', '1', 'no', 'yes'",
     ),
     "features of text": (dict(train=(X.astype(str), Y)), InvalidTypeError, r"train x has dtype"),
     "float labels": (dict(train=FLOAT_LABELS), InvalidValueError, r"cross_entropy needs integer class labels"),

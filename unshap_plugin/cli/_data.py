@@ -24,7 +24,7 @@ from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.scorers import Answers, named_scorer
 
-__all__ = ["Loaded", "add_arguments", "add_out", "load"]
+__all__ = ["Loaded", "add_arguments", "add_out", "add_retraining", "load"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     method.add_argument("--seed", type=_seed, default=0, help="of everything random (default: %(default)s)")
     return method
+
+
+def add_retraining(method: Any) -> None:
+    """Add the arguments of a comparison with retraining to a group."""
+    method.add_argument(
+        "--coalitions",
+        type=int,
+        metavar="N",
+        help="how many at most, the same number of each size or quarter of the sizes (default: all for up to 8 "
+        "players, otherwise 100)",
+    )
+    method.add_argument(
+        "--seeds", type=int, default=2, metavar="K", help="retrainings of each, at least 2 (default: %(default)s)"
+    )
 
 
 def add_out(parser: argparse.ArgumentParser, default: str) -> None:

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all, and a bar that says how far a command is."""
+"""Files that are written whole or not at all, lines of tables, and a bar that says how far a command is."""
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from unshap_plugin.errors import InvalidValueError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_file", "check_writable", "lines_of", "progress_bar", "write"]
+__all__ = ["check_file", "check_writable", "lines_of", "number", "progress_bar", "write"]
 
 
 def check_writable(out: Path, option: str = "--out") -> None:
@@ -84,6 +85,11 @@ def lines_of(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells).rstrip()
+
+
+def number(value: float, form: str) -> str:
+    """Return a number in the given format, and a dash for one that is not defined."""
+    return "-" if math.isnan(value) else format(value, form)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, progress_bar, write
+from unshap_plugin.cli._output import check_writable, lines_of, number, progress_bar, write
 
 __all__ = ["add", "run"]
 
@@ -25,16 +24,7 @@ def add(commands: Any) -> None:
         "far one is from the other, beside how far two retrainings are. Writes audit.csv, audit.json and audit.png.",
     )
     method = data.add_arguments(parser)
-    method.add_argument(
-        "--coalitions",
-        type=int,
-        metavar="N",
-        help="how many at most, the same number of each size or quarter of the sizes (default: all for up to 8 "
-        "players, otherwise 100)",
-    )
-    method.add_argument(
-        "--seeds", type=int, default=2, metavar="K", help="retrainings of each, at least 2 (default: %(default)s)"
-    )
+    data.add_retraining(method)
     data.add_out(parser, "audit")
     parser.set_defaults(run=run)
 
@@ -63,14 +53,10 @@ def _table(report: FidelityReport) -> Iterator[str]:
     errors = ["error", "error_se", "noise_error", "nothing_error", "bias"]
     rows = [("kept", "coalitions", "error", "+-", "floor", "nothing", "bias", "Spearman", "ceiling")]
     for row in frame.itertuples():
-        figures = [_number(getattr(row, name), ".2g") for name in errors]  # they span orders of magnitude
-        ranks = [_number(row.spearman, ".3f"), _number(row.noise_spearman, ".3f")]
+        figures = [number(getattr(row, name), ".2g") for name in errors]  # they span orders of magnitude
+        ranks = [number(row.spearman, ".3f"), number(row.noise_spearman, ".3f")]
         rows.append((row.kept, str(row.coalitions), *figures, *ranks))
     yield from lines_of(rows)
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
 
 
 def _summary(report: FidelityReport) -> Iterator[str]:
@@ -81,10 +67,10 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     yield f"unlearner     {report.unlearner} ({settings or 'no settings'})"
     yield f"metric        {report.metric}, in whose units the errors are"
     yield (
-        f"equal size    Spearman {_number(bounds.spearman_within, '.3f')}, ceiling "
-        f"{_number(bounds.noise_spearman_within, '.3f')}  (what depends on the size of a coalition taken away)"
+        f"equal size    Spearman {number(bounds.spearman_within, '.3f')}, ceiling "
+        f"{number(bounds.noise_spearman_within, '.3f')}  (what depends on the size of a coalition taken away)"
     )
-    yield f"size alone    {_number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
+    yield f"size alone    {number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
     of = "" if report.complete else ", as far as the audited coalitions show"
     yield (
         f"bounds        values within {bounds.values:.2g} of retrained ones, differences of two within "
@@ -93,7 +79,7 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     if values is not None:
         yield (
             f"values        off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
-            f"{_number(values.pearson, '.3f')}, ceiling {_number(values.noise_pearson, '.3f')}"
+            f"{number(values.pearson, '.3f')}, ceiling {number(values.noise_pearson, '.3f')}"
         )
     yield f"cost          one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
     yield f"retrainings   {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unshap_plugin.audit.tuning import Tuning, tune
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, write
+from unshap_plugin.cli._output import check_writable, lines_of, number, write
 from unshap_plugin.cli._settings import as_options, by_name, grid_values
 
 __all__ = ["add", "run"]
@@ -34,16 +33,7 @@ def add(commands: Any) -> None:
         help="values to try for a setting, such as lr=0.01,0.03 (repeatable: all combinations are tried; default: "
         "those that the unlearner proposes)",
     )
-    method.add_argument(
-        "--coalitions",
-        type=int,
-        metavar="N",
-        help="how many at most, the same number of each size or quarter of the sizes (default: all for up to 8 "
-        "players, otherwise 100)",
-    )
-    method.add_argument(
-        "--seeds", type=int, default=2, metavar="K", help="retrainings of each, at least 2 (default: %(default)s)"
-    )
+    data.add_retraining(method)
     data.add_out(parser, "tune")
     parser.set_defaults(run=run)
 
@@ -68,7 +58,7 @@ def _table(tuning: Tuning) -> Iterator[str]:
     names = list(tuning.settings)
     rows = [(*names, "score", "error", "ms per coalition")]
     for row in tuning.table.to_dict("records"):
-        figures = (_number(row["score"], ".3f"), _number(row["error"], ".2g"), _number(1000 * row["seconds"], ".3g"))
+        figures = (number(row["score"], ".3f"), number(row["error"], ".2g"), number(1000 * row["seconds"], ".3g"))
         rows.append((*(str(row[name]) for name in names), *figures))
     yield from lines_of(rows)
     yield "(score: error at equal size, where 0 is retraining and 1 the model left as it is)"
@@ -76,10 +66,6 @@ def _table(tuning: Tuning) -> Iterator[str]:
         if row["failure"]:
             yield f"failed: {row['failure']}"
     yield ""
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
 
 
 def _summary(tuning: Tuning, metric: str, seed: int, best: Mapping[str, Any]) -> Iterator[str]:

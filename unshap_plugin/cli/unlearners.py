@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """List them, or show one."""
+    """List the unlearners, or show one."""
     if options.name is None:
         text = as_json(plugins()) if options.json else "\n".join(table(plugins()))
     elif options.name == "auto":

@@ -50,7 +50,7 @@ class Exact(Estimator):
 
     @property
     def total(self) -> int:
-        """All coalitions."""
+        """Number of utilities that it will ask for: those of all coalitions."""
         return 1 << self.n_players
 
     def ask(self) -> NDArray[np.bool_]:

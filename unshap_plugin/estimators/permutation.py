@@ -54,7 +54,7 @@ class Permutation(Estimator):
 
     @property
     def total(self) -> int:
-        """The two ends, and the inner coalitions of all pairs."""
+        """Number of utilities that it will ask for: the two ends, and the inner coalitions of all pairs."""
         return 2 + self._pairs * self._pair
 
     def ask(self) -> NDArray[np.bool_]:

@@ -58,11 +58,11 @@ class Classes:
         numbers = np.array([number.get(label, -1) for label in given.tolist()], dtype=np.int64)
         if (numbers < 0).any():
             row = int((numbers < 0).argmax())
-            known = [str(one) for one in self.labels.tolist()]
+            known, odd = self.labels.tolist(), given.tolist()[row]
+            fitted = ", ".join(map(repr, known[:10])) + (", ..." if len(known) > 10 else "")
             raise InvalidValueError(
-                f"{what} has class {given.tolist()[row]!r} in row {row}{nearest(given[row], known)}, but the model was "
-                f"fitted on {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}: drop those rows, or fit it on "
-                f"them."
+                f"{what} has class {odd!r} in row {row}{nearest(odd, map(str, known))}, but the model was fitted on "
+                f"{fitted}: drop those rows, or fit it on them."
             )
         return numbers
 

@@ -42,7 +42,7 @@ class Call:
 
     @property
     def tensors(self) -> list[Any]:
-        """All that it was applied to."""
+        """What the layer was applied to: its positional and its named inputs."""
         return [*self.positional, *self.named.values()]
 
 

@@ -70,7 +70,7 @@ class ModuleProblem(ValuationProblem):
 
     @property
     def kind(self) -> ModelKind:
-        """``PARAMETERS``, or none where there is nothing to train."""
+        """Kind of this model: ``PARAMETERS``, or none where there is nothing to train."""
         return ModelKind.PARAMETERS if self.engine.theta0 else ModelKind(0)
 
     def _take(

@@ -50,7 +50,7 @@ class ObjectProblem(ValuationProblem):
 
     @property
     def kind(self) -> ModelKind:
-        """``FIT_PREDICT``."""
+        """Kind of this model: ``FIT_PREDICT``."""
         return ModelKind.FIT_PREDICT
 
     def _take(
