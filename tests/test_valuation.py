@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
-from unshap_plugin.errors import InvalidTypeError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.normal(size=(20, 3)), RNG.normal(size=(10, 3))
@@ -53,3 +55,15 @@ def test_a_report_shows_its_verdict():
     problem = ValuationProblem(Ridge().fit(X, Y), **DATA, groups=GROUPS)
     report = audit(UnlearningGame(problem, "newton"))
     assert repr(report) == f"FidelityReport(5 players, 32 coalitions; {report.verdict})"
+
+
+def test_tables_have_the_columns_that_the_model_was_fitted_on():
+    x, x_test = (pd.DataFrame(rows, columns=["a", "b", "c"]) for rows in (X, X_TEST))
+    forest = RandomForestRegressor(3, random_state=0).fit(x, Y)  # which warns of rows without names
+    result = value(forest, (x, Y), (x_test, Y_TEST), groups=GROUPS)
+    assert np.array_equal(result.values, value(forest, **DATA, groups=GROUPS).values)
+    for model in (forest, Ridge().fit(x, Y)):
+        with pytest.raises(
+            InvalidValueError, match="train x has the columns 'c', 'b', 'a', but 'a', 'b', 'c' are needed"
+        ):
+            value(model, (x[["c", "b", "a"]], Y), (x_test, Y_TEST), groups=GROUPS)

@@ -69,7 +69,7 @@ def test_values_of_targets_are_those_of_the_game_with_the_rest_kept():
     c = (v[False, True] - v[False, False] + v[True, True] - v[True, False]) / 2
     np.testing.assert_allclose(result.values, [a, c], rtol=0, atol=1e-12)
     full = shapley_values(whole, "exact").values[[0, 2]]
-    assert np.abs(result.values - full).max() > 1e-3, "not the full-data values restricted to the targets"
+    assert np.abs(result.values - full).max() > 1e-3, "not the full-data values restricted to the valued groups"
 
 
 def test_the_reference_set_is_access():
@@ -289,6 +289,9 @@ BAD = {
         r"which is not among the groups; the groups are 0",
     ),
     "name of a column": (dict(groups="provider"), InvalidTypeError, r"groups is 'provider', but one label per row"),
+    "number as groups": (dict(groups=3), InvalidTypeError, r"groups is 3, but one label per row"),
+    "set of groups": (dict(groups=set(range(40))), InvalidTypeError, r"groups is a set, but a list is needed"),
+    "x alone": (dict(train=(X,)), InvalidTypeError, r"train is a tuple of length 1, but a pair \(x, y\) is needed"),
     "class of a model": (dict(model=Ridge), InvalidTypeError, r"model is the class Ridge, but .* an object with fit"),
     "nothing is valued": (dict(groups=GROUPS, valued=[]), InvalidValueError, r"valued is empty"),
     "uneven pieces": (dict(train=({"a": X, "b": X[:5]}, Y)), InvalidValueError, r"one common number of rows"),

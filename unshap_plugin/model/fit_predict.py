@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +50,9 @@ def predicted(model: Any, x: NDArray[Any], classes: Classes | None, seed: int = 
     """
     if isinstance(model, ConstantModel):
         return model.outputs(len(x))
-    with seeded(seed):
+    with seeded(seed), warnings.catch_warnings():
+        # Rows are arrays here, whatever the model was fitted on: names of columns were compared when they were read.
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         if classes is None:
             outputs = model.predict(x)
             return outputs.detach().cpu() if isinstance(outputs, Tensor) else _on_cpu(np.asarray(outputs))

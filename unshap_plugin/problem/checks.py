@@ -19,7 +19,8 @@ __all__ = ["check_labels", "check_pair", "check_targets", "check_utility", "chec
 def check_pair(value: Any, what: str) -> None:
     """Raise ``InvalidTypeError`` unless ``value`` is a pair ``(x, y)``."""
     if not (isinstance(value, tuple | list) and len(value) == 2):
-        raise InvalidTypeError(f"{what} is a {type(value).__name__}, but a pair (x, y) is needed.")
+        length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
+        raise InvalidTypeError(f"{what} is a {type(value).__name__}{length}, but a pair (x, y) is needed.")
 
 
 def check_targets(x: Rows, y: Rows, what: str) -> Tensor:

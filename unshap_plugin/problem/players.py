@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,12 @@ def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]
 
 def _labels(labels: ArrayLike) -> NDArray[Any]:
     """Return group labels as an array that can be sorted: numbers, or text where any of them is text."""
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not isinstance(labels, Iterable) or getattr(labels, "ndim", 1) == 0:
         raise InvalidTypeError(f"groups is {labels!r}, but one label per row is needed: pass that column itself.")
+    if isinstance(labels, Set | Mapping):
+        raise InvalidTypeError(
+            f"groups is a {type(labels).__name__}, but a list is needed: one label per row, in order."
+        )
     listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)  # type: ignore[arg-type]
     try:
         missing = int(pd.isna(pd.Series(listed, dtype=object)).sum())

@@ -29,7 +29,7 @@ from unshap_plugin.problem.checks import (
     checked_outputs,
     count_trained,
 )
-from unshap_plugin.problem.data import Reader
+from unshap_plugin.problem.data import Reader, columns_of
 from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.reference import test_and_reference
@@ -52,7 +52,8 @@ class ValuationProblem(ComputedOnce):
     train
         ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
         tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
-        rows take the dtype and device of the model. Labels of classifiers are those that they were fitted on.
+        rows take the dtype and device of the model. Labels of classifiers, and columns of tables with their order, are
+        those that the model was fitted on.
     test
         ``(x, y)`` on which utility is measured.
     loss
@@ -164,7 +165,7 @@ class ValuationProblem(ComputedOnce):
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        reader = Reader(self.trained, self.classes)
+        reader = Reader(self.trained, self.classes, columns_of(self.given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
         (self.x_test, self.y_test), self.notes = tested, self.notes + notes
