@@ -1047,9 +1047,16 @@ def test_unlearners_made_of_functions_can_be_pickled(install):
     assert (again.name, again.settings) == ("fade", {"factor": 0.25, "noise": 0.0})
 
 
-@pytest.mark.parametrize("settings", [{1: 2}, {"self": 1}])
-def test_settings_have_names_that_exist(settings):
-    with pytest.raises((InvalidTypeError, InvalidValueError), match=r"names are needed|has no setting 'self'"):
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({1: 2}, "have the key 1, but names are needed"),
+        ({"self": 1}, "has no setting 'self'"),
+        ([1], "settings of unlearner 'newton' are a list, but a dict of names and values is needed"),
+    ],
+)
+def test_settings_have_names_that_exist(settings, why):
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=why):
         resolve_unlearner("newton", settings)
 
 

@@ -57,6 +57,7 @@ BAD = {
     "no outputs": (lambda: ValuationProblem(Returns("none"), (X, Y), (XT, YT)), "the model returned a NoneType, but a tensor"),
     "loss of None": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), loss=lambda o, y: None), "the loss returned a NoneType"),
     "metric with a bug": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), metric=lambda o, y: {}["x"]), r"cannot be computed .*KeyError"),
+    "numbers as objects": (lambda: ValuationProblem(net(), (X, Y.astype(object)), (XT, YT)), "train y has dtype object, but numbers are needed"),
     "one target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "valued is 3, but a list of groups"),
     "text target": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "valued is 'a', but a list of groups"),
     "ragged rows": (lambda: ValuationProblem(net(), ([[1.0], [1.0, 2.0]], Y), (XT, YT)), "train x is not an array"),
