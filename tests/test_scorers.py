@@ -84,6 +84,7 @@ def test_a_function_of_estimator_x_and_y_is_a_scorer_too():
     model = LogisticRegression().fit(x, NAMES[y])
     problem = ValuationProblem(model, (x, NAMES[y]), (test[0], NAMES[test[1]]), metric=hits)
     assert problem.given_utility == (model.predict(test[0]) == NAMES[test[1]]).sum()
+    assert problem.metric.name == "hits", "not where it lies in memory"
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -108,6 +109,21 @@ def test_shares_of_classes_are_their_largest():
     outputs = torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])
     score = score_with(get_scorer("accuracy"), Answers("classification"))
     assert score(outputs, torch.tensor([[0.9, 0.1], [0.2, 0.8]])).tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (3, torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])),  # several labels a row
+        (1, torch.tensor([0.9, 0.2, 0.7])),  # shares of the second of two classes
+        (1, torch.tensor([[0.9], [0.2], [0.7]])),
+    ],
+)
+def test_targets_that_are_not_one_class_a_row_are_not_taken_for_it(outputs, targets):
+    data = torch.randn(3, 4), targets
+    loss = "binary_cross_entropy_with_logits"
+    with pytest.raises(InvalidValueError, match="needs one class for every row, but the targets"):
+        ValuationProblem(torch.nn.Linear(4, outputs), data, data, loss=loss, metric="f1_macro")
 
 
 def test_what_cannot_be_scored_says_why():

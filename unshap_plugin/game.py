@@ -34,6 +34,7 @@ from unshap_plugin.plugins.registry import (
     remade,
     resolve_unlearner,
 )
+from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.auto import choose
@@ -243,13 +244,13 @@ class UnlearningGame:
             values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
             step = f"led to a failure of metric {problem.metric.name!r}"
             if sound.any():
-                scores = problem.metric.score(outputs[sound], problem.y_test)
+                scores = utilities(problem.metric, outputs[sound], problem.y_test, values.shape[1:])
                 values[sound.cpu().numpy()] = scores.double().cpu().numpy()
         except (Exception, SystemExit) as error:
             if out_of_memory(error) and self.chunk > 1:
                 raise
             if len(coalitions) > 1:
-                return self._one_by_one(coalitions, error)
+                return self._one_by_one(coalitions, step, error)
             if isinstance(error, ContractError):  # not for on_error to excuse
                 raise ContractError(f"{self._who()} {error} (for {problem.describe(coalitions[0])}).") from error
             if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
@@ -272,12 +273,12 @@ class UnlearningGame:
                 f"({type(error).__name__}: {error})."
             ) from error
 
-    def _one_by_one(self, coalitions: NDArray[np.bool_], error: BaseException) -> NDArray[np.float64]:
+    def _one_by_one(self, coalitions: NDArray[np.bool_], step: str, error: BaseException) -> NDArray[np.float64]:
         """Find out which coalition it is that a batch failed for."""
         values = np.concatenate([self._evaluate(row[None]) for row in coalitions])
         if np.isfinite(values).all():
             raise ContractError(
-                f"{self._who()} failed with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
+                f"{self._who()} {step} with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
                 f"once, but for none of them alone, the first being {self.problem.describe(coalitions[0])})."
             ) from error
         return values

@@ -107,7 +107,10 @@ def neg_mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def r2(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of the variance of the targets that is explained (1 is perfect, 0 answers the mean)."""
+    """Share of the variance of the targets that is explained (1 is perfect, 0 answers the mean).
+
+    Of several outputs it is the share of their variance together, scikit-learn's ``multioutput="variance_weighted"``.
+    """
     variance = (targets.double() - targets.double().mean(dim=0)).square().mean()
     if variance == 0:
         raise InvalidValueError(
@@ -198,7 +201,7 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
             raise InvalidValueError("metric is an empty dict, but at least one metric is needed.")
         return _several({str(name): resolve_metric(one, loss, answers) for name, one in metric.items()})
     if is_scorer(metric):
-        return Metric(repr(metric), score_with(metric, answers), task=answers.task)
+        return Metric(getattr(metric, "__name__", repr(metric)), score_with(metric, answers), task=answers.task)
     if callable(metric):
         return Metric(getattr(metric, "__name__", type(metric).__name__), _one_by_one(metric))
     raise InvalidTypeError(

@@ -77,7 +77,7 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
     Raises
     ------
     InvalidValueError
-        If it is not known what the model was trained for.
+        If it is not known what the model was trained for; when it scores, if a row has no class, or several.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
             labels = np.arange(max(stacked.shape[-1], 2) if stacked.ndim > 2 else 2)
             labels = labels if answers.labels is None else answers.labels
             shim = (_Logits if answers.probable else _Choices)(labels)
-            y = labels[_flat(y).argmax(axis=-1) if _flat(y).ndim > 1 else _flat(y).astype(np.int64)]
+            y = labels[_chosen(_flat(y))]
         return torch.as_tensor([float(scorer(shim, one, y)) for one in stacked], dtype=torch.float64).to(outputs.device)
 
     return score
@@ -140,6 +140,18 @@ class _Logits(_Choices):
     def decision_function(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         answers = _flat(outputs)
         return answers[:, 1] - answers[:, 0] if answers.ndim > 1 and answers.shape[1] == 2 else answers
+
+
+def _chosen(targets: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the numbers of the classes of targets, class numbers ``[rows]`` or shares ``[rows, classes]``."""
+    if targets.ndim > 1 and (targets >= 0).all() and (abs(targets.sum(axis=-1) - 1) < 1e-3).all():
+        return targets.argmax(axis=-1)
+    if targets.ndim > 1 or (targets != targets.astype(np.int64)).any():
+        raise InvalidValueError(
+            f"metric is a scorer of scikit-learn, which needs one class for every row, but the targets "
+            f"{list(targets.shape)} are something else: pass a callable (outputs, targets) -> number instead."
+        )
+    return targets.astype(np.int64)
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:

@@ -206,6 +206,25 @@ def test_names_of_built_in_ones_have_to_be_chosen_but_auto_and_defaults_stay(onl
             "def estimate(self): return Estimate(*[np.zeros(2)] * 3)",
             "returned arrays of the shapes [[2]], but for 3 players [3] or [3, t] is needed for each",
         ),
+        (
+            "def estimate(self): return Estimate(*[np.zeros((3, 1, 1))] * 3)",
+            "returned arrays of the shapes [[3, 1, 1]], but for 3 players [3] or [3, t] is needed for each",
+        ),
+        (
+            "def estimate(self): return Estimate(*[['a', 'b', 'c']] * 3)",
+            "returned something else than arrays of numbers",
+        ),
+        ("def estimate(self): return Estimate(*[np.full(3, np.nan)] * 3)", "returned numbers that cannot be: finite"),
+        ("def estimate(self): return Estimate([1] * 3, [-1] * 3, [1] * 3)", "returned numbers that cannot be: finite"),
+        (
+            "def ask(self): return np.ones((1, 2), bool)",
+            "asks for something else than coalitions: coalitions have shape",
+        ),
+        (
+            "def ask(self): return np.ones((1, 3))",
+            "asks for something else than coalitions: coalitions have dtype float",
+        ),
+        ("def ask(self): return np.eye(3, dtype=bool)", "asks for 6 utilities, but its total is 4"),
     ],
 )
 def test_what_an_estimator_of_a_plugin_does_wrong_is_said_of_it(only, body, what):
@@ -220,6 +239,74 @@ def test_what_an_estimator_of_a_plugin_does_wrong_is_said_of_it(only, body, what
     with pytest.raises(PluginError) as caught:
         shapley_values(Additive(), "worse")
     assert str(caught.value).startswith(f"estimator 'worse' of made-up 9.9 {what}")
+
+
+WORSE = """
+class Worse(Alone):
+    name = "worse"
+    {}
+@hookimpl
+def unshap_estimators():
+    yield Worse
+"""
+
+
+def test_an_estimator_of_a_plugin_has_to_keep_to_the_budget(only):
+    only(ESTIMATOR.format("pass") + WORSE.format("pass"))
+    with pytest.raises(
+        PluginError, match=r"estimator 'worse' of made-up 9.9 asks for 4 utilities, but the budget is 3"
+    ):
+        shapley_values(Additive(), "worse", budget=3)
+
+
+def test_an_estimator_of_a_plugin_may_draw_from_the_global_generators(only):
+    draws = "estimate = lambda self: Estimate(np.random.rand(3), torch.rand(3).numpy(), np.ones(3))"
+    assert only(ESTIMATOR.format("pass") + WORSE.format(draws)) == {}
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    first, again, other = (shapley_values(Additive(), "worse", seed=seed) for seed in (0, 0, 2**70 + 1))
+    assert first.values.tolist() == again.values.tolist() != other.values.tolist(), "a function of the seed"
+    assert first.std_errors.tolist() == again.std_errors.tolist()
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)
+
+
+class Remembering(Additive):
+    """A game that gives away the arrays that it remembers."""
+
+    utilities = np.arange(4.0)
+
+    def __call__(self, coalitions):
+        return self.utilities[: len(coalitions)]
+
+
+def test_an_estimator_of_a_plugin_that_changes_what_it_is_told_does_no_harm(only):
+    only(ESTIMATOR.format("pass") + WORSE.format("def tell(self, c, u): self.utilities = u; u[:] = 7; c[:] = True"))
+    shapley_values(Remembering(), "worse")
+    assert Remembering.utilities.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (lambda coalitions: 1.0, r"the game gave shape \[\] for 8 coalitions, but \[8\] or \[8, t\] is needed"),
+        (lambda coalitions: np.ones(3), r"the game gave shape \[3\] for 8 coalitions"),
+        (lambda coalitions: np.full(len(coalitions), np.inf), "the game gave an infinite utility"),
+    ],
+)
+def test_a_game_that_gives_something_else_than_utilities_is_not_blamed_on_the_estimator(given, why):
+    game = type("Odd", (Additive,), {"__call__": lambda self, coalitions: given(coalitions)})()
+    with pytest.raises(InvalidValueError, match=why):
+        shapley_values(game, "exact")
+
+
+def test_what_the_progress_bar_raises_is_not_blamed_on_the_estimator(only):
+    only(GOOD)
+
+    def broken(done, total):
+        raise BrokenPipeError("closed")
+
+    with pytest.raises(BrokenPipeError, match="closed"):
+        shapley_values(Additive(), "alone", progress=broken)
 
 
 def test_what_the_game_raises_is_not_blamed_on_the_estimator(only):

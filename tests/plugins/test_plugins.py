@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
+import inspect
 import json
 import logging
 import pickle
@@ -31,6 +33,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.plugin import Access, ModelKind, ModelList, Unlearner, UnlearnerSpec, coalition_seed, hookimpl
 from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.plugins.offers import RESERVED
 from unshap_plugin.plugins.registry import find_unlearner, registered_unlearners, resolve_unlearner
 from unshap_plugin.unlearners import FineTune
 
@@ -261,6 +264,20 @@ SPEC = "UnlearnerSpec.from_function(nothing, source='A test'{})"
             "yield " + SPEC.format(""),
             "setting 'name' of 'nothing' is called like something that every",
         ),
+        *(
+            (
+                f", *, {name}=1",
+                "yield " + SPEC.format(""),
+                f"setting {name!r} of unlearner 'nothing' is called like an argument of UnlearningGame",
+            )
+            for name in RESERVED
+        ),
+        (
+            ", *, log=__import__('threading').Lock()",
+            "yield " + SPEC.format(""),
+            "the default of setting 'log' of 'nothing' is a lock, which cannot be copied (cannot pickle",
+        ),
+        ("", "yield " + SPEC.format(", batched=[]"), "[] cannot be hashed, but functions and texts that can be are"),
     ],
 )
 def test_what_cannot_be_registered_says_why(offer, signature, body, why):
@@ -711,6 +728,82 @@ def test_buffers_that_a_function_changes_count(problem):
     torch.testing.assert_close(models.outputs(other.x_test)[0], other.model(other.x_test).detach())
 
 
+def test_the_names_that_settings_cannot_have_are_the_arguments_of_a_game():
+    *named, settings = list(inspect.signature(UnlearningGame).parameters.values())
+    assert [parameter.name for parameter in named] == list(RESERVED)
+    assert settings.kind is settings.VAR_KEYWORD
+
+
+class Cautious:
+    """A method of an object."""
+
+    strength = 2.0
+
+    def shift(self, model, *, by=0.5):
+        """Shifts the biases.
+
+        By as much as it is told.
+        """
+        model = copy.deepcopy(model)
+        with torch.no_grad():
+            model[0].bias += by * self.strength
+        return model
+
+    def __call__(self, model):
+        return self.shift(model)
+
+
+def test_any_callable_with_a_signature_is_a_function(problem):
+    nobody = np.zeros((1, problem.n_players), dtype=bool)
+    method = Cautious().shift
+    for function, by in ((method, 1.0), (functools.partial(method, by=2.0), 4.0), (Cautious(), 1.0)):
+        spec = UnlearnerSpec.from_function(function, name="any", summary="Any.", source="A test")
+        models = spec.make().unlearn(problem, nobody, 0)
+        expected = problem.model[0].bias.detach() + by
+        torch.testing.assert_close(models.state["0.bias"][0], expected, atol=0, rtol=0)
+    spec = UnlearnerSpec.from_function(method, source="A test")
+    assert (spec.name, spec.summary) == ("shift", "Shifts the biases.")
+    loose = type("Loose", (Cautious,), {"__hash__": None})()
+    with pytest.raises(
+        InvalidTypeError, match=r"Loose object at \w+> cannot be hashed, but functions and texts that can"
+    ):
+        UnlearnerSpec.from_function(loose, name="loose", summary="Loose.", source="A test")
+
+
+def test_a_number_for_a_truth_value_does_not_stay_behind():
+    def keep(model):
+        """Keeps."""
+
+    assert UnlearnerSpec.from_function(keep, source="A test", exact=1).exact is not True
+    assert UnlearnerSpec.from_function(keep, source="A test", exact=True).exact is True
+
+
+def test_coalitions_that_a_method_changes_are_its_own(problem):
+    def many(problem, coalitions):
+        zeros = {name: 0 * stacked for name, stacked in problem.engine.stack(len(coalitions)).items()}
+        coalitions[:] = True
+        return zeros
+
+    spec = UnlearnerSpec.from_function(lambda model: model, name="n", summary="s", source="s", batched=many)
+    matrix = np.zeros((2, problem.n_players), dtype=bool)
+    matrix[0, 0] = True
+    models = spec.make().unlearn(problem, matrix, 0)
+    assert all((stacked == 0).all() for stacked in models.state.values()), "none is taken for the one that keeps all"
+    assert matrix.sum() == 1
+
+
+def test_a_method_that_sets_something_of_the_problem_is_refused_and_undone(problem):
+    def many(problem, coalitions):
+        problem.y_test = 1 - problem.y_test
+        return problem.engine.stack(len(coalitions))
+
+    spec = UnlearnerSpec.from_function(lambda model: model, name="n", summary="s", source="s", batched=many)
+    tested = problem.y_test
+    with pytest.raises(ContractError, match="set y_test of the problem to something else: keep that to itself"):
+        spec.make().unlearn(problem, np.zeros((1, problem.n_players), dtype=bool), 0)
+    assert problem.y_test is tested
+
+
 def test_functions_need_a_signature():
     with pytest.raises(InvalidTypeError, match=r"3 is no function with a signature, but one whose arguments are"):
         UnlearnerSpec.from_function(3, source="A test")
@@ -954,9 +1047,16 @@ def test_unlearners_made_of_functions_can_be_pickled(install):
     assert (again.name, again.settings) == ("fade", {"factor": 0.25, "noise": 0.0})
 
 
-@pytest.mark.parametrize("settings", [{1: 2}, {"self": 1}])
-def test_settings_have_names_that_exist(settings):
-    with pytest.raises((InvalidTypeError, InvalidValueError), match=r"names are needed|has no setting 'self'"):
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({1: 2}, "have the key 1, but names are needed"),
+        ({"self": 1}, "has no setting 'self'"),
+        ([1], "settings of unlearner 'newton' are a list, but a dict of names and values is needed"),
+    ],
+)
+def test_settings_have_names_that_exist(settings, why):
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=why):
         resolve_unlearner("newton", settings)
 
 

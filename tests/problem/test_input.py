@@ -60,6 +60,7 @@ BAD = {
     "one valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "valued is 3, but a list of groups"),
     "text valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "valued is 'a', but a list of groups"),
     "columns in another order": (lambda: ValuationProblem(net(), (pd.DataFrame(X).iloc[:, ::-1], Y), (pd.DataFrame(XT), YT)), "test x has the columns 0, 1, .*, but .*, 1, 0 are needed, in that order"),
+    "numbers as objects": (lambda: ValuationProblem(net(), (X, Y.astype(object)), (XT, YT)), "train y has dtype object, but numbers are needed"),
     "ragged rows": (lambda: ValuationProblem(net(), ([[1.0], [1.0, 2.0]], Y), (XT, YT)), "train x is not an array"),
     "no problem": (lambda: UnlearningGame(3), "problem is a int, but a ValuationProblem"),
     "artefacts of a model": (lambda: compute_artifacts(net()), "problem is a Linear, but a ValuationProblem"),

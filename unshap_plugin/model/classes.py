@@ -76,5 +76,13 @@ class Classes:
 
 
 def is_text(y: Any) -> bool:
-    """Tell whether labels are text (or other objects), which have to be encoded."""
-    return not isinstance(y, Tensor) and np.asarray(y).dtype.kind in "OUS"
+    """Tell whether labels are text (or other objects), which have to be encoded; numbers held as objects are not.
+
+    Examples
+    --------
+    >>> is_text(["cat", "dog"]), is_text(np.array([0, 1], dtype=object))
+    (True, False)
+    """
+    if isinstance(y, Tensor) or (labels := np.asarray(y)).dtype.kind not in "OUS":
+        return False
+    return pd.api.types.infer_dtype(labels.ravel()) not in ("integer", "floating", "mixed-integer-float", "boolean")

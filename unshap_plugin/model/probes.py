@@ -101,8 +101,8 @@ def versions_of(values: list[Any]) -> list[int]:
 def penultimate(module: nn.Module, x: Rows) -> Tensor:
     """Return the features that a module makes of rows before its last layer, ``[rows, d]``, scaled to length one.
 
-    They are the input of the layer with parameters that is applied last (for a linear model the rows themselves), or
-    the outputs where that is not one tensor with a row for every row.
+    They are the first input of the layer with parameters that is applied last (for a linear model the rows themselves),
+    or the outputs where that is not a tensor with a row for every row, or was changed in place afterwards.
 
     Examples
     --------
@@ -111,7 +111,9 @@ def penultimate(module: nn.Module, x: Rows) -> Tensor:
     """
     with torch.no_grad():
         calls, outputs = calls_of(module, x, lambda _name, layer: bool(list(layer.parameters(recurse=False))))
-    features = calls[-1].positional[0] if calls and calls[-1].positional else None
+    features = calls[-1].tensors[0] if calls and calls[-1].tensors else None
+    if calls and versions_of(calls[-1].tensors) != calls[-1].before:
+        features = None
     if not (isinstance(features, Tensor) and features.is_floating_point() and len(features) == n_rows(x)):
         features = outputs
     features = features.detach().reshape(n_rows(x), -1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import PluginError, UnshapError
+from unshap_plugin.coalitions import as_coalitions
+from unshap_plugin.errors import InvalidValueError, PluginError, UnshapError
 from unshap_plugin.estimators.base import Estimate, Estimator
+from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 
 __all__ = ["estimate_with"]
@@ -35,34 +38,82 @@ def estimate_with(
     Raises
     ------
     PluginError
-        If a plugin's estimator fails, or returns something else than an estimate for every player; what the game
-        raises passes through.
+        If a plugin's estimator fails, asks for something else than coalitions, for more utilities than the budget or
+        its own ``total`` allows, or returns something else than an estimate for every player; what the game raises
+        passes through.
+    InvalidValueError
+        If the game does not give one utility (or vector of these) for each coalition, finite or NaN.
     """
     n: int = game.n_players  # type: ignore[attr-defined]
-    of_the_game: list[BaseException] = []
+    who = f"estimator {registered.name!r} of {registered.provider}"
+    passed: list[BaseException] = []  # errors that are not the estimator's
+    asked = 0
 
     def watched(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        nonlocal asked
         try:
-            return game(coalitions)
+            matrix = as_coalitions(coalitions, n)
+        except UnshapError as error:
+            raise PluginError(f"{who} asks for something else than coalitions: {error}") from error
+        asked += len(matrix)
+        most = method.total if budget is None else budget
+        if asked > most:
+            whose = "its total" if budget is None else "the budget"
+            raise PluginError(f"{who} asks for {asked} utilities, but {whose} is {most}.")
+        try:
+            # A copy, since an estimator may change what it is told, and a game may remember what it gave.
+            utilities = np.array(game(matrix), dtype=np.float64)
         except BaseException as error:
-            of_the_game.append(error)
+            passed.append(error)
+            raise
+        if utilities.shape[:1] != (len(matrix),) or utilities.ndim > 2:
+            raise InvalidValueError(
+                f"the game gave shape {list(utilities.shape)} for {len(matrix)} coalitions, but [{len(matrix)}] or "
+                f"[{len(matrix)}, t] is needed: one row for each."
+            )
+        if np.isinf(utilities).any():
+            raise InvalidValueError("the game gave an infinite utility, but finite ones are needed (NaN: excluded).")
+        return utilities
+
+    def reported(done: int, total: int) -> None:
+        assert progress is not None
+        try:
+            progress(done, total)
+        except BaseException as error:
+            passed.append(error)
             raise
 
-    who = f"estimator {registered.name!r} of {registered.provider}"
+    ours = registered.provider.distribution == BUILTIN
     try:
-        method = registered.offer(n, budget, seed)
-        estimate, asked = method.run(watched, progress), method.asked
+        # What a plugin draws from the global generators comes from the seed, and these are left as they were.
+        with contextlib.nullcontext() if ours else seeded(seed % 2**63):
+            method = registered.offer(n, budget, seed)
+            estimate = method.run(watched, None if progress is None else reported)
     except (Exception, SystemExit) as error:
-        ours = registered.provider.distribution == BUILTIN or isinstance(error, UnshapError)
-        if ours or error in of_the_game:
+        if ours or isinstance(error, UnshapError) or error in passed:
             raise
         raise PluginError(f"{who} failed with {type(error).__name__}: {error}") from error
+    return _checked(estimate, who, n), asked
+
+
+def _checked(estimate: object, who: str, n: int) -> Estimate:
+    """Return an estimate for ``n`` players as arrays of numbers."""
     if not isinstance(estimate, Estimate):
         raise PluginError(f"{who} returned a {type(estimate).__name__}, but an Estimate is needed.")
-    shapes = {np.shape(one) for one in (estimate.values, estimate.std_errors, estimate.degrees_of_freedom)}
-    if len(shapes) > 1 or next(iter(shapes))[:1] != (n,):
+    given = (estimate.values, estimate.std_errors, estimate.degrees_of_freedom)
+    try:
+        values, errors, freedom = arrays = [np.asarray(one, dtype=np.float64) for one in given]
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{who} returned something else than arrays of numbers ({error}).") from error
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1 or values.shape[:1] != (n,) or values.ndim > 2:
         raise PluginError(
             f"{who} returned arrays of the shapes {sorted(map(list, shapes))}, but for {n} players [{n}] or [{n}, t] "
             f"is needed for each."
         )
-    return estimate, asked
+    if not (np.isfinite(values).all() and (errors >= 0).all() and (freedom > 0).all()):
+        raise PluginError(
+            f"{who} returned numbers that cannot be: finite values, standard errors of at least 0 and degrees of "
+            f"freedom above 0 are needed."
+        )
+    return Estimate(values, errors, freedom)

@@ -17,10 +17,13 @@ from unshap_plugin.plugins import hookspecs
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind
 
-__all__ = ["KINDS", "Kind", "offered"]
+__all__ = ["KINDS", "RESERVED", "Kind", "offered"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DECLARED = {"needs": Access, "takes": ModelKind, "exact": bool, "order_dependent": bool, "batched": bool}
+
+#: The arguments of ``UnlearningGame``, which takes settings beside them.
+RESERVED = ("problem", "unlearner", "seed", "on_error", "chunk")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ def _check_unlearner(spec: UnlearnerSpec) -> None:
             )
         if parameter.default is parameter.empty:
             raise InvalidValueError(f"setting {name!r} of unlearner {spec.name!r} has no default, but all need one")
+        if name in RESERVED:
+            raise InvalidValueError(
+                f"setting {name!r} of unlearner {spec.name!r} is called like an argument of UnlearningGame, which it "
+                f"would be taken for: rename it"
+            )
     made = spec.default
     if made.name != spec.name:
         raise InvalidValueError(f"unlearner {spec.name!r} calls itself {made.name!r}, but one name is needed")

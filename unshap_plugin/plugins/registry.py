@@ -121,7 +121,7 @@ def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | 
         If several distributions offer it, a setting does not exist or is out of range, or an instance comes with
         settings.
     InvalidTypeError
-        If it is neither a name nor an unlearner.
+        If it is neither a name nor an unlearner, or the settings are no dict of names.
     PluginError
         If a plugin fails to make it.
     """
@@ -133,7 +133,12 @@ def resolve_unlearner(unlearner: str | Unlearner, settings: Mapping[str, Any] | 
             )
         return unlearner
     registered = find_unlearner(unlearner)
-    name, chosen = registered.name, dict(settings or {})
+    name = registered.name
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InvalidTypeError(
+            f"settings of unlearner {name!r} are a {type(settings).__name__}, but a dict of names and values is needed."
+        )
+    chosen = dict(settings or {})
     for key in chosen:
         if not isinstance(key, str):
             raise InvalidTypeError(f"settings of unlearner {name!r} have the key {key!r}, but names are needed.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,7 +102,8 @@ class UnlearnerSpec:
         Raises
         ------
         InvalidTypeError
-            If a function has an argument without a default that is none of these, or the settings of the two differ.
+            If a function has an argument without a default that is none of these, the settings of the two differ, or a
+            default cannot be copied.
 
         Examples
         --------
@@ -113,7 +114,13 @@ class UnlearnerSpec:
         >>> spec.name, spec.settings, spec.access.names()
         ('stay', {'strength': 1.0}, 'RETAIN')
         """
-        lines = (inspect.getdoc(unlearn) or "").splitlines() if inspect.isfunction(unlearn) else []
+        for given in (unlearn, batched, name, summary, source):
+            if not isinstance(given, Hashable):
+                raise InvalidTypeError(
+                    f"{given!r} cannot be hashed, but functions and texts that can be are needed, since the class that "
+                    f"is made of them is looked up by them."
+                )
+        lines = (inspect.getdoc(unlearn) or "").splitlines() if inspect.isroutine(unlearn) else []
         called, line = name or str(getattr(unlearn, "__name__", "")), summary or (lines[0] if lines else "")
         method = function_unlearner(unlearn, batched, called, line, source, takes, exact)
         return cls.of(method)

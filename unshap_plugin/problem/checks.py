@@ -7,13 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError, check_integer
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 
-__all__ = ["check_labels", "check_pair", "check_targets", "check_utility", "checked_outputs", "count_trained"]
+__all__ = [
+    "check_labels",
+    "check_pair",
+    "check_targets",
+    "check_utility",
+    "checked_outputs",
+    "count_trained",
+    "utilities",
+]
 
 
 def check_pair(value: Any, what: str) -> None:
@@ -139,25 +148,76 @@ def check_utility(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
     Raises
     ------
-    InvalidValueError
-        If the metric cannot be computed, or is no finite number or vector.
+    InvalidValueError, InvalidTypeError
+        If the metric cannot be computed, breaks its contract, or is not finite.
     """
     try:
-        utility = metric.score(outputs[None], y)
-    except InvalidValueError:
+        [utility] = utilities(metric, outputs[None], y, (len(metric.parts),) if metric.parts else None)
+    except UnshapError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidValueError(
             f"metric {metric.name!r} cannot be computed from outputs {list(outputs.shape)} and targets "
             f"{list(y.shape)} ({type(error).__name__}: {error}): use a metric that matches the outputs."
         ) from error
-    if len(utility) != 1 or utility.ndim > 2:
-        raise InvalidValueError(
-            f"metric {metric.name!r} gave shape {list(utility.shape[1:])} for one model, but one number or a vector is "
-            f"needed."
-        )
     if not torch.isfinite(utility).all():
         raise InvalidValueError(
-            f"metric {metric.name!r} is {utility[0].tolist()} for the model as given: a finite number is needed."
+            f"metric {metric.name!r} is {utility.tolist()} for the model as given: a finite number is needed."
         )
-    return utility[0]
+    return utility
+
+
+def utilities(metric: Metric, outputs: Tensor, y: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Return the utilities of ``m`` models, ``[m]`` or ``[m, t]``, by a metric that may be anybody's.
+
+    It is given a copy of the targets, and the global random generators are put back.
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    outputs, y
+        Outputs of the models ``[m, rows, ...]`` on the test set, and its targets.
+    shape
+        That of the utility of one model, if it is known: ``()`` or ``(t,)``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If the metric returns something else than that, draws from the global generators, or changes what it is given.
+
+    Examples
+    --------
+    >>> mean = Metric("mean", lambda outputs, targets: outputs.mean())
+    >>> utilities(mean, torch.zeros(2, 3, 1), torch.zeros(3))
+    Traceback (most recent call last):
+    unshap_plugin.errors.InvalidValueError: metric 'mean' gave shape [] for 2 models, but [m] or [m, t] is needed: ...
+    """
+    given, generators = y.clone(), states()
+    versions = outputs._version, given._version
+    try:
+        scores = metric.score(outputs, given)
+    finally:
+        generator = moved(generators)
+    if not isinstance(scores, Tensor):
+        raise InvalidTypeError(
+            f"metric {metric.name!r} returned a {type(scores).__name__}, but a tensor [m] or [m, t] is needed: one row "
+            f"for each model."
+        )
+    expected = (len(outputs), *(scores.shape[1:] if shape is None else shape))
+    if scores.shape != expected or scores.ndim > 2 or scores.numel() == 0:
+        wanted = "[m] or [m, t]" if shape is None else f"{list(expected)}"
+        raise InvalidValueError(
+            f"metric {metric.name!r} gave shape {list(scores.shape)} for {len(outputs)} models, but {wanted} is "
+            f"needed: one row for each."
+        )
+    if generator is not None:
+        raise InvalidValueError(
+            f"metric {metric.name!r} drew from the global random generator of {generator}, but a utility is the same "
+            f"whenever it is asked for: draw from a generator that every call seeds alike."
+        )
+    if (outputs._version, given._version) != versions:
+        raise InvalidValueError(
+            f"metric {metric.name!r} changed the outputs or the targets in place, which others need: work on copies."
+        )
+    return scores

@@ -160,15 +160,21 @@ class Unlearner(ABC):
         Raises
         ------
         ContractError
-            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``), or did
-            not return a model of its kind for every coalition.
+            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``), set
+            something of the problem, or did not return a model of its kind for every coalition.
         """
+        given = dict(vars(problem))
         try:
             with guard(problem.trained, problem.tensors()):
-                models = self._unlearn(cast(ModuleProblem, problem), coalitions, seed)
+                models = self._unlearn(cast(ModuleProblem, problem), coalitions.copy(), seed)  # which are its own
+                other = [name for name, value in vars(problem).items() if value is not given.get(name)]
+                if other:
+                    raise ContractError(f"set {other[0]} of the problem to something else: keep that to itself")
         except ContractError:
             problem.forget_computed()
             raise
+        finally:
+            vars(problem).update(given)
         if not isinstance(models, Models):
             kind = "None" if models is None else f"a {type(models).__name__}"
             raise ContractError(f"returned {kind} instead of unlearned models: return StackedModels or a ModelList")

@@ -107,7 +107,7 @@ class FunctionUnlearner(Unlearner):
         return unlearned
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None, typed=True)
 def function_unlearner(
     one: Callable[..., Any],
     many: Callable[..., Any] | None,
@@ -171,6 +171,13 @@ def function_unlearner(
             raise InvalidTypeError(
                 f"setting {setting!r} of {name!r} is called like something that every unlearner has: rename it."
             )
+        try:
+            copy.deepcopy(default)
+        except Exception as error:
+            raise InvalidTypeError(
+                f"the default of setting {setting!r} of {name!r} is a {type(default).__name__}, which cannot be copied "
+                f"({error}): use a number, a text or None."
+            ) from error
     # Copied, since a default that can be changed would be shared by all.
     fields = [(key, Any, field(default_factory=functools.partial(copy.deepcopy, v))) for key, v in settings.items()]
     return make_dataclass(name, fields, bases=(FunctionUnlearner,), frozen=True, namespace=attributes)
