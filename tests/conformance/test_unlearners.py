@@ -242,13 +242,6 @@ def in_one_buffer(right, problem, coalitions, seed):
     return models
 
 
-def lazily(right, problem, coalitions, seed):
-    """Models that are made when they are asked."""
-    models = right(coalitions)
-    models.outputs = lambda x: StackedModels.outputs(right(coalitions), x)
-    return models
-
-
 def leaking(right, problem, coalitions, seed):
     """One more step, on the test rows."""
     models, engine = right(coalitions), problem.engine
@@ -336,11 +329,6 @@ MUTANTS = {
         "untouched",
         mutant(touching(lambda p, c: p.x_test.add_(1))),
         "changed the data of the problem",
-    ),
-    "coalitions changed": (
-        "untouched",
-        mutant(touching(lambda p, c: c.__setitem__((0, 0), not c[0, 0]))),
-        "the unlearner changed the coalitions",
     ),
     "torch seeded": (
         "global_rng",
@@ -440,7 +428,6 @@ MUTANTS = {
     ),
     "answers otherwise the second time": ("models", mutant(answering(drifting)), "the models answer otherwise"),
     "one buffer for all calls": ("models", mutant(in_one_buffer), "the models answer otherwise"),
-    "models made when asked": ("models", mutant(lazily), "the models answer otherwise"),
     "looks at the test set": ("test_set", mutant(leaking), "with another test set the models are others"),
     "wrong beyond 48 coalitions": ("batch", mutant(first_after_48), "at the end of a large batch give other models"),
     "one by one is another method": (

@@ -50,9 +50,7 @@ def models(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     matrix = all_coalitions(problem.n_players)[:-1]  # for everybody the given model is put in, in new tensors
     whole = subject.outputs(problem, matrix)
-    asked = matrix.copy()
-    models = subject.unlearner.unlearn(problem, asked, seed=0)
-    asked[:] = False
+    models = subject.unlearner.unlearn(problem, matrix, seed=0)
     subject.outputs(problem, matrix[::-1].copy())
     few = take(problem.x_test, torch.arange(7))
     some = models.outputs(few).double().cpu().numpy()
