@@ -778,18 +778,18 @@ def test_a_number_for_a_truth_value_does_not_stay_behind():
     assert UnlearnerSpec.from_function(keep, source="A test", exact=True).exact is True
 
 
-def test_coalitions_that_a_method_changes_are_its_own(problem):
+def test_a_method_that_changes_the_coalitions_is_refused_and_they_are_put_back(problem):
+    """Else any could be taken for the one that keeps everybody, whose model is the given one."""
+
     def many(problem, coalitions):
-        zeros = {name: 0 * stacked for name, stacked in problem.engine.stack(len(coalitions)).items()}
         coalitions[:] = True
-        return zeros
+        return problem.engine.stack(len(coalitions))
 
     spec = UnlearnerSpec.from_function(lambda model: model, name="n", summary="s", source="s", batched=many)
     matrix = np.zeros((2, problem.n_players), dtype=bool)
-    matrix[0, 0] = True
-    models = spec.make().unlearn(problem, matrix, 0)
-    assert all((stacked == 0).all() for stacked in models.state.values()), "none is taken for the one that keeps all"
-    assert matrix.sum() == 1
+    with pytest.raises(ContractError, match="changed the coalitions that it was given: work on a copy"):
+        spec.make().unlearn(problem, matrix, 0)
+    assert not matrix.any()
 
 
 def test_a_method_that_sets_something_of_the_problem_is_refused_and_undone(problem):

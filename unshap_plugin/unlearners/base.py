@@ -160,13 +160,16 @@ class Unlearner(ABC):
         Raises
         ------
         ContractError
-            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``), set
-            something of the problem, or did not return a model of its kind for every coalition.
+            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``) or
+            the coalitions, set something of the problem, or did not return a model of its kind for every coalition.
         """
-        given = dict(vars(problem))
+        given, asked = dict(vars(problem)), coalitions.copy()
         try:
             with guard(problem.trained, problem.tensors()):
-                models = self._unlearn(cast(ModuleProblem, problem), coalitions.copy(), seed)  # which are its own
+                models = self._unlearn(cast(ModuleProblem, problem), coalitions, seed)
+                if not np.array_equal(coalitions, asked):
+                    coalitions[:] = asked
+                    raise ContractError("changed the coalitions that it was given: work on a copy")
                 other = [name for name, value in vars(problem).items() if value is not given.get(name)]
                 if other:
                     raise ContractError(f"set {other[0]} of the problem to something else: keep that to itself")
