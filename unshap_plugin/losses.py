@@ -17,7 +17,9 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Softmax cross entropy of logits ``[rows, classes]`` with class indices ``[rows]`` or probabilities."""
-    return F.cross_entropy(outputs, targets, reduction="none")
+    # The rows last: torch then works across them, some twenty times faster for few classes.
+    across = targets if targets.ndim == 1 else targets.T
+    return F.cross_entropy(outputs.T[None], across[None], reduction="none")[0]
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:

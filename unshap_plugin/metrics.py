@@ -19,6 +19,7 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
+from unshap_plugin.softmax import log_softmax
 
 __all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "look_up_with", "resolve_metric"]
 
@@ -94,7 +95,7 @@ def log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
         labels = targets.reshape(-1).double().expand_as(logits)
         return -F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
     _check_classes("log_likelihood", outputs, targets)
-    log_p = outputs.double().log_softmax(dim=-1)
+    log_p = log_softmax(outputs.double())
     if targets.ndim > 1:
         return (log_p * targets).sum(dim=-1).mean(dim=1)
     return log_p[:, torch.arange(len(targets), device=targets.device), targets].mean(dim=1)

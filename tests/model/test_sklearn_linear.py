@@ -19,7 +19,7 @@ from unshap_plugin.model.fit_predict import predicted
 from unshap_plugin.model.sklearn_linear import hinge, is_linear_model, one_vs_rest, squared_hinge
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.object_problem import ObjectProblem
-from unshap_plugin.second_order.curvature import LinearHead
+from unshap_plugin.second_order.linear_head import LinearHead
 
 
 def data(load, rows=80, tests=60, seed=0, features=None):

@@ -28,7 +28,8 @@ from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_unlearner, resolve_unlearner
 from unshap_plugin.problem import artifacts
 from unshap_plugin.problem.artifacts import Artifacts
-from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
+from unshap_plugin.second_order.curvature import GeneralCurvature
+from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners.models import StackedModels

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
-from unshap_plugin.losses import Loss
+from unshap_plugin.losses import Loss, losses_of
+from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
 
@@ -47,6 +48,7 @@ class Engine:
         self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+        self._folded: FoldedModule | Literal[False] | None = None  # not tried yet
         self._announced: set[str] = set()
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
@@ -92,20 +94,18 @@ class Engine:
         m = _size(theta)
         with torch.no_grad():
             return self.either(
-                lambda: vmap(self.call, in_dims=(0, None))(theta, x),
+                lambda: self._stacked(theta, x),
                 lambda: torch.stack([self.call(_pick(theta, k), x) for k in range(m)]),
             )
 
     def losses(self, theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
         """Return ``sum_i weights[k, i] * loss_i(theta[k])`` of every model, ``[m]``."""
-
-        def objective(theta: Theta, weights: Tensor) -> Tensor:
-            return (weights * self.loss(self.call(theta, x), y)).sum()
-
         with torch.no_grad():
             return self.either(
-                lambda: vmap(objective)(theta, weights),
-                lambda: torch.stack([objective(_pick(theta, k), weights[k]) for k in range(len(weights))]),
+                lambda: (weights * losses_of(self.loss, self._stacked(theta, x), y)).sum(dim=1),
+                lambda: torch.stack(
+                    [(row * self.loss(self.call(_pick(theta, k), x), y)).sum() for k, row in enumerate(weights)]
+                ),
             )
 
     def gradients(
@@ -132,12 +132,23 @@ class Engine:
         loss
             Loss that takes the place of the one of the training.
         shape
-            What is summed instead: a function of the losses and the weights of the rows, both ``[rows]``.
+            What is summed instead: a function of the losses and the weights of rows, both ``[..., rows]``, elementwise.
         """
 
-        def objective(theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
-            losses = (loss or self.loss)(self.call(theta, x), y)
+        chosen = loss or self.loss
+
+        def total(losses: Tensor, weights: Tensor) -> Tensor:
             return (weights * losses if shape is None else shape(losses, weights)).sum()
+
+        def batched() -> Theta:
+            leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}
+            with torch.enable_grad():
+                outputs = self._stacked(leaf, x, rows_per_copy)
+                if rows_per_copy:
+                    losses = chosen(outputs.flatten(0, 1), y.flatten(0, 1)).reshape(weights.shape)
+                else:
+                    losses = losses_of(chosen, outputs, y)
+                return _gradient(total(losses, weights), leaf)
 
         def loop() -> Theta:
             each = []
@@ -145,16 +156,10 @@ class Engine:
                 leaf = {name: p.detach().requires_grad_() for name, p in _pick(theta, k).items()}
                 rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if rows_per_copy else (x, y)  # type: ignore[misc]
                 with torch.enable_grad():
-                    value = objective(leaf, weights[k], *rows)
-                    parts = torch.autograd.grad(value, list(leaf.values()), allow_unused=True)
-                pairs = zip(leaf.items(), parts, strict=True)
-                each.append({name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs})
+                    each.append(_gradient(total(chosen(self.call(leaf, rows[0]), rows[1]), weights[k]), leaf))
             return {name: torch.stack([one[name] for one in each]) for name in theta}
 
-        rows_dim = 0 if rows_per_copy else None
-        return self.either(
-            lambda: vmap(grad(objective), in_dims=(0, 0, rows_dim, rows_dim))(theta, weights, x, y), loop
-        )
+        return self.either(batched, loop)
 
     def row_gradients(self, x: Rows, y: Tensor) -> Iterator[Tensor]:
         """Yield the gradients of the losses of the rows at the given parameters, in blocks ``[b, p]`` of rows."""
@@ -178,6 +183,14 @@ class Engine:
         sizes = [call.output.numel() for call in calls if isinstance(call.output, Tensor)]
         item = next(iter(self.theta0.values())).element_size()
         return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
+
+    def _stacked(self, theta: Theta, x: Rows, rows_per_copy: bool = False) -> Tensor:
+        """Return the outputs ``[m, rows, ...]`` of every model, on its own rows or on those that all share."""
+        if self._folded is None:
+            self._folded = FoldedModule.of(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
+        if self._folded is not False and theta.keys() <= self._folded.parameters:
+            return self._folded(theta, x, rows_per_copy=rows_per_copy)
+        return vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
 
     def announce(self, message: str) -> None:
         """Warn of something about this module, once."""
@@ -213,6 +226,13 @@ def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
 def per_copy(values: Tensor, p: Tensor) -> Tensor:
     """Return values ``[m]`` in the shape that multiplies ``p [m, *shape]`` copy by copy."""
     return values.reshape(-1, *[1] * (p.ndim - 1))
+
+
+def _gradient(value: Tensor, leaf: Theta) -> Theta:
+    """Return the gradients of a number in parameters, zero for those that it does not depend on."""
+    parts = torch.autograd.grad(value, list(leaf.values()), allow_unused=True)
+    pairs = zip(leaf.items(), parts, strict=True)
+    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
 
 
 def _size(theta: Theta) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -205,7 +205,7 @@ class Recipe:
             if self.optimizer == "lbfgs":
                 self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
             else:
-                optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
+                optimizer = self.optimise(parameters)
                 for order in self.orders(len(keep), seed):
                     own = torch.as_tensor(order[keep[order]], device=y.device)
                     for batch in own.split(self.batch_size or count):
@@ -213,6 +213,16 @@ class Recipe:
                         objective(batch).backward()
                         optimizer.step()
         return model.eval()
+
+    def optimise(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """Return the optimiser of the recipe for some parameters, in its fastest form."""
+        kind, options = OPTIMIZERS[self.optimizer], dict(self.options)
+        if "fused" in inspect.signature(kind).parameters and not {"fused", "foreach"} & options.keys():
+            try:
+                return kind(parameters, lr=self.lr, fused=True, **options)
+            except RuntimeError:  # there is none for this device or dtype in this version of torch
+                pass
+        return kind(parameters, lr=self.lr, **options)
 
     def _lbfgs(self, parameters: list[nn.Parameter], objective: Callable[[], Tensor]) -> None:
         options = {"tolerance_grad": 1e-9, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe", **self.options}

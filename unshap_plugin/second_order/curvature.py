@@ -6,22 +6,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.model.engine import Engine, Theta
-from unshap_plugin.model.probes import calls_of
-from unshap_plugin.model.rows import Rows, each_row, map_rows, n_rows
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
+from unshap_plugin.model.rows import Rows, each_row, map_rows
+from unshap_plugin.second_order.linear_head import LinearHead
 
-__all__ = ["GeneralCurvature", "LinearHead", "SecondOrder", "linear_layer", "second_order"]
-
-_BLOCK = 4 * 2**20
+__all__ = ["GeneralCurvature", "SecondOrder", "second_order"]
 
 
 class SecondOrder(Protocol):
@@ -38,26 +34,6 @@ class SecondOrder(Protocol):
 def second_order(engine: Engine, x: Rows, y: Tensor) -> SecondOrder:
     """Return the fast way for these rows where the module is a linear head, else the general one."""
     return LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
-
-
-def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
-    """Return the name of the linear layer that has all parameters of a module, and its features ``[rows, d]``.
-
-    The features are what the layer is applied to, with a last one of 1 if it has a bias. ``None`` for other modules.
-    """
-    own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
-    if len(own) != 1 or type(own[0][1]) is not nn.Linear:
-        return None
-    name, layer = own[0]
-    if len(engine.theta0) != len(list(layer.parameters())):
-        return None
-    with torch.no_grad():
-        calls, _ = calls_of(engine.module, x, lambda one, _layer: one == name)
-    seen = [call.tensors[0] for call in calls]
-    if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
-        return None
-    z = seen[0].detach()
-    return name, z if layer.bias is None else torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
 
 
 class GeneralCurvature:
@@ -139,112 +115,3 @@ def _jacobian(function: Callable[[Tensor, Rows], Tensor], flat: Tensor, row: Row
     """Return the Jacobian ``[*outputs, p]`` by ordinary autograd: slow, but any module can do it."""
     jacobian: Tensor = torch.autograd.functional.jacobian(lambda t: function(t, row), flat)
     return jacobian
-
-
-class LinearHead:
-    """The fast way, for a module whose only parameters are those of one linear layer.
-
-    With ``a = W z + b`` the parameters enter linearly, so that the Hessian of a row's loss is
-    ``A_i (x) [z_i, 1] [z_i, 1]^T`` with the Hessian ``A_i`` in ``a``: small, whatever comes after the layer. It is
-    the Gauss-Newton matrix split at ``a``. The features ``z`` are the same for all coalitions.
-
-    Use ``LinearHead.of(engine, x, y)``, which returns ``None`` for other modules.
-    """
-
-    def __init__(self, engine: Engine, x: Rows, y: Tensor, features: Tensor, layer: str) -> None:
-        self.x, self.y, self.features = x, y, features
-        self._shift: Tensor | None = None
-        probe = copy.deepcopy(engine.module)
-        head = probe.get_submodule(layer)
-        assert isinstance(head, nn.Linear)
-        head.register_forward_hook(lambda _layer, _args, out: out + self._shift)
-        self._probe = Engine(probe, engine.loss)
-        self.n_features, self.n_outputs = head.in_features, head.out_features
-
-    @classmethod
-    def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
-        """Return the fast way for this module, or ``None`` if it has another form."""
-        found = linear_layer(engine, x) if engine.batched else None
-        if found is None:
-            return None
-        name, z = found
-        head = cls(engine, x, y, z, name)
-        try:
-            head._pre_activation_derivatives({name: p[None] for name, p in engine.theta0.items()})
-        except RuntimeError:  # what comes after the layer cannot be batched
-            return None
-        return head
-
-    def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return values, gradients and matrices."""
-        value, gradient, second = self.expand(theta, weights)
-        return value, gradient, self._matrices(weights, second)
-
-    def expand(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return values ``[m]``, gradients ``[m, p]`` and the Hessians in ``a``, ``[m or 1, rows, c, c]``."""
-        losses, first, second = self._pre_activation_derivatives(theta)
-        return (weights * losses).sum(dim=1), self._outer_sums(weights[:, :, None] * first), second
-
-    def multiply(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
-        """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""
-        c, w = self.n_outputs, self.n_features
-        pushed = torch.cat([vectors[:, : c * w].reshape(-1, c, w), vectors[:, c * w :].reshape(len(vectors), c, -1)], 2)
-        moved = self.features @ pushed.transpose(1, 2)  # [m, rows, c]
-        return self._outer_sums(weights[:, :, None] * (second @ moved[:, :, :, None])[:, :, :, 0])
-
-    def _outer_sums(self, by_row: Tensor) -> Tensor:
-        """Return ``sum_i by_row[k, i] (x) [z_i, 1]`` in the order of the parameters, ``[m, p]``."""
-        products, w = batch_invariant_matmul(by_row.transpose(1, 2), self.features), self.n_features
-        return torch.cat([products[:, :, :w].flatten(1), products[:, :, w:].flatten(1)], dim=1)
-
-    def _pre_activation_derivatives(self, theta: Theta) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the losses ``[m, rows]`` and their gradients ``[m, rows, c]`` and Hessians ``[m, rows, c, c]`` in a.
-
-        Rows do not influence each other, so the Hessians of all of them come from ``c`` backward passes.
-        """
-        m = len(next(iter(theta.values())))
-        shift = self.features.new_zeros(m, len(self.features), self.n_outputs, requires_grad=True)
-
-        def of_model(theta: Theta, shift: Tensor) -> Tensor:
-            self._shift = shift
-            return self._probe.loss(self._probe.call(theta, self.x), self.y)
-
-        with torch.enable_grad():
-            losses = vmap(of_model)(theta, shift)
-            (first,) = torch.autograd.grad(losses.sum(), shift, create_graph=True)
-            columns = [
-                torch.autograd.grad(first[:, :, c].sum(), shift, retain_graph=True, materialize_grads=True)[0]
-                for c in range(self.n_outputs)
-            ]
-        self._shift = None
-        return losses.detach(), first.detach(), torch.stack(columns, dim=3)
-
-    def _matrices(self, weights: Tensor, second: Tensor) -> Tensor:
-        z, c = self.features, self.n_outputs
-        m, d = len(weights), z.shape[1]
-        upper = torch.triu_indices(c, c, device=z.device)
-        curved = second[:, :, upper[0], upper[1]].transpose(1, 2).contiguous()
-        parts = (weights[:, None, :] * curved).reshape(-1, len(z))
-        products = parts.new_zeros(len(parts), d * d)
-        step = max(1, _BLOCK // (d * d))
-        for begin in range(0, len(z), step):
-            block = z[begin : begin + step]
-            outer = (block[:, :, None] * block[:, None, :]).flatten(1)
-            products += batch_invariant_matmul(parts[:, begin : begin + step], outer)
-        return self._assembled(products.reshape(m, -1, d, d), upper.T.tolist())
-
-    def _assembled(self, products: Tensor, pairs: list[list[int]]) -> Tensor:
-        """Lay the blocks ``[m, pairs, d, d]`` of outputs ``a <= b`` out in the order of the parameters."""
-        c, w = self.n_outputs, self.n_features
-        m, p = len(products), c * products.shape[-1]
-        full = products.new_empty(m, p, p)
-        bias = c * w  # the parameters are flattened as weight [c, w], bias [c]
-        for k, (a, b) in enumerate(pairs):
-            rows, columns, block = slice(a * w, (a + 1) * w), slice(b * w, (b + 1) * w), products[:, k]
-            full[:, rows, columns] = block[:, :w, :w]
-            full[:, columns, rows] = block[:, :w, :w]
-            if p > bias:
-                full[:, rows, bias + b] = full[:, bias + b, rows] = block[:, :w, w]
-                full[:, columns, bias + a] = full[:, bias + a, columns] = block[:, :w, w]
-                full[:, bias + a, bias + b] = full[:, bias + b, bias + a] = block[:, w, w]
-        return full

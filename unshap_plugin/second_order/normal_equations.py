@@ -8,7 +8,7 @@ from torch import Tensor
 from unshap_plugin.losses import mse
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows
-from unshap_plugin.second_order.curvature import linear_layer
+from unshap_plugin.second_order.linear_head import linear_layer
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["NormalEquations"]

@@ -13,16 +13,27 @@ from torch import Tensor
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
-from unshap_plugin.second_order.curvature import LinearHead, SecondOrder
-from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, solve_damped
+from unshap_plugin.second_order.curvature import SecondOrder
+from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.solvers import solve_damped
 
-__all__ = ["MAX_PARAMETERS", "EigenvaluePreconditioner", "Objective", "Quadratic", "floored", "penalties", "raised"]
+__all__ = [
+    "MAX_PARAMETERS",
+    "SETTLED",
+    "Objective",
+    "Quadratic",
+    "floored",
+    "penalties",
+    "raised",
+    "round_off",
+]
 
 #: Matrices of more parameters take too much memory and time.
 MAX_PARAMETERS = 4096
 _HALVINGS = 6
 _SUFFICIENT = 0.1
-_SETTLED = 1e-3
+#: A step that promises less than this share of the objective is the last.
+SETTLED = 1e-3
 
 
 class Objective:
@@ -56,7 +67,6 @@ class Objective:
         self.tensors = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
         self.proximal = torch.zeros_like(self.given)
         self.correction = torch.zeros_like(self.given)
-        self.preconditioner: EigenvaluePreconditioner | None = None
 
     def centre(self, proximal: float | None) -> Quadratic:
         """Set the proximal strengths and the gradient correction, and expand the objective of all rows.
@@ -131,24 +141,22 @@ class Objective:
 
     def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the objective ``[m]``, its gradients ``[m, p]`` and Newton's directions ``[m, p]``."""
-        share, diagonal = _share(weights), self.l2 + self.proximal
-        stack = self.engine.unflatten(theta)
-        if self.preconditioner is None:
-            value, gradient, matrix = self.losses(stack, weights)
-            gradient = self.penalised(gradient, theta) - share * self.correction
-            matrix.diagonal(dim1=1, dim2=2).add_(diagonal)
-            solution = solve_damped(matrix, gradient)
-        else:
-            head, preconditioner = self.losses, self.preconditioner
-            assert isinstance(head, LinearHead)
-            value, gradient, second = head.expand(stack, weights)
-            gradient = self.penalised(gradient, theta) - share * self.correction
-            solution = conjugate_gradients(
-                lambda v: head.multiply(weights, second, v) + diagonal * v,
-                lambda v: preconditioner.solve(share, v),
-                gradient,
-            )
+        value, gradient, matrix = self.losses(self.engine.unflatten(theta), weights)
+        gradient = self.penalised(gradient, theta) - _share(weights) * self.correction
+        matrix.diagonal(dim1=1, dim2=2).add_(self.l2 + self.proximal)
+        solution = solve_damped(matrix, gradient)
         return value + self._rest(theta, weights), gradient, -solution
+
+    def descend(self, weights: Tensor, steps: int) -> Tensor:
+        """Return the parameters ``[m, p]`` after at most so many steps from the given ones, fewer where they settle."""
+        theta, settled = self.step(self.given[None], weights)
+        moving = torch.arange(len(weights), device=theta.device)
+        for _ in range(steps - 1):
+            moving = moving[~settled]
+            if len(moving) == 0:
+                break
+            theta[moving], settled = self.step(theta[moving], weights[moving])
+        return theta
 
     def step(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the parameters after one step, halved per coalition until it lowers the objective enough.
@@ -163,13 +171,13 @@ class Objective:
         left = torch.arange(len(result), device=theta.device)
         size = 1.0
         for _ in range(_HALVINGS):
-            enough = before[left] + _SUFFICIENT * size * slope[left] + _round_off(before[left])
+            enough = before[left] + _SUFFICIENT * size * slope[left] + round_off(before[left])
             left = left[~(self.value(result[left], weights[left]) <= enough)]
             if len(left) == 0:
                 break
             size /= 2
             result[left] = theta.expand_as(result)[left] + size * direction[left]
-        return result, -slope <= _SETTLED * before.abs()
+        return result, -slope <= SETTLED * before.abs()
 
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
         penalty = (self.l2 * theta.square() + self.proximal * (theta - self.init).square()).sum(dim=1) / 2
@@ -199,24 +207,6 @@ class Quadratic:
     diagonal: Tensor
     correction: Tensor
     init: Tensor
-
-
-class EigenvaluePreconditioner:
-    """Solves ``(share H + D) s = g`` for the matrix ``H`` of all rows and a positive diagonal ``D``, for any share.
-
-    A coalition retains about that share of the curvature, so that few conjugate gradients are left to do.
-    """
-
-    def __init__(self, matrix: Tensor, diagonal: Tensor) -> None:
-        self.root = diagonal.rsqrt()
-        values, vectors = torch.linalg.eigh(self.root[:, None] * matrix * self.root)
-        # Half the digits are plenty for a preconditioner, at half the time.
-        self.values, self.vectors = values.clamp(min=0).float(), vectors.float()
-
-    def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
-        """Return the solutions ``[m, p]`` for shares ``[m, 1]``."""
-        inner = batch_invariant_matmul((vectors * self.root).float(), self.vectors) / (share.float() * self.values + 1)
-        return batch_invariant_matmul(inner, self.vectors.T).to(vectors.dtype) * self.root
 
 
 def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
@@ -249,7 +239,7 @@ def _share(weights: Tensor) -> Tensor:
     return weights.mean(dim=1, keepdim=True)
 
 
-def _round_off(values: Tensor) -> Tensor:
+def round_off(values: Tensor) -> Tensor:
     """Return by how much objectives differ from round-off alone: at an optimum no step lowers them."""
     return 100 * torch.finfo(values.dtype).eps * values.abs()
 

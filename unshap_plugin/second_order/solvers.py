@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["batch_invariant_matmul", "conjugate_gradients", "damped_factor", "solve_damped"]
+__all__ = ["batch_invariant_matmul", "conjugate_gradients", "damped_factor", "dot", "solve_damped"]
 
 _TILE = 8
 
@@ -31,8 +31,10 @@ def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     rows = a.flatten(0, -2)
     m, n = len(rows), b.shape[1]
-    padded = nn.functional.pad(rows, (0, 0, 0, -m % _TILE)) @ nn.functional.pad(b, (0, -n % _TILE))
-    return padded[:m, :n].unflatten(0, a.shape[:-1])
+    # Copies are made only where there is something to fill.
+    rows = nn.functional.pad(rows, (0, 0, 0, -m % _TILE)) if m % _TILE else rows
+    columns = nn.functional.pad(b, (0, -n % _TILE)) if n % _TILE else b
+    return (rows @ columns)[:m, :n].unflatten(0, a.shape[:-1])
 
 
 def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ def conjugate_gradients(
     scaled = precondition(residual)
     solution, search = torch.zeros_like(vectors), scaled
     fallback = scaled
-    size = _dot(residual, scaled)
+    size = dot(residual, scaled)
     enough = tolerance**2 * size
     active = size > 0
     moved = torch.zeros_like(active)
@@ -123,14 +125,14 @@ def conjugate_gradients(
         if not active.any():
             break
         image = multiply(search)
-        curvature = _dot(search, image)
+        curvature = dot(search, image)
         active = active & (curvature > 0)
         step = torch.where(active, size / torch.where(active, curvature, 1.0), 0.0)[:, None]
         moved = moved | active
         solution = torch.where(active[:, None], solution + step * search, solution)
         residual = torch.where(active[:, None], residual - step * image, residual)
         scaled = precondition(residual)
-        new = _dot(residual, scaled)
+        new = dot(residual, scaled)
         active = active & (new > enough)
         ratio = torch.where(active, new / torch.where(active, size, 1.0), 0.0)[:, None]
         search = torch.where(active[:, None], scaled + ratio * search, search)
@@ -138,6 +140,6 @@ def conjugate_gradients(
     return torch.where(moved[:, None], solution, fallback)
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the dot products ``[m]``, as matrix products, whose order of summation does not depend on ``m``."""
     return (a[:, None, :] @ b[:, :, None])[:, 0, 0]

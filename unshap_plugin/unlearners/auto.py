@@ -9,7 +9,7 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.second_order.curvature import LinearHead
+from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent

@@ -14,7 +14,8 @@ from torch import Tensor
 from unshap_plugin.errors import check_number
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead
+from unshap_plugin.second_order.curvature import GeneralCurvature
+from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, damped_factor
 from unshap_plugin.unlearners._players import forgotten, player_sums
@@ -122,8 +123,10 @@ def _multiplier(problem: ModuleProblem, objective: Objective) -> Callable[[Tenso
     """Return what multiplies vectors ``[m, p]`` with the matrix of all rows, a bounded number of them at once."""
     engine, losses = problem.engine, objective.losses
     if isinstance(losses, LinearHead):
-        second = losses.expand(engine.stack(1), objective.all)[2]
-        some: Callable[[Tensor], Tensor] = lambda v: losses.multiply(objective.all, second, v)  # noqa: E731
+        curved = losses.row_loss(losses.scores(losses.heads(objective.given[None]))).weighted(objective.all[:, None])
+        some: Callable[[Tensor], Tensor] = lambda v: losses.flat(  # noqa: E731
+            losses.sums(curved(losses.scores(losses.heads(v))))
+        )
     else:
         assert isinstance(losses, GeneralCurvature)
         some = losses.multiply

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer, check_number
-from unshap_plugin.model.engine import Engine
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.curvature import LinearHead, SecondOrder, second_order
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, EigenvaluePreconditioner, Objective, Quadratic
+from unshap_plugin.second_order.curvature import SecondOrder, second_order
+from unshap_plugin.second_order.head_newton import HeadNewton
+from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -24,8 +25,8 @@ from unshap_plugin.unlearners.stored import quadratic_of
 
 __all__ = ["Newton", "expansion"]
 
-#: Linear heads with more parameters are solved by conjugate gradients, without their matrices.
-DIRECT = 128
+#: Numbers by row and score that a step on a linear head holds at once.
+_ARRAYS = 12
 
 
 @dataclass(frozen=True)
@@ -92,36 +93,27 @@ class Newton(Unlearner):
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Add the matrix, its factor and a copy; or, for a large head, the Hessians of its rows."""
         engine = problem.engine
-        stored = self.stand_in(problem) is not None
-        head = None if stored else _large_head(engine, problem.once(expansion))
-        extra = 3 * engine.n_parameters**2 if head is None else 4 * len(problem.y) * head.n_outputs**2
-        return super().bytes_per_coalition(problem) + 8 * extra
+        head = None if self.stand_in(problem) is not None else problem.once(expansion)
+        if isinstance(head, LinearHead):
+            return head.features.element_size() * (_ARRAYS * len(problem.y) * head.n_outputs + 12 * engine.n_parameters)
+        return super().bytes_per_coalition(problem) + 24 * engine.n_parameters**2
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
         engine = problem.engine
         if self.stand_in(problem) is not None:
             return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.proximal)))
-        start = problem.once(_centred, self.proximal)
+        start, heads = problem.once(_centred, self.proximal)
         weights = problem.retained(coalitions).to(start.given.dtype)
-        theta, settled = start.step(start.given[None], weights)
-        moving = torch.arange(len(weights), device=theta.device)
-        for _ in range(self.steps - 1):
-            moving = moving[~settled]
-            if len(moving) == 0:
-                break
-            theta[moving], settled = start.step(theta[moving], weights[moving])
+        theta = start.descend(weights, self.steps) if heads is None else heads.minimise(weights, self.steps)
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         return StackedModels(engine, engine.unflatten(theta))
 
 
-def _centred(problem: ModuleProblem, proximal: float | None) -> Objective:
-    """Return the objective of the problem, centred at the given parameters."""
-    engine = problem.engine
-    objective = Objective(engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
-    quadratic = objective.centre(proximal)
-    if _large_head(engine, objective.losses) is not None:
-        objective.preconditioner = EigenvaluePreconditioner(quadratic.matrix, quadratic.diagonal)
-    return objective
+def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective, HeadNewton | None]:
+    """Return the objective of the problem, centred at the given parameters, and its solver for a linear head."""
+    objective = Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
+    objective.centre(proximal)
+    return objective, HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None
 
 
 def _stored_quadratic(problem: ModuleProblem, proximal: float | None) -> Quadratic:
@@ -148,8 +140,3 @@ def _one_step(problem: ModuleProblem, coalitions: NDArray[np.bool_], proximal: f
 def expansion(problem: ModuleProblem) -> SecondOrder:
     """Return value, gradient and curvature of the training losses."""
     return second_order(problem.engine, problem.x, problem.y)
-
-
-def _large_head(engine: Engine, losses: SecondOrder) -> LinearHead | None:
-    """Return the linear head if there is one that is too large for its matrices."""
-    return losses if isinstance(losses, LinearHead) and engine.n_parameters > DIRECT else None

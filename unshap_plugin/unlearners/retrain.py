@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.engine import Engine, Theta, per_copy, row_weights
+from unshap_plugin.model.engine import Engine, Theta, row_weights
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed, seeded
-from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
+from unshap_plugin.model.recipe import Recipe, to_training
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.sklearn_linear import LinearModel
 from unshap_plugin.model.trained import as_array
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.second_order.objective import penalties
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -133,36 +134,37 @@ def _train_each(
 def _train_stacked(
     recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
-    """Train all models at once."""
+    """Train all models at once, their parameters side by side in one matrix: one optimiser step for all of them."""
     m, dtype = len(retained), engine.dtype
-    theta = {name: initial[name].expand(m, *p.shape).clone() for name, p in engine.theta0.items()}
-    final = {name: p.clone() for name, p in theta.items()}
+    theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
+    final = theta.clone()
     counts = retained.sum(dim=1)
+    penalty = penalties(engine, recipe)[0] / counts.clamp(min=1).to(dtype)[:, None]
     size = recipe.batch_size
     per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
     steps = recipe.epochs * per_epoch * (counts > 0)
-    optimizer = OPTIMIZERS[recipe.optimizer](list(theta.values()), lr=recipe.lr, **recipe.options)
+    optimizer = recipe.optimise([theta])
     orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=retained.device)
     # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
     order = torch.zeros(retained.shape, dtype=torch.long, device=retained.device)
     place = torch.arange(size or 1, device=retained.device)
     for step in range(int(steps.max())):
+        stack = engine.unflatten(theta)
         if size is None:
-            gradients = engine.gradients(theta, row_weights(retained, dtype), problem.x, problem.y)
+            gradients = engine.gradients(stack, row_weights(retained, dtype), problem.x, problem.y)
         else:
             begins = torch.nonzero(step % per_epoch.clamp(min=1) == 0).flatten()
-            epoch = (step // per_epoch.clamp(min=1))[begins].clamp(max=recipe.epochs - 1)
-            absent = ~retained[begins].gather(1, orders[epoch])
-            order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
+            if len(begins) > 0:
+                epoch = (step // per_epoch.clamp(min=1))[begins].clamp(max=recipe.epochs - 1)
+                absent = ~retained[begins].gather(1, orders[epoch])
+                order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
             position = (step % per_epoch.clamp(min=1) * size)[:, None] + place
             weights = row_weights(position < counts[:, None], dtype)
             batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
-            gradients = engine.gradients(theta, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
-        for name, p in theta.items():
-            penalty = recipe.strength(name) / counts.clamp(min=1).to(p.dtype)
-            p.grad = gradients[name] + per_copy(penalty, p) * p if penalty.any() else gradients[name]
+            gradients = engine.gradients(stack, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
+        theta.grad = torch.addcmul(engine.flatten(gradients), penalty, theta)
         optimizer.step()
         done = steps == step + 1
-        for name, p in theta.items():
-            final[name][done] = p[done]
-    return final
+        if done.any():
+            final[done] = theta[done]
+    return engine.unflatten(final)

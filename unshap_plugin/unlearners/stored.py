@@ -10,7 +10,8 @@ from unshap_plugin.model.rows import row_hashes
 from unshap_plugin.problem.artifacts import Artifacts, fingerprint
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.second_order.curvature import LinearHead, second_order
+from unshap_plugin.second_order.curvature import second_order
+from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.normal_equations import NormalEquations
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, penalties, raised
 from unshap_plugin.versions import versions

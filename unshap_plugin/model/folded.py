@@ -1,0 +1,188 @@
+"""A module applied with many copies of its parameters at once: the copies are folded into the rows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+
+from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
+from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
+from unshap_plugin.softmax import log_softmax, softmax
+
+__all__ = ["FoldedModule"]
+
+#: Rows on which a folded module is compared with the module itself.
+_FEW = 3
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer with stacked parameters: how it works, and which parameters of the module are its own."""
+
+    layer: nn.Module
+    form: StackedLayer
+    names: dict[str, str]
+
+
+class FoldedModule:
+    """The graph of a module (``torch.fx``), run for ``m`` copies of its parameters as one.
+
+    Layers with parameters become batched products (``stacked_layer``). Everything between them sees ``m * rows`` rows:
+    what treats rows alike needs no other form, and none of the dispatch of ``torch.func.vmap``. Rows that all copies
+    share stay single up to the first layer with parameters.
+
+    Use ``FoldedModule.of``, which tells whether a module can be folded.
+    """
+
+    def __init__(self, module: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
+        self._module, self._graph, self._layers = module, graph, layers
+        #: Names of the parameters and buffers that may come in copies.
+        self.parameters = {path for one in layers.values() for path in one.names.values()}
+        self._signature = inspect.signature(module.forward)
+        # Where the module asks for the number of rows, it has to get that of the copies from the start.
+        self._counts = any(node.op == "call_method" and node.target in ("size", "dim") for node in graph.nodes) or any(
+            node.op == "call_function" and node.target is getattr for node in graph.nodes
+        )
+
+    @classmethod
+    def of(cls, module: nn.Module, x: Rows) -> FoldedModule | Literal[False] | None:
+        """Return the folded form of a module in evaluation mode, found right on a few of the rows ``x``.
+
+        ``False`` where it cannot be folded, and ``None`` where one row alone does not tell.
+        """
+        if n_rows(x) < 2:
+            return None
+        folded = cls._traced(module)
+        return folded if folded is not None and folded._agrees(x) else False
+
+    @classmethod
+    def _traced(cls, module: nn.Module) -> FoldedModule | None:
+        if any(part._forward_hooks or part._forward_pre_hooks or part.training for part in module.modules()):
+            return None
+        try:
+            graph = fx.Tracer().trace(module)
+        except Exception:  # what cannot be traced is not folded: any module may have any code
+            return None
+        called = {id(p): name for name, p in [*module.named_parameters(), *module.named_buffers()]}
+        trained = {name for name, p in module.named_parameters() if p.requires_grad}
+        layers = {}
+        for node in graph.nodes:
+            if node.op == "get_attr" and called.get(id(_attribute(module, node.target))) in trained:
+                return None
+            if node.op != "call_module":
+                continue
+            layer = module.get_submodule(node.target)
+            own = {name: called[id(p)] for name, p in _own(layer)}
+            if any(p.requires_grad for p in layer.parameters()):
+                form = stacked_layer(layer)
+                if form is None or len(node.args) != 1 or node.kwargs:
+                    return None
+                layers[node.target] = _Layer(layer, form, own)
+        return cls(module, graph, layers) if layers else None
+
+    def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
+        """Return the outputs ``[m, rows, ...]``.
+
+        Parameters
+        ----------
+        theta
+            Parameters, ``[m, *shape]``; those that are missing are the module's own.
+        x
+            Rows ``[rows, ...]`` that all copies share, or with ``rows_per_copy`` ``[m, rows, ...]``.
+        """
+        m, shared = len(next(iter(theta.values()))), not rows_per_copy
+        if rows_per_copy:
+            x = map_rows(lambda t: t.flatten(0, 1), x)
+        elif self._counts:
+            x, shared = map_rows(lambda t: _repeated(t, m), x), False
+        positional, named = arguments(x)
+        inputs = self._signature.bind(*positional, **named).arguments
+        values: dict[fx.Node, Any] = {}
+        #: Which values have a row for every row, and which of them for every copy too.
+        by_row: set[fx.Node] = set()
+        by_copy: set[fx.Node] = set()
+        for node in self._graph.nodes:
+            copies = any(one in by_copy for one in node.all_input_nodes)
+            rows = copies or any(one in by_row for one in node.all_input_nodes)
+
+            def value_of(one: fx.Node, copies: bool = copies) -> Any:
+                value = values[one]
+                mixed = copies and one in by_row and one not in by_copy and isinstance(value, Tensor)
+                return _repeated(value, m) if mixed else value
+
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), value_of)
+            if node.op == "output":
+                [outputs] = args
+                outputs = outputs if copies else _repeated(outputs, m)
+                return outputs.unflatten(0, (m, -1))  # type: ignore[no-any-return]
+            if node.op == "placeholder":
+                found = inputs.get(node.target, *node.args)
+                rows, copies = node.target in inputs, node.target in inputs and not shared
+            elif node.op == "call_module" and node.target in self._layers:
+                found = self._applied(self._layers[node.target], theta, args[0], m, copies)
+                rows = copies = True
+            else:
+                found = self._plain(node, args, kwargs)
+            values[node] = found
+            by_row |= {node} if rows else set()
+            by_copy |= {node} if copies else set()
+        raise AssertionError("a graph ends with its output")
+
+    def _applied(self, one: _Layer, theta: dict[str, Tensor], x: Tensor, m: int, copies: bool) -> Tensor:
+        own = {
+            name: theta[path] if path in theta else p.detach()[None]
+            for (name, p), path in zip(_own(one.layer), one.names.values(), strict=True)
+        }
+        return one.form(one.layer, own, x, m, not copies)
+
+    def _plain(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if node.op == "get_attr":
+            return _attribute(self._module, node.target).detach()
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        if node.op == "call_function":
+            return node.target(*args, **kwargs)  # type: ignore[operator]
+        layer = self._module.get_submodule(str(node.target))
+        if type(layer) in (nn.Softmax, nn.LogSoftmax) and args[0].ndim > 1 and layer.dim in (-1, args[0].ndim - 1):
+            return (softmax if type(layer) is nn.Softmax else log_softmax)(args[0])
+        return functional_call(layer, {name: p.detach() for name, p in layer.named_parameters()}, args, kwargs)
+
+    def _agrees(self, x: Rows) -> bool:
+        """Tell whether two copies, neither of which is the given one, have the outputs that the module gives them."""
+        few = map_rows(lambda t: t[:_FEW].clone(), x)
+        given = {name: p.detach() for name, p in self._module.named_parameters() if p.requires_grad}
+        theta = {name: torch.stack([0.75 * p, 0.5 * p]) for name, p in given.items()}
+        with torch.no_grad():
+            try:
+                found = self(theta, map_rows(torch.clone, few))
+                positional, named = arguments(few)
+                each = [
+                    functional_call(self._module, {k: p[i] for k, p in theta.items()}, positional, named) for i in (0, 1)
+                ]
+                expected = torch.stack(each)
+            except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason
+                return False
+        close = {"rtol": _TOLERANCE, "atol": _TOLERANCE * float(expected.abs().max())}
+        return found.shape == expected.shape and torch.allclose(found, expected, **close)
+
+
+def _own(layer: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from layer.named_parameters()
+    yield from layer.named_buffers()
+
+
+def _repeated(x: Tensor, m: int) -> Tensor:
+    """Return rows ``[rows, ...]`` once for every copy, ``[m * rows, ...]``."""
+    return x.expand(m, *x.shape).flatten(0, 1)
+
+
+def _attribute(module: nn.Module, path: Any) -> Any:
+    owner, _, name = str(path).rpartition(".")
+    return getattr(module.get_submodule(owner), name)

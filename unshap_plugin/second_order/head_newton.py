@@ -1,0 +1,152 @@
+"""Newton's method for linear heads without a matrix per coalition: by conjugate gradients, for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.objective import SETTLED, Objective, round_off
+from unshap_plugin.second_order.row_loss import Expansion
+from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, dot
+
+__all__ = ["EigenvaluePreconditioner", "HeadNewton"]
+
+_HALVINGS = 6
+#: To which share of itself conjugate gradients bring the residual of a step, and in how many of them at most.
+_TOLERANCE, _ITERATIONS = 0.1, 30
+
+
+class HeadNewton:
+    """Minimises the centred objective (``Objective``) of every coalition, for a linear head.
+
+    All of it is matrix products of ``[m c, d]`` with the features, and elementwise functions of the scores. The
+    curvature of all rows, by output, is the preconditioner of all coalitions (``EigenvaluePreconditioner``): a
+    coalition retains about its share of it.
+
+    Parameters
+    ----------
+    objective
+        The objective, centred, of a linear head.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        head = objective.losses
+        assert isinstance(head, LinearHead)
+        self.head = head
+        self.given, self.correction = head.heads(objective.given[None]), head.heads(objective.correction[None])
+        # l2/2 |theta|^2 + proximal/2 |theta - init|^2 is theta (diagonal theta / 2 - pulled), and a constant.
+        self.diagonal = head.heads((objective.l2 + objective.proximal)[None])
+        self.pulled = head.heads((objective.proximal * objective.init)[None])
+        self.constant = (objective.proximal * objective.init.square()).sum() / 2
+        self.preconditioner = EigenvaluePreconditioner(_blocks(head, self.given), self.diagonal[0])
+
+    def minimise(self, weights: Tensor, steps: int) -> Tensor:
+        """Return the parameters ``[m, p]`` after at most so many steps, for weights of the rows ``[m, rows]``.
+
+        A coalition is left alone once a step promised next to nothing. A step that does not lower the objective is
+        halved.
+        """
+        m = len(weights)
+        theta = self.given.expand(m, *self.given.shape[1:]).clone()
+        before, value = theta.clone(), theta.new_full((m,), torch.inf)
+        moving = torch.arange(m, device=theta.device)
+        for step in range(steps + 1):
+            own = weights[moving]
+            # The first expansion, at the given parameters, is that of all coalitions.
+            expansion = self._expanded(theta[moving] if step else self.given)
+            reached = self._value(expansion, theta[moving], own)
+            for _ in range(_HALVINGS):
+                worse = ~(reached <= value[moving] + round_off(value[moving]))
+                if not worse.any():
+                    break
+                theta[moving[worse]] = (theta[moving[worse]] + before[moving[worse]]) / 2
+                expansion = self._expanded(theta[moving])
+                reached = self._value(expansion, theta[moving], own)
+            if step == steps:
+                break
+            value[moving] = reached
+            direction, slope = self._direction(expansion, theta[moving], own)
+            before[moving] = theta[moving]
+            theta[moving] = theta[moving] + direction
+            moving = moving[~(-slope <= SETTLED * reached.abs())]
+            if len(moving) == 0:
+                break
+        return self.head.flat(theta)
+
+    def _expanded(self, theta: Tensor) -> Expansion:
+        return self.head.row_loss(self.head.scores(theta))
+
+    def _value(self, expansion: Expansion, theta: Tensor, weights: Tensor) -> Tensor:
+        """Return the objective up to a constant, ``[m]``."""
+        losses = dot(weights, expansion.losses.expand_as(weights))
+        linear = self.pulled + _share(weights) * self.correction
+        return losses + (theta * (self.diagonal * theta / 2 - linear)).flatten(1).sum(dim=1) + self.constant
+
+    def _direction(self, expansion: Expansion, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Newton's directions ``[m, c, d]``, and the slopes of the objective along them, ``[m]``."""
+        share, shape = _share(weights), theta.shape
+        gradient = self.head.sums(weights[:, None] * expansion.first)
+        gradient = (gradient + self.diagonal * theta - self.pulled - share * self.correction).flatten(1)
+        curved = expansion.weighted(weights[:, None])
+
+        def multiply(flat: Tensor) -> Tensor:
+            vectors = flat.reshape(shape)
+            return (self.head.sums(curved(self.head.scores(vectors))) + self.diagonal * vectors).flatten(1)
+
+        def precondition(flat: Tensor) -> Tensor:
+            return self.preconditioner.solve(share, flat.reshape(shape)).flatten(1)
+
+        solution = conjugate_gradients(
+            multiply, precondition, gradient, tolerance=_TOLERANCE, iterations=_ITERATIONS
+        )
+        return -solution.reshape(shape), -dot(gradient, solution)
+
+
+class EigenvaluePreconditioner:
+    """Solves ``(share H_k + D_k) s_k = g_k`` for every output ``k``, any share, and a positive diagonal ``D``.
+
+    Parameters
+    ----------
+    matrices
+        ``H``, ``[c, d, d]``.
+    diagonal
+        ``D``, ``[c, d]``.
+    """
+
+    def __init__(self, matrices: Tensor, diagonal: Tensor) -> None:
+        self.root = diagonal.rsqrt()
+        values, vectors = torch.linalg.eigh((self.root[:, :, None] * matrices * self.root[:, None, :]).double())
+        # Half the digits are plenty for a preconditioner, at half the time.
+        self.values, self.vectors = values.clamp(min=0).float(), vectors.float()
+        self.transposed = self.vectors.mT.contiguous()
+
+    def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
+        """Return the solutions ``[m, c, d]`` for shares ``[m, 1, 1]``."""
+        scaled = (vectors * self.root).float()
+        inner = _each(scaled, self.vectors) / (share.float() * self.values + 1)
+        return _each(inner, self.transposed).to(vectors.dtype) * self.root
+
+
+def _each(vectors: Tensor, matrices: Tensor) -> Tensor:
+    """Return ``vectors[:, k] @ matrices[k]`` for every output ``k``, ``[m, c, d]``."""
+    products = [batch_invariant_matmul(vectors[:, k], matrix) for k, matrix in enumerate(matrices)]
+    return torch.stack(products, dim=1)
+
+
+def _blocks(head: LinearHead, given: Tensor) -> Tensor:
+    """Return the matrices of all rows within each output, ``[c, d, d]``."""
+    expansion = head.row_loss(head.scores(given))
+    multiply: Callable[[Tensor], Tensor] = expansion.weighted(torch.ones_like(expansion.losses)[:, None])
+    blocks = []
+    for k in range(head.n_outputs):
+        unit = torch.zeros_like(expansion.first)
+        unit[:, k] = 1
+        blocks.append(head.features.T @ (multiply(unit)[0, k][:, None] * head.features))
+    return torch.stack(blocks)
+
+
+def _share(weights: Tensor) -> Tensor:
+    return weights.mean(dim=1)[:, None, None]

@@ -1,0 +1,141 @@
+"""Modules whose only parameters are those of one linear layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unshap_plugin.model.engine import Engine, Theta
+from unshap_plugin.model.probes import calls_of
+from unshap_plugin.model.rows import Rows, n_rows
+from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, RowLoss, recognised
+from unshap_plugin.second_order.solvers import batch_invariant_matmul
+
+__all__ = ["LinearHead", "linear_layer"]
+
+_BLOCK = 4 * 2**20
+
+
+def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
+    """Return the name of the linear layer that has all parameters of a module, and its features ``[rows, d]``.
+
+    The features are what the layer is applied to, with a last one of 1 if it has a bias. ``None`` for other modules.
+    """
+    own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
+    if len(own) != 1 or type(own[0][1]) is not nn.Linear:
+        return None
+    name, layer = own[0]
+    if len(engine.theta0) != len(list(layer.parameters())):
+        return None
+    with torch.no_grad():
+        calls, _ = calls_of(engine.module, x, lambda one, _layer: one == name)
+    seen = [call.tensors[0] for call in calls]
+    if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
+        return None
+    z = seen[0].detach()
+    return name, z if layer.bias is None else torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+
+
+class LinearHead:
+    """Second-order models of the losses of a module whose only parameters are those of one linear layer.
+
+    With the scores ``a = W z + b`` the parameters enter linearly, so that the Hessian of a row's loss is
+    ``A_i (x) [z_i, 1] [z_i, 1]^T`` with the Hessian ``A_i`` in ``a``: small, whatever comes after the layer. It is
+    the Gauss-Newton matrix split at ``a``. The features ``z`` are the same for all coalitions.
+
+    Use ``LinearHead.of(engine, x, y)``, which returns ``None`` for other modules.
+
+    Attributes
+    ----------
+    features
+        ``[z_i, 1]``, ``[rows, d]``, without the one where the layer has no bias.
+    n_outputs
+        Number of scores, ``c``.
+    row_loss
+        The loss of rows as a function of their scores.
+    """
+
+    def __init__(self, features: Tensor, layer: nn.Linear, row_loss: RowLoss) -> None:
+        self.features, self.row_loss = features, row_loss
+        self.n_features, self.n_outputs = layer.in_features, layer.out_features
+        self._transposed = features.T.contiguous()
+
+    @classmethod
+    def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
+        """Return the fast way for this module, or ``None`` if it has another form."""
+        found = linear_layer(engine, x) if engine.batched else None
+        if found is None:
+            return None
+        name, z = found
+        layer = engine.module.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        try:
+            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z)
+        except RuntimeError:  # what comes after the layer cannot be batched
+            return None
+        return cls(z, layer, row_loss)
+
+    def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values ``[m]``, gradients ``[m, p]`` and matrices ``[m, p, p]``."""
+        weight, *bias = theta.values()
+        expansion = self.row_loss(self.scores(torch.cat([weight, *(b[:, :, None] for b in bias)], dim=2)))
+        gradient = self.flat(self.sums(weights[:, None] * expansion.first))
+        return (weights * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
+
+    def heads(self, flat: Tensor) -> Tensor:
+        """Return flat parameters ``[m, p]`` by score and feature, ``[m, c, d]``."""
+        c, w = self.n_outputs, self.n_features
+        return torch.cat([flat[:, : c * w].reshape(-1, c, w), flat[:, c * w :].reshape(len(flat), c, -1)], dim=2)
+
+    def flat(self, heads: Tensor) -> Tensor:
+        """Return parameters ``[m, c, d]`` in the order of the parameters of the module, ``[m, p]``."""
+        w = self.n_features
+        return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:].flatten(1)], dim=1)
+
+    def scores(self, heads: Tensor) -> Tensor:
+        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, d]``."""
+        return batch_invariant_matmul(heads, self._transposed)
+
+    def sums(self, by_row: Tensor) -> Tensor:
+        """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, d]``, for ``[m, c, rows]``."""
+        return batch_invariant_matmul(by_row, self.features)
+
+    def _second(self, expansion: Expansion) -> Tensor:
+        """Return the Hessians in the scores, ``[m, rows, c, c]``."""
+        columns = []
+        one = torch.ones_like(expansion.losses)[:, None]
+        for k in range(self.n_outputs):
+            unit = torch.zeros_like(expansion.first)
+            unit[:, k] = 1
+            columns.append(expansion.weighted(one)(unit).transpose(1, 2))
+        return torch.stack(columns, dim=3)
+
+    def _matrices(self, weights: Tensor, second: Tensor) -> Tensor:
+        z, c = self.features, self.n_outputs
+        m, d = len(weights), z.shape[1]
+        upper = torch.triu_indices(c, c, device=z.device)
+        curved = second[:, :, upper[0], upper[1]].transpose(1, 2).contiguous()
+        parts = (weights[:, None, :] * curved).reshape(-1, len(z))
+        products = parts.new_zeros(len(parts), d * d)
+        step = max(1, _BLOCK // (d * d))
+        for begin in range(0, len(z), step):
+            block = z[begin : begin + step]
+            outer = (block[:, :, None] * block[:, None, :]).flatten(1)
+            products += batch_invariant_matmul(parts[:, begin : begin + step], outer)
+        return self._assembled(products.reshape(m, -1, d, d), upper.T.tolist())
+
+    def _assembled(self, products: Tensor, pairs: list[list[int]]) -> Tensor:
+        """Lay the blocks ``[m, pairs, d, d]`` of outputs ``a <= b`` out in the order of the parameters."""
+        c, w = self.n_outputs, self.n_features
+        m, p = len(products), c * products.shape[-1]
+        full = products.new_empty(m, p, p)
+        bias = c * w  # the parameters are flattened as weight [c, w], bias [c]
+        for k, (a, b) in enumerate(pairs):
+            rows, columns, block = slice(a * w, (a + 1) * w), slice(b * w, (b + 1) * w), products[:, k]
+            full[:, rows, columns] = block[:, :w, :w]
+            full[:, columns, rows] = block[:, :w, :w]
+            if p > bias:
+                full[:, rows, bias + b] = full[:, bias + b, rows] = block[:, :w, w]
+                full[:, columns, bias + a] = full[:, bias + a, columns] = block[:, :w, w]
+                full[:, bias + a, bias + b] = full[:, bias + b, bias + a] = block[:, w, w]
+        return full

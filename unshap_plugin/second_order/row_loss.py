@@ -1,0 +1,261 @@
+"""The loss of rows as a function of the scores that a linear layer gives them: its first two derivatives.
+
+Scores are ``[m, c, rows]``, with the rows last, where the processor works on many of them at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import vmap
+
+
+from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.rows import Rows, arguments
+
+__all__ = ["AnyLoss", "Expansion", "Logistic", "RowLoss", "Softmax", "SoftmaxOfSigmoids", "recognised"]
+
+_AGREES = 1e-4
+#: Targets that are as near as this to 0 or 1 are meant to be that.
+_ROUNDED = 1e-3
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The losses of rows around their scores.
+
+    Parameters
+    ----------
+    losses
+        ``[m, rows]``.
+    first
+        First derivatives, ``[m, c, rows]``.
+    weighted
+        ``weights [m, 1, rows] -> (vectors [m, c, rows] -> products [m, c, rows])``: multiplication with the second
+        derivatives of each row, times its weight.
+    """
+
+    losses: Tensor
+    first: Tensor
+    weighted: Callable[[Tensor], Callable[[Tensor], Tensor]]
+
+
+class RowLoss(Protocol):
+    """The loss of rows as a function of their scores."""
+
+    def __call__(self, scores: Tensor) -> Expansion:
+        """Expand at scores ``[m, c, rows]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """``scale sum_k (log(1 + exp a_k) - t_k a_k)``: each output is a logistic regression of its own.
+
+    Parameters
+    ----------
+    targets
+        ``[c, rows]``.
+    scale
+        Factor of the loss.
+    """
+
+    targets: Tensor
+    scale: float
+
+    def __call__(self, scores: Tensor) -> Expansion:
+        """Expand at scores ``[m, c, rows]``."""
+        p = torch.sigmoid(scores)
+        losses = self.scale * (F.softplus(scores) - self.targets * scores).sum(dim=1)
+
+        def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
+            curvature = self.scale * weights * (p * (1 - p))
+            return lambda vectors: curvature * vectors
+
+        return Expansion(losses, self.scale * (p - self.targets), weighted)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """``sum_k t_k (log sum_l exp a_l - a_k)``: cross entropy of logits.
+
+    Parameters
+    ----------
+    targets
+        ``[c, rows]``.
+    """
+
+    targets: Tensor
+
+    def __call__(self, scores: Tensor) -> Expansion:
+        """Expand at scores ``[m, c, rows]``."""
+        log_p = scores.log_softmax(dim=1)
+        p, total = log_p.exp(), self.targets.sum(dim=0)
+
+        def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
+            share = weights * (total * p)
+
+            def multiply(vectors: Tensor) -> Tensor:
+                return share * (vectors - (p * vectors).sum(dim=1, keepdim=True))
+
+            return multiply
+
+        return Expansion(-(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
+
+
+@dataclass(frozen=True)
+class SoftmaxOfSigmoids:
+    """Cross entropy of logits that are ``sigmoid(a)``, as OpenDataVal trains models that return probabilities.
+
+    Parameters
+    ----------
+    targets
+        ``[c, rows]``.
+    """
+
+    targets: Tensor
+
+    def __call__(self, scores: Tensor) -> Expansion:
+        """Expand at scores ``[m, c, rows]``."""
+        q = torch.sigmoid(scores)
+        outer, slope = Softmax(self.targets)(q), q * (1 - q)
+        first = outer.first * slope
+
+        def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
+            inner, bend = outer.weighted(weights * slope), weights * first * (1 - 2 * q)
+            return lambda vectors: inner(slope * vectors) + bend * vectors
+
+        return Expansion(outer.losses, first, weighted)
+
+
+class AnyLoss:
+    """Whatever comes after a linear layer of a module, and its loss, by automatic differentiation.
+
+    Parameters
+    ----------
+    engine
+        The module and its loss.
+    x, y
+        The rows.
+    layer
+        The name of the linear layer, which scores take the place of.
+    """
+
+    def __init__(self, engine: Engine, x: Rows, y: Tensor, layer: str) -> None:
+        self.x, self.y, self.loss = x, y, engine.loss
+        self._given = _Given()
+        self._probe = copy.deepcopy(engine.module)
+        owner, _, name = layer.rpartition(".")
+        if layer:
+            setattr(self._probe.get_submodule(owner), name, self._given)
+        else:
+            self._probe = self._given
+
+    def __call__(self, scores: Tensor) -> Expansion:
+        """Expand at scores ``[m, c, rows]``."""
+
+        def of_one(scores: Tensor) -> Tensor:
+            self._given.output = scores.T
+            positional, named = arguments(self.x)
+            return self.loss(self._probe(*positional, **named), self.y)
+
+        with torch.enable_grad():
+            leaf = scores.detach().requires_grad_()
+            losses = vmap(of_one)(leaf)
+            (first,) = torch.autograd.grad(losses.sum(), leaf, create_graph=True)
+        self._given.output = None
+
+        def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
+            def multiply(vectors: Tensor) -> Tensor:
+                if not first.requires_grad:
+                    return torch.zeros_like(vectors)
+                shared = len(first) < len(vectors)  # several vectors at one point
+                (found,) = torch.autograd.grad(
+                    first,
+                    leaf,
+                    vectors[:, None] if shared else vectors,
+                    retain_graph=True,
+                    materialize_grads=True,
+                    is_grads_batched=shared,
+                )
+                return weights * (found[:, 0] if shared else found)
+
+            return multiply
+
+        return Expansion(losses.detach(), first.detach(), weighted)
+
+
+class _Given(nn.Module):
+    """A layer whose output is given."""
+
+    output: Tensor | None = None
+
+    def forward(self, _x: Tensor) -> Tensor:
+        assert self.output is not None
+        return self.output
+
+
+def recognised(general: AnyLoss, c: int, rows: int, like: Tensor) -> RowLoss:
+    """Return the closed form that has the derivatives of a loss, found at three points; without one, the loss itself.
+
+    The targets follow from the derivatives too, whatever form they have.
+
+    Parameters
+    ----------
+    general
+        The loss.
+    c, rows
+        Numbers of scores and of rows.
+    like
+        A tensor of the dtype and on the device of the scores.
+    """
+    generator = torch.Generator("cpu").manual_seed(0)
+    drawn = 2 * torch.randn(1, c, rows, generator=generator, device="cpu").to(like)
+    points = [torch.zeros_like(drawn), drawn, 1 - drawn.flip(2)]
+    expanded = [general(point) for point in points]
+    for candidate in (_logistic, _softmax, _softmax_of_sigmoids):
+        found = candidate(points, [one.first for one in expanded])
+        if found is not None and all(_agree(found(a), one, drawn) for a, one in zip(points, expanded, strict=True)):
+            return found
+    return general
+
+
+def _agree(found: Expansion, expected: Expansion, vectors: Tensor) -> bool:
+    one = vectors.new_ones(1, 1, vectors.shape[2])
+    pairs = (
+        (found.losses, expected.losses),
+        (found.first, expected.first),
+        (found.weighted(one)(vectors), expected.weighted(one)(vectors)),
+    )
+    return all(torch.allclose(a, b, rtol=_AGREES, atol=_AGREES * float(b.abs().max())) for a, b in pairs)
+
+
+def _logistic(points: list[Tensor], first: list[Tensor]) -> Logistic | None:
+    a, b = (torch.sigmoid(point) for point in points[:2])
+    scale = float(((first[1] - first[0]) * (b - a)).sum() / (b - a).square().sum())
+    return Logistic(_rounded(a - first[0] / scale)[0], scale) if scale > 0 else None
+
+
+def _softmax(points: list[Tensor], first: list[Tensor]) -> Softmax | None:
+    a, b = (point.softmax(dim=1) for point in points[:2])
+    if a.shape[1] < 2:
+        return None
+    total = ((first[1] - first[0]) * (b - a)).sum(dim=1) / (b - a).square().sum(dim=1)
+    return Softmax(_rounded(total[:, None] * a - first[0])[0])
+
+
+def _softmax_of_sigmoids(points: list[Tensor], first: list[Tensor]) -> SoftmaxOfSigmoids | None:
+    q = [torch.sigmoid(point) for point in points[:2]]
+    outer = _softmax(q, [one / (p * (1 - p)) for one, p in zip(first, q, strict=False)])
+    return None if outer is None else SoftmaxOfSigmoids(outer.targets)
+
+
+def _rounded(targets: Tensor) -> Tensor:
+    nearest = targets.round().clamp(0, 1)
+    return torch.where((targets - nearest).abs() < _ROUNDED, nearest, targets)
