@@ -13,7 +13,8 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["versions", "serialization", "importing", "coalitions", "losses", "softmax"],
+    ["versions", "serialization", "importing", "coalitions", "softmax"],
+    ["losses"],
     ["scorers"],
     ["metrics"],
     ["model"],

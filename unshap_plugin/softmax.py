@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["log_softmax", "softmax"]
+
+
+#: Numbers of rows are filled up to multiples of this: how the last ones are computed would depend on how many there are.
+_FULL = 64
 
 
 def softmax(x: Tensor) -> Tensor:
@@ -19,7 +24,7 @@ def softmax(x: Tensor) -> Tensor:
     tensor([[5.0000e-01, 5.0000e-01],
             [1.9287e-22, 1.0000e+00]])
     """
-    return _rows_last(x).softmax(dim=1)[0].T.reshape(x.shape)
+    return _rows_first(_rows_last(x).softmax(dim=0), x)
 
 
 def log_softmax(x: Tensor) -> Tensor:
@@ -31,9 +36,14 @@ def log_softmax(x: Tensor) -> Tensor:
     >>> log_softmax(torch.tensor([[0.0, 50.0]]))
     tensor([[-50.,   0.]])
     """
-    return _rows_last(x).log_softmax(dim=1)[0].T.reshape(x.shape)
+    return _rows_first(_rows_last(x).log_softmax(dim=0), x)
 
 
 def _rows_last(x: Tensor) -> Tensor:
-    """Return ``[..., classes]`` as ``[1, classes, rows]``."""
-    return x.reshape(-1, x.shape[-1]).T.contiguous()[None]
+    """Return ``[..., classes]`` as ``[classes, rows]``, filled up."""
+    flat = x.reshape(-1, x.shape[-1])
+    return F.pad(flat.T, (0, -len(flat) % _FULL))
+
+
+def _rows_first(found: Tensor, x: Tensor) -> Tensor:
+    return found[:, : x[..., 0].numel()].T.reshape(x.shape)

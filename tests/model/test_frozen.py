@@ -148,9 +148,11 @@ def test_cached_features_give_what_the_whole_module_gives(name, case, slowly):
     matrix[:2] = [[True] * 8, [False] * 8]
     a, b = (unlearned(one, name, matrix) for one in (fast, slow))
     assert a.engine.n_parameters == b.engine.n_parameters < sum(p.numel() for p in model.parameters())
+    # Newton's systems for the linear heads that are cut off are solved roughly, those of the whole by factors.
+    close = {"atol": 5e-3, "rtol": 5e-3} if name == "newton" else {"atol": TOLERANCE, "rtol": TOLERANCE}
     for p, q in zip(a.engine.flatten(a.state), b.engine.flatten(b.state), strict=True):
-        torch.testing.assert_close(p, q, atol=TOLERANCE, rtol=TOLERANCE)
-    torch.testing.assert_close(a.outputs(fast.x_test), b.outputs(slow.x_test), atol=TOLERANCE, rtol=TOLERANCE)
+        torch.testing.assert_close(p, q, **close)
+    torch.testing.assert_close(a.outputs(fast.x_test), b.outputs(slow.x_test), **close)
     with torch.no_grad():
         assert torch.equal(fast.outputs(fast.model, fast.x_test), model(torch.as_tensor(XT)))
     assert np.array_equal(fast.given_utility, slow.given_utility)

@@ -43,6 +43,8 @@ class FoldedModule:
 
     def __init__(self, module: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
         self._module, self._graph, self._layers = module, graph, layers
+        # Products with a vector are added up in another way for one copy than for several.
+        self._in_pairs = any(isinstance(one.layer, nn.Linear) and 1 in one.layer.weight.shape for one in layers.values())
         #: Names of the parameters and buffers that may come in copies.
         self.parameters = {path for one in layers.values() for path in one.names.values()}
         self._signature = inspect.signature(module.forward)
@@ -98,6 +100,10 @@ class FoldedModule:
             Rows ``[rows, ...]`` that all copies share, or with ``rows_per_copy`` ``[m, rows, ...]``.
         """
         m, shared = len(next(iter(theta.values()))), not rows_per_copy
+        if m == 1 and self._in_pairs:
+            pair = map_rows(lambda t: t.repeat(2, *[1] * (t.ndim - 1)), x) if rows_per_copy else x
+            twice = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
+            return self(twice, pair, rows_per_copy=rows_per_copy)[:1]
         if rows_per_copy:
             x = map_rows(lambda t: t.flatten(0, 1), x)
         elif self._counts:

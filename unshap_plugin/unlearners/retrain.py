@@ -28,6 +28,8 @@ from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["Retrain", "trains_differently"]
 
+_FULL = 64
+
 
 @dataclass(frozen=True)
 class Retrain(Unlearner):
@@ -136,10 +138,14 @@ def _train_stacked(
 ) -> Theta:
     """Train all models at once, their parameters side by side in one matrix: one optimiser step for all of them."""
     m, dtype = len(retained), engine.dtype
-    theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
-    final = theta.clone()
+    start = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
+    final = start.clone()
+    # Filled up, so that no copy is at the end of what the optimiser works on, which it may do in another way.
+    filled = -start.shape[1] % _FULL
+    theta = nn.functional.pad(start, (0, filled))
     counts = retained.sum(dim=1)
     penalty = penalties(engine, recipe)[0] / counts.clamp(min=1).to(dtype)[:, None]
+    penalised = bool(penalty.any())
     size = recipe.batch_size
     per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
     steps = recipe.epochs * per_epoch * (counts > 0)
@@ -149,7 +155,8 @@ def _train_stacked(
     order = torch.zeros(retained.shape, dtype=torch.long, device=retained.device)
     place = torch.arange(size or 1, device=retained.device)
     for step in range(int(steps.max())):
-        stack = engine.unflatten(theta)
+        current = theta[:, : start.shape[1]]
+        stack = engine.unflatten(current)
         if size is None:
             gradients = engine.gradients(stack, row_weights(retained, dtype), problem.x, problem.y)
         else:
@@ -162,9 +169,10 @@ def _train_stacked(
             weights = row_weights(position < counts[:, None], dtype)
             batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
             gradients = engine.gradients(stack, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
-        theta.grad = torch.addcmul(engine.flatten(gradients), penalty, theta)
+        gradient = engine.flatten(gradients)
+        theta.grad = nn.functional.pad(gradient + penalty * current if penalised else gradient, (0, filled))
         optimizer.step()
         done = steps == step + 1
         if done.any():
-            final[done] = theta[done]
+            final[done] = current[done]
     return engine.unflatten(final)
