@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["log_softmax", "softmax"]
 
 
-#: Numbers of rows are filled up to multiples of this: how the last ones are computed would depend on how many there are.
+#: Rows are filled up to multiples of this: how the last ones are computed would depend on how many there are.
 _FULL = 64
 
 

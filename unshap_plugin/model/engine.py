@@ -134,7 +134,6 @@ class Engine:
         shape
             What is summed instead: a function of the losses and the weights of rows, both ``[..., rows]``, elementwise.
         """
-
         chosen = loss or self.loss
 
         def total(losses: Tensor, weights: Tensor) -> Tensor:

@@ -44,7 +44,9 @@ class FoldedModule:
     def __init__(self, module: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
         self._module, self._graph, self._layers = module, graph, layers
         # Products with a vector are added up in another way for one copy than for several.
-        self._in_pairs = any(isinstance(one.layer, nn.Linear) and 1 in one.layer.weight.shape for one in layers.values())
+        self._in_pairs = any(
+            isinstance(one.layer, nn.Linear) and 1 in one.layer.weight.shape for one in layers.values()
+        )
         #: Names of the parameters and buffers that may come in copies.
         self.parameters = {path for one in layers.values() for path in one.names.values()}
         self._signature = inspect.signature(module.forward)
@@ -118,12 +120,11 @@ class FoldedModule:
             copies = any(one in by_copy for one in node.all_input_nodes)
             rows = copies or any(one in by_row for one in node.all_input_nodes)
 
-            def value_of(one: fx.Node, copies: bool = copies) -> Any:
-                value = values[one]
-                mixed = copies and one in by_row and one not in by_copy and isinstance(value, Tensor)
-                return _repeated(value, m) if mixed else value
-
-            args, kwargs = fx.node.map_arg((node.args, node.kwargs), value_of)
+            inputs_of = {one: values[one] for one in node.all_input_nodes}
+            if copies:  # what has no copies yet is repeated
+                single = [one for one in inputs_of if one in by_row - by_copy and isinstance(values[one], Tensor)]
+                inputs_of.update({one: _repeated(values[one], m) for one in single})
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), inputs_of.__getitem__)
             if node.op == "output":
                 [outputs] = args
                 outputs = outputs if copies else _repeated(outputs, m)
@@ -170,7 +171,8 @@ class FoldedModule:
                 found = self(theta, map_rows(torch.clone, few))
                 positional, named = arguments(few)
                 each = [
-                    functional_call(self._module, {k: p[i] for k, p in theta.items()}, positional, named) for i in (0, 1)
+                    functional_call(self._module, {k: p[i] for k, p in theta.items()}, positional, named)
+                    for i in (0, 1)
                 ]
                 expected = torch.stack(each)
             except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +24,10 @@ from unshap_plugin.errors import (
 )
 from unshap_plugin.losses import Loss
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
 
-__all__ = ["OPTIMIZERS", "Recipe", "resolve_recipe", "to_training"]
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "lbfgs": torch.optim.LBFGS,
-}
+__all__ = ["Recipe", "resolve_recipe", "to_training"]
 
 
 @dataclass(frozen=True)
@@ -205,7 +199,7 @@ class Recipe:
             if self.optimizer == "lbfgs":
                 self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
             else:
-                optimizer = self.optimise(parameters)
+                optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
                 for order in self.orders(len(keep), seed):
                     own = torch.as_tensor(order[keep[order]], device=y.device)
                     for batch in own.split(self.batch_size or count):
@@ -213,16 +207,6 @@ class Recipe:
                         objective(batch).backward()
                         optimizer.step()
         return model.eval()
-
-    def optimise(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-        """Return the optimiser of the recipe for some parameters, in its fastest form."""
-        kind, options = OPTIMIZERS[self.optimizer], dict(self.options)
-        if "fused" in inspect.signature(kind).parameters and not {"fused", "foreach"} & options.keys():
-            try:
-                return kind(parameters, lr=self.lr, fused=True, **options)
-            except RuntimeError:  # there is none for this device or dtype in this version of torch
-                pass
-        return kind(parameters, lr=self.lr, **options)
 
     def _lbfgs(self, parameters: list[nn.Parameter], objective: Callable[[], Tensor]) -> None:
         options = {"tolerance_grad": 1e-9, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe", **self.options}

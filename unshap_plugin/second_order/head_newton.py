@@ -99,9 +99,7 @@ class HeadNewton:
         def precondition(flat: Tensor) -> Tensor:
             return self.preconditioner.solve(share, flat.reshape(shape)).flatten(1)
 
-        solution = conjugate_gradients(
-            multiply, precondition, gradient, tolerance=_TOLERANCE, iterations=_ITERATIONS
-        )
+        solution = conjugate_gradients(multiply, precondition, gradient, tolerance=_TOLERANCE, iterations=_ITERATIONS)
         return -solution.reshape(shape), -dot(gradient, solution)
 
 

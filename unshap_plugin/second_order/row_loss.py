@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
 
-
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows, arguments
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Theta, per_copy
+from unshap_plugin.model.engine import Engine, Theta, per_copy
+from unshap_plugin.model.optimizers import StackedOptimizer
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners.base import Unlearner
 
@@ -123,7 +124,9 @@ def initial_parameters(problem: ModuleProblem) -> Theta | None:
     return {name: state[name] for name in engine.theta0}
 
 
-def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], steps: int, lr: float) -> Theta:
+def descend_displaced(
+    engine: Engine, start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], steps: int, lr: float
+) -> Theta:
     """Run Adam on ``u`` in ``theta = start + scale * u``, for every coalition at once.
 
     Adam's steps have the size of the learning rate whatever the size of the gradient, so that plain Adam moves as far
@@ -132,6 +135,8 @@ def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], T
 
     Parameters
     ----------
+    engine
+        The module.
     start
         Stacked parameters to start from.
     scale
@@ -145,14 +150,10 @@ def descend_displaced(start: Theta, scale: Tensor, gradient: Callable[[Theta], T
     -------
     Stacked parameters.
     """
-    scales = {name: per_copy(scale.to(p.dtype), p) for name, p in start.items()}
-    moved = {name: torch.zeros_like(p) for name, p in start.items()}
-    optimizer = torch.optim.Adam(list(moved.values()), lr=lr)
+    first = engine.flatten(start)
+    optimizer = StackedOptimizer("adam", torch.zeros_like(first), lr, {})
     theta = start
     for _ in range(steps):
-        gradients = gradient(theta)
-        for name, u in moved.items():
-            u.grad = gradients[name]
-        optimizer.step()
-        theta = {name: start[name] + scales[name] * moved[name] for name in start}
+        optimizer.step(engine.flatten(gradient(theta)))
+        theta = engine.unflatten(first + scale.to(first)[:, None] * optimizer.current)
     return theta

@@ -78,4 +78,4 @@ class Anchored(Displaced):
             return {name: part + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))

@@ -73,5 +73,5 @@ class FineTune(Displaced):
 
         share = 1 - retained.to(engine.dtype).mean(dim=1)
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
+        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, from_scratch(problem, theta, retained))

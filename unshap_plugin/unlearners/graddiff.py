@@ -82,5 +82,5 @@ class GradDiff(Displaced):
             return centre(engine.gradients(theta, weights, problem.x, problem.y, shape=bound))
 
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
+        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, from_scratch(problem, theta, retained))

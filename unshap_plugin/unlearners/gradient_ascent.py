@@ -59,4 +59,4 @@ class GradientAscent(Displaced):
             return engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))

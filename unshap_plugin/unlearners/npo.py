@@ -77,5 +77,5 @@ class NPO(Displaced):
             return engine.gradients(theta, forget, problem.x, problem.y, shape=preference)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
+        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, theta)

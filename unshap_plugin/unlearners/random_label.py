@@ -58,7 +58,7 @@ class RandomLabel(Displaced):
             return engine.gradients(theta, forget, problem.x, labels)
 
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(start, share, gradient, self.steps, self.lr)
+        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
         return StackedModels(engine, theta)
 
 

@@ -98,7 +98,7 @@ class ReferenceTeacher(Displaced):
             return {name: part + lesson[name] + anchor[name] for name, part in ascent.items()}
 
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))
 
 
 def _taught(problem: ModuleProblem, neighbors: int) -> tuple[Tensor, Tensor, Tensor]:

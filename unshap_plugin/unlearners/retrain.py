@@ -15,6 +15,7 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.model.engine import Engine, Theta, row_weights
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.optimizers import StackedOptimizer
 from unshap_plugin.model.recipe import Recipe, to_training
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.sklearn_linear import LinearModel
@@ -27,8 +28,6 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["Retrain", "trains_differently"]
-
-_FULL = 64
 
 
 @dataclass(frozen=True)
@@ -138,25 +137,21 @@ def _train_stacked(
 ) -> Theta:
     """Train all models at once, their parameters side by side in one matrix: one optimiser step for all of them."""
     m, dtype = len(retained), engine.dtype
-    start = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
-    final = start.clone()
-    # Filled up, so that no copy is at the end of what the optimiser works on, which it may do in another way.
-    filled = -start.shape[1] % _FULL
-    theta = nn.functional.pad(start, (0, filled))
+    theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
+    optimizer, final = StackedOptimizer(recipe.optimizer, theta, recipe.lr, recipe.options), theta.clone()
     counts = retained.sum(dim=1)
     penalty = penalties(engine, recipe)[0] / counts.clamp(min=1).to(dtype)[:, None]
     penalised = bool(penalty.any())
     size = recipe.batch_size
     per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
     steps = recipe.epochs * per_epoch * (counts > 0)
-    optimizer = recipe.optimise([theta])
     orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=retained.device)
     # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
     order = torch.zeros(retained.shape, dtype=torch.long, device=retained.device)
     place = torch.arange(size or 1, device=retained.device)
     for step in range(int(steps.max())):
-        current = theta[:, : start.shape[1]]
-        stack = engine.unflatten(current)
+        theta = optimizer.current
+        stack = engine.unflatten(theta)
         if size is None:
             gradients = engine.gradients(stack, row_weights(retained, dtype), problem.x, problem.y)
         else:
@@ -170,9 +165,8 @@ def _train_stacked(
             batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
             gradients = engine.gradients(stack, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
         gradient = engine.flatten(gradients)
-        theta.grad = nn.functional.pad(gradient + penalty * current if penalised else gradient, (0, filled))
-        optimizer.step()
+        optimizer.step(gradient + penalty * theta if penalised else gradient)
         done = steps == step + 1
         if done.any():
-            final[done] = current[done]
+            final[done] = theta[done]
     return engine.unflatten(final)

@@ -92,6 +92,6 @@ def _vectors(problem: ModuleProblem, steps: int, lr: float) -> Tensor:
             return engine.gradients(theta, weights, x, y, rows_per_copy=True)
 
         share = sizes[part].to(engine.dtype) / problem.trained_rows
-        theta = descend_displaced(start, share, gradient, steps, lr)
+        theta = descend_displaced(engine, start, share, gradient, steps, lr)
         vectors.append(engine.flatten(theta) - engine.flatten(start))
     return torch.cat(vectors)

@@ -1,0 +1,78 @@
+"""The optimisers of recipes, and one of them for many copies of parameters at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["OPTIMIZERS", "StackedOptimizer"]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "lbfgs": torch.optim.LBFGS,
+}
+
+#: The copies are filled up to multiples of this: an optimiser may work on the end of a tensor in another way.
+_FULL = 64
+
+
+class StackedOptimizer:
+    """An optimiser on many copies of parameters, side by side in one matrix: one step for all of them.
+
+    It works on each number by itself, so that this is what it does to each copy alone.
+
+    Parameters
+    ----------
+    name
+        ``adam``, ``adamw`` or ``sgd``.
+    start
+        The copies, ``[m, p]``.
+    lr
+        Learning rate.
+    options
+        Further keywords of the ``torch.optim`` class.
+
+    Examples
+    --------
+    >>> optimizer = StackedOptimizer("sgd", torch.zeros(2, 3), 0.5, {})
+    >>> optimizer.step(torch.ones(2, 3))
+    >>> optimizer.current
+    tensor([[-0.5000, -0.5000, -0.5000],
+            [-0.5000, -0.5000, -0.5000]])
+    """
+
+    def __init__(self, name: str, start: Tensor, lr: float, options: Mapping[str, Any]) -> None:
+        m, self._width = start.shape
+        self._whole = start.new_zeros(m, self._width + -self._width % _FULL)
+        self._whole[:, : self._width] = start
+        self._gradient = torch.zeros_like(self._whole)
+        self._optimizer = _fastest(OPTIMIZERS[name], self._whole, lr, options)
+
+    @property
+    def current(self) -> Tensor:
+        """The copies as they are now, ``[m, p]``; the next step changes them."""
+        return self._whole[:, : self._width]
+
+    def step(self, gradient: Tensor) -> None:
+        """Take a step for gradients ``[m, p]``."""
+        self._gradient[:, : self._width] = gradient
+        self._whole.grad = self._gradient
+        self._optimizer.step()
+
+
+def _fastest(
+    kind: Callable[..., torch.optim.Optimizer], whole: Tensor, lr: float, options: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """Return the optimiser as one kernel where this version of torch has one for the device, else step by step."""
+    if "fused" in inspect.signature(kind).parameters and not {"fused", "foreach"} & options.keys():
+        try:
+            return kind([whole], lr=lr, fused=True, **options)
+        except RuntimeError:  # it has none
+            pass
+    return kind([whole], lr=lr, **options)
