@@ -273,3 +273,12 @@ def test_what_the_note_about_labels_advises_changes_what_they_are_taken_for(kind
     assert main(command) == 0
     metric = ValuationResult.from_json(Path("values/result.json").read_text(encoding="utf-8")).metric
     assert metric == {"regression": "neg_mean_squared_error", "classification": "log_likelihood"}[task]
+
+
+def test_what_a_word_means_is_decided_on_the_training_table(tmp_path):
+    """In the test table alone, 7 and NA would be a number and a missing one."""
+    train = written(tmp_path / "train.csv", PLAIN.assign(grade=["acme", "NA", "7"] * 2, country=["7", "NA", "x"] * 2))
+    test = written(tmp_path / "test.csv", PLAIN.assign(grade=["NA", "7"] * 3, country=["NA", "7"] * 3))
+    table = read_tables(train, test, label="grade", group="who")
+    assert [table.classes[k] for k in table.y_test] == ["NA", "7"] * 3
+    assert table.notes == ("column 'country' mixes numbers with text ('NA'): it was taken as 3 categories",)

@@ -70,7 +70,8 @@ class Features:
         """Return a note about each column of typed features in which another table has categories of its own."""
         notes = []
         for column in self.textual:
-            new = ~other[column].isin(set(train[column])).to_numpy()
+            known = set(train[column])
+            new = np.array([entry not in known for entry in other[column]], dtype=bool)
             if new.any():
                 notes.append(
                     f"{name} has {entries(new)} in column {column!r} that the training rows lack, first "

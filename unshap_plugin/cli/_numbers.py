@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 from unshap_plugin.cli._sources import Source, entries, first
 from unshap_plugin.errors import InvalidValueError
 
-__all__ = ["as_numbers", "check_complete", "comma_notes", "finite_numbers", "number_of"]
+__all__ = ["as_numbers", "check_complete", "comma_notes", "finite_numbers", "number_columns", "number_of"]
 
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 #: Digits and commas, which are thousands or decimals, and perhaps points.
@@ -68,15 +68,18 @@ def comma_notes(source: Source, columns: Iterable[str]) -> list[str]:
     ]
 
 
-def check_complete(source: Source) -> None:
-    """Raise ``InvalidValueError`` if an entry is missing: empty, or a word for that among numbers."""
+def number_columns(train: Source) -> frozenset[str]:
+    """Return the columns of a training table that hold numbers, but for entries that are missing."""
+    return frozenset(column for column in train.frame if _is_numeric(train.frame[column]))
+
+
+def check_complete(source: Source, numeric: Collection[str]) -> None:
+    """Raise ``InvalidValueError`` if an entry is missing: empty, or a word for that in one of the numeric columns."""
     for column in source.frame:
         given = source.frame[column]
         if is_numeric_dtype(given):
             continue
-        missing, words = (given == "").to_numpy(dtype=bool), _missing(given)
-        if not words.all() and all(_NUMBER.fullmatch(entry) or _WITH_COMMA.fullmatch(entry) for entry in given[~words]):
-            missing = words
+        missing = _missing(given) if column in numeric else (given == "").to_numpy(dtype=bool)
         if missing.any():
             raise InvalidValueError(
                 f"{source.name} has {entries(missing)} in column {column!r} missing, {first(missing)}: fill them in, "
@@ -128,6 +131,13 @@ def _commas(column: pd.Series) -> list[str]:
     """Return the entries with commas, if all others are numbers; none otherwise."""
     commas = [entry for entry in column if "," in entry]
     return commas if all((_WITH_COMMA if "," in one else _NUMBER).fullmatch(one) for one in column) else []
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    if is_numeric_dtype(column):
+        return True
+    there = column[~_missing(column)]
+    return len(there) > 0 and all(_NUMBER.fullmatch(entry) or _WITH_COMMA.fullmatch(entry) for entry in there)
 
 
 def _missing(column: pd.Series) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from unshap_plugin.cli._columns import Features
 from unshap_plugin.cli._decoding import SEPARATORS
 from unshap_plugin.cli._labels import Task, classes_of, guess_task, labels_of
-from unshap_plugin.cli._numbers import check_complete, comma_notes
+from unshap_plugin.cli._numbers import check_complete, comma_notes, number_columns
 from unshap_plugin.cli._sources import Source, read_csv, shortened
 from unshap_plugin.cli._split import evenly, split
 from unshap_plugin.errors import InvalidValueError, nearest
@@ -155,8 +155,9 @@ def make_table(
         raise InvalidValueError(f"{train.name} has one row: at least two are needed to compare their values.")
     given = [source for source in (train, test, reference) if source is not None]
     notes = [note for source in given for note in source.notes]
+    numeric = number_columns(train)
     for source in given:
-        check_complete(source)
+        check_complete(source, numeric)
     if task is None:
         task, said = guess_task(train, label)
         notes += said
