@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unshap_plugin.printing import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -107,7 +109,7 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
 
 def _text(player: Any, longest: int = 24) -> str:
     """Return a name as plain text of bounded length: matplotlib reads what stands between dollars as mathematics."""
-    name = str(player)
+    name = one_line(str(player))
     return (name if len(name) <= longest else name[: longest - 3] + "...").replace("$", r"\$")
 
 

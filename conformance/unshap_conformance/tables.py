@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from textwrap import shorten
 
 from unshap_conformance.results import CheckResult
+from unshap_plugin.printing import lines_of
 
 __all__ = ["table"]
 
 _HEADER = ("check", "status", "cases", "residual", "tolerance", "why")
-_WIDTH = 90
 
 
 def table(results: Sequence[CheckResult]) -> str:
@@ -42,8 +42,7 @@ def table(results: Sequence[CheckResult]) -> str:
 
 def _of_subject(subject: str, checks: dict[str, list[CheckResult]]) -> str:
     lines = [_HEADER, *(_line(check, found) for check, found in checks.items())]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER) - 1)]
-    rows = ["  ".join([*map(str.ljust, line, widths), line[-1]]).rstrip() for line in lines]
+    rows = lines_of(lines, left=len(_HEADER))
     seconds = sum(result.duration for found in checks.values() for result in found)
     counts: dict[str, int] = {}
     for found in checks.values():
@@ -81,8 +80,15 @@ def _size(residual: float | None) -> float:
 
 
 def _why(result: CheckResult) -> str:
-    """Return its case and its reason in one line: of a traceback, the last line, which names the exception."""
+    """Return its case and its reason, whole and in one line: of a traceback, the exception that it ends with."""
     reason = result.reason.strip()
     if "Traceback" in reason:
-        reason = reason.splitlines()[-1]
-    return shorten(f"{result.game}: {reason}" if result.game else reason, _WIDTH, placeholder=" ...")
+        reason = _exception(reason)
+    return " ".join((f"{result.game}: {reason}" if result.game else reason).split())
+
+
+def _exception(traceback: str) -> str:
+    """Return what follows the last frame of a traceback: the exception, whose message may have several lines."""
+    lines = traceback.splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("  File ") or "Traceback" in line)
+    return "\n".join(itertools.dropwhile(lambda line: line.startswith("    "), lines[last + 1 :]))

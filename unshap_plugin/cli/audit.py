@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, number, progress_bar, write
+from unshap_plugin.cli._output import check_out, number, progress_bar, say, write
+from unshap_plugin.printing import lines_of
 
 __all__ = ["add", "run"]
 
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Audit an unlearner; files are written before anything is said."""
-    check_writable(options.out)
+    check_out("audit", options)
     loaded = data.load(options)
     with progress_bar("audit") as progress:
         report = audit(loaded.game, coalitions=options.coalitions, seeds=options.seeds, progress=progress)
@@ -40,10 +40,8 @@ def run(options: argparse.Namespace) -> int:
         "audit.json": report.to_json() + "\n",
         "audit.png": report.plot(),
     }
-    write(options.out, outputs)
-    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report)]
-    lines.append(f"wrote         {', '.join(str(options.out / name) for name in outputs)}")
-    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    wrote = write("audit", options.out, outputs)
+    say([*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report), *wrote])
     return 0
 
 
