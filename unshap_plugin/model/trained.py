@@ -6,9 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError
@@ -17,12 +15,13 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.fit_predict import classifies, predicted
 from unshap_plugin.model.frozen import cut, freeze
+from unshap_plugin.model.raw import RawRows, as_raw
 from unshap_plugin.model.recipe import Recipe
-from unshap_plugin.model.rows import Rows, map_rows, to_like
+from unshap_plugin.model.rows import Rows, as_rows, check_finite, map_rows, to_like
 from unshap_plugin.model.same_module import change, same
 from unshap_plugin.model.sklearn_linear import LinearModel
 
-__all__ = ["FittedObject", "TrainedModule", "as_array"]
+__all__ = ["FittedObject", "TrainedModule", "as_input"]
 
 
 class TrainedModule:
@@ -83,7 +82,19 @@ class TrainedModule:
         self.whole: tuple[Engine, Rows] | None = None
         self._restore()
 
-    def rows(self, rows: Rows) -> Rows:
+    def read(self, value: Any, what: str) -> Rows:
+        """Return rows of finite numbers, placed.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If they are something else.
+        """
+        rows = self.placed(as_rows(value, what))
+        check_finite(rows, what)
+        return rows
+
+    def placed(self, rows: Rows) -> Rows:
         """Return rows on the device and (where they are floating) in the dtype of the parameters."""
         return to_like(rows, next(iter(self.engine.theta0.values()))) if self.engine.theta0 else rows
 
@@ -186,7 +197,20 @@ class FittedObject:
         """Tell whether it is a classifier."""
         return classifies(self._given)
 
-    def rows(self, rows: Rows) -> Rows:
+    def read(self, value: Any, what: str) -> Rows:
+        """Return rows: numbers on the processor, tables, text and sparse rows in the form in which they are given.
+
+        What may be missing in them is for the object to say.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If they are no rows.
+        """
+        raw = as_raw(value, what)
+        return self.placed(as_rows(value, what)) if raw is None else raw
+
+    def placed(self, rows: Rows) -> Rows:
         """Return rows on the processor, where the answers are."""
         return map_rows(Tensor.cpu, rows)
 
@@ -196,7 +220,7 @@ class FittedObject:
 
     def outputs(self, model: Any, x: Rows, seed: int = 0) -> Tensor:
         """Return the outputs ``[rows, ...]`` of such an object; what it draws comes from the seed."""
-        return predicted(model, as_array(x), self.classes, seed)
+        return predicted(model, as_input(x), self.classes, seed)
 
     def watch(self, x: Rows) -> None:
         """Take the answers on these rows for what tells whether the object was changed."""
@@ -213,15 +237,16 @@ class FittedObject:
         return "the answers"
 
 
-def as_array(x: Rows) -> NDArray[Any]:
-    """Return rows as one array, for models that are not torch modules.
+def as_input(x: Rows) -> Any:
+    """Return a copy of rows as an object takes them: in the form in which they were given, numbers as an array.
 
     Raises
     ------
     InvalidTypeError
         If they are a dict or tuple of tensors.
     """
+    if isinstance(x, RawRows):
+        return x.handed()
     if not isinstance(x, Tensor):
         raise InvalidTypeError("x is a dict or tuple of tensors, but a model with fit and predict takes one array.")
-    array: NDArray[Any] = np.asarray(x.cpu().numpy())
-    return array
+    return x.cpu().numpy().copy()

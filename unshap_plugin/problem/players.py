@@ -97,9 +97,23 @@ def _labels(labels: ArrayLike) -> NDArray[Any]:
         raise InvalidTypeError(f"groups cannot be read ({error}): one label per row is needed.") from error
     if missing:
         raise InvalidValueError(f"groups has no label in {missing} rows: every row needs one.")
-    per_row = np.asarray([str(one) if isinstance(one, str) else one for one in listed], dtype=object)
-    if per_row.ndim == 1 and all(isinstance(one, bool | int | float | np.number) for one in listed):
-        return np.asarray(listed)
-    if per_row.ndim == 1:
-        return np.asarray([str(one) for one in listed])
-    return per_row
+    listed = [str(one) if isinstance(one, str) else one for one in listed]
+    per_row = np.asarray(listed, dtype=object)
+    if per_row.ndim != 1:
+        return per_row
+    numbers = all(isinstance(one, bool | int | float | np.number) for one in listed)
+    unified = np.asarray(listed if numbers else [str(one) for one in listed])
+    _check_apart(listed, unified.tolist(), numbers)
+    return unified
+
+
+def _check_apart(listed: list[Any], unified: list[Any], numbers: bool) -> None:
+    """Raise where labels that are not the same would be one player: ``1`` and ``"1"``, or ``True`` and 1."""
+    first: dict[Any, Any] = {}
+    for given, one in zip(listed, unified, strict=True):
+        other = first.setdefault(one, given)
+        if given != other or (numbers and isinstance(given, bool) != isinstance(other, bool)):
+            raise InvalidValueError(
+                f"groups has the labels {other!r} and {given!r}, which could not be told apart: use labels of one "
+                f"type, such as text."
+            )

@@ -17,6 +17,8 @@ from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.columns import Columns
+from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, leaves, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
@@ -29,7 +31,8 @@ from unshap_plugin.problem.checks import (
     checked_outputs,
     count_trained,
 )
-from unshap_plugin.problem.data import Reader, columns_of
+from unshap_plugin.problem.data import Reader
+from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.reference import test_and_reference
@@ -158,6 +161,7 @@ class ValuationProblem(ComputedOnce):
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
+        train, test = as_pair(train, "train"), as_pair(test, "test")
         check_pair(train, "train")
         check_pair(test, "test")
         self.access = access
@@ -165,7 +169,7 @@ class ValuationProblem(ComputedOnce):
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        reader = Reader(self.trained, self.classes, columns_of(self.given_model, train[0]))
+        reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
         (self.x_test, self.y_test), self.notes = tested, self.notes + notes
@@ -178,10 +182,13 @@ class ValuationProblem(ComputedOnce):
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
         self.metric = resolve_metric(metric, self.loss, self.answers)
+        rows = self.x
         self._cut(parameters)
         for x, y, what in ((self.x, self.y, "train"), (self.x_test, self.y_test, "test")):
             outputs = checked_outputs(self.trained, x, what)
             self._check_loss(outputs, y)
+        if access == "full" and not isinstance(model, nn.Module):
+            self.notes += compared_with_plain_fit(self.given_model, rows, self.y, self.classes)
         #: Shape of the outputs for one row.
         self.output_shape = outputs.shape[1:]
         utility = check_utility(self.metric, outputs, self.y_test)

@@ -18,7 +18,7 @@ from unshap_plugin.errors import ContractError, InvalidTypeError, nearest
 from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.rows import map_rows, take
 from unshap_plugin.model.same_module import change, difference, same
-from unshap_plugin.model.trained import as_array
+from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -214,14 +214,14 @@ def _settings(function: Callable[..., Any], given: Collection[str]) -> dict[str,
 def _pair(problem: ValuationProblem, rows: Tensor) -> Any:
     index = rows.nonzero()[:, 0]
     x, y = take(problem.x, index), problem.y[index]
-    return (x, y) if isinstance(problem, ModuleProblem) else (as_array(x), y.cpu().numpy())
+    return (x, y) if isinstance(problem, ModuleProblem) else (as_input(x), y.cpu().numpy())
 
 
 def _reference(problem: ValuationProblem) -> Any:
     assert problem.reference is not None
     x, y = problem.reference
     if not isinstance(problem, ModuleProblem):
-        return as_array(x).copy(), None if y is None else y.cpu().numpy().copy()
+        return as_input(x), None if y is None else y.cpu().numpy().copy()
     return map_rows(torch.clone, x), None if y is None else y.clone()
 
 

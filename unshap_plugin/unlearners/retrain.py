@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.sklearn_linear import LinearModel
-from unshap_plugin.model.trained import as_array
+from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -78,11 +79,29 @@ class Retrain(Unlearner):
 
 def _refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> list[Any]:
     """Return what the object that was given is, fitted on the retained rows of each coalition."""
-    x, y = as_array(problem.x), problem.y.cpu().numpy()
-    pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
     shape = problem.outputs(problem.model, problem.x).shape[1:]
     model, classes = problem.given_model, problem.classes
-    return [refit(model, x[k], y[k], classes, shape, coalition_seed(seed, c)) for k, c in pairs]
+    fits = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for keeps, coalition in zip(retained, coalitions, strict=True):
+            index = keeps.nonzero()[:, 0]
+            x, y = as_input(take(problem.x, index)), problem.y[index].cpu().numpy()
+            fits.append(refit(model, x, y, classes, shape, coalition_seed(seed, coalition)))
+    told = problem.once(_warned)
+    for kind in {one.category.__name__: one for one in caught if one.category.__name__ not in told}.values():
+        told.add(kind.category.__name__)
+        warnings.warn(
+            f"the fit of {type(model).__name__} warns for some coalitions (said once): {kind.category.__name__}: "
+            f"{kind.message}",
+            stacklevel=2,
+        )
+    return fits
+
+
+def _warned(problem: ValuationProblem) -> set[str]:  # noqa: ARG001
+    """Return a memory for the kinds of warnings that were passed on."""
+    return set()
 
 
 def _stacked(problem: ModuleProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
