@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.model.engine import Engine, Theta
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, each_row, map_rows, n_rows
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
@@ -154,7 +154,7 @@ class LinearHead:
     def __init__(self, engine: Engine, x: Rows, y: Tensor, features: Tensor, layer: str) -> None:
         self.x, self.y, self.features = x, y, features
         self._shift: Tensor | None = None
-        probe = copy.deepcopy(engine.module)
+        probe = copied(engine.module)
         head = probe.get_submodule(layer)
         assert isinstance(head, nn.Linear)
         head.register_forward_hook(lambda _layer, _args, out: out + self._shift)
