@@ -193,7 +193,10 @@ class Engine:
         if not self.batched:
             return loop()
         try:
-            return batched()
+            with warnings.catch_warnings():
+                # Of single operations torch says so itself when it runs them one by one, and names no module.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                return batched()
         except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
             # The errors that vmap refuses with. Nothing is lost: the loop raises whatever is not vmap's fault.
             if out_of_memory(error):
