@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from unshap_plugin.losses import Loss
+from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
 
@@ -47,6 +48,7 @@ class Engine:
         self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+        self.restless: set[tuple[str, str]] = set()  # layers and their plain attributes that forward sets
         self._announced: set[str] = set()
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
@@ -84,7 +86,8 @@ class Engine:
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
-        outputs: Tensor = functional_call(self.module, {**self._fixed, **theta}, *arguments(x))
+        with attributes_kept(self.module, self.restless):
+            outputs: Tensor = logits_of(functional_call(self.module, {**self._fixed, **theta}, *arguments(x)))
         return outputs
 
     def outputs(self, theta: Theta, x: Rows) -> Tensor:
@@ -190,7 +193,10 @@ class Engine:
         if not self.batched:
             return loop()
         try:
-            return batched()
+            with warnings.catch_warnings():
+                # Of single operations torch says so itself when it runs them one by one, and names no module.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                return batched()
         except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
             # The errors that vmap refuses with. Nothing is lost: the loop raises whatever is not vmap's fault.
             if out_of_memory(error):

@@ -15,6 +15,8 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.fit_predict import classifies, predicted
 from unshap_plugin.model.frozen import cut, freeze
+from unshap_plugin.model.given import copied, unwrapped
+from unshap_plugin.model.modes import dense
 from unshap_plugin.model.raw import RawRows, as_raw
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, as_rows, check_finite, map_rows, to_like
@@ -71,12 +73,14 @@ class TrainedModule:
         linear: LinearModel | None = None,
         parameters: str | Sequence[str] | None = None,
     ) -> None:
+        module = unwrapped(module)
         if recipe is not None:
             recipe.check(module)
         self.loss, self.recipe = loss, recipe
-        self._given = copy.deepcopy(module).eval()
+        self._given = dense(copied(module)).eval()
         self._given.zero_grad()
         self.note = None if parameters is None else freeze(self._given, parameters)
+        _check_precision(self._given)
         # Where some parameters are frozen, scikit-learn's fit would not leave them as they are: the recipe does.
         self.linear = linear if all(p.requires_grad for p in self._given.parameters()) else None
         self.whole: tuple[Engine, Rows] | None = None
@@ -119,7 +123,7 @@ class TrainedModule:
                 f"the model returned a {type(outputs).__name__}, but a tensor [rows, ...] is needed: wrap the model in "
                 f"a module that returns its outputs alone."
             )
-        return outputs
+        return outputs.detach().clone()  # it may be a view of a parameter
 
     def cut(self, sets: Sequence[Rows]) -> list[Rows] | None:
         """Go on with the end of the module that has the parameters, and return what the rest makes of sets of rows.
@@ -136,13 +140,13 @@ class TrainedModule:
 
     def put_back(self) -> str | None:
         """Put the module back as it was given where something changed it, and return what that was."""
-        changed = change(self._given, self.model) or self._replaced()
+        changed = change(self._given, self.model, self.engine.restless) or self._replaced()
         if changed is not None:
             self._restore()
         return changed
 
     def _restore(self) -> None:
-        self.model: nn.Module = copy.deepcopy(self._given)
+        self.model: nn.Module = copied(self._given)
         self.engine = Engine(self.model, self.loss)
 
     def _replaced(self) -> str | None:
@@ -150,6 +154,15 @@ class TrainedModule:
         theirs = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
         odd = [n for n, p in self.engine.theta0.items() if n not in theirs or theirs[n].data_ptr() != p.data_ptr()]
         return f"{odd[0]!r}" if odd else None
+
+
+def _check_precision(module: nn.Module) -> None:
+    for name, p in module.named_parameters():
+        if p.requires_grad and p.dtype not in (torch.float32, torch.float64):
+            raise InvalidTypeError(
+                f"parameter {name!r} is {p.dtype}, in which the small steps of unlearning are rounded away: pass "
+                f"copy.deepcopy(model).float()."
+            )
 
 
 class FittedObject:

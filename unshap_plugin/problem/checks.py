@@ -131,6 +131,13 @@ def checked_outputs(trained: TrainedModule | FittedObject, x: Rows, what: str) -
             f"the model cannot be applied to the {what} rows ({type(error).__name__}: {error}): pass a trained model "
             f"and the data in the form that it takes."
         ) from error
+    changed = trained.put_back() if isinstance(trained, TrainedModule) else None
+    if changed is not None:
+        raise InvalidValueError(
+            f"the forward of {type(trained.model).__name__} changes {changed} in place, also in evaluation mode, but "
+            f"many models are computed from the given one: leave it alone there (an embedding with max_norm: set that "
+            f"to None once it is trained, of weights that were normalised)."
+        )
     if not torch.isfinite(outputs).all():
         raise InvalidValueError(f"the model as given has outputs that are not finite on the {what} rows.")
     return outputs

@@ -14,6 +14,7 @@ from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.given import unwrapped
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
 from unshap_plugin.model.trained import TrainedModule
@@ -83,6 +84,7 @@ class ModuleProblem(ValuationProblem):
         trained_rows: int | None,
     ) -> None:
         if isinstance(self.given_model, nn.Module):
+            self.given_model = unwrapped(self.given_model)
             self.loss = resolve_loss(loss)
             self.trained = TrainedModule(self.given_model, self.loss, recipe, parameters=parameters)
             self.classes = _text_classes(train[1], test[1])

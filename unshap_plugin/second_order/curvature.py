@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import grad, jacrev, vjp, vmap
 
 from unshap_plugin.model.engine import Engine, Theta
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, each_row, map_rows, n_rows
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
@@ -41,15 +41,19 @@ def second_order(engine: Engine, x: Rows, y: Tensor) -> SecondOrder:
 
 
 def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
-    """Return the name of the linear layer that has all parameters of a module, and its features ``[rows, d]``.
+    """Return the name of the linear layer that has all trainable parameters, and the features of these, ``[rows, d]``.
 
-    The features are what the layer is applied to, with a last one of 1 if it has a bias. ``None`` for other modules.
+    The features are what the layer is applied to where its weight is trainable, and a last one of 1 where its bias is.
+    ``None`` for other modules.
     """
-    own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
+    named = list(engine.module.named_modules())
+    own = [(name, layer) for name, layer in named if any(p.requires_grad for p in layer.parameters(recurse=False))]
     if len(own) != 1 or type(own[0][1]) is not nn.Linear:
         return None
     name, layer = own[0]
-    if len(engine.theta0) != len(list(layer.parameters())):
+    # Hooks may change its input or its output, or compute its weight from parameters of other names.
+    hooks = layer._forward_pre_hooks or layer._forward_hooks
+    if hooks or not engine.theta0.keys() <= {f"{name}.{p}".lstrip(".") for p in ("weight", "bias")}:
         return None
     with torch.no_grad():
         calls, _ = calls_of(engine.module, x, lambda one, _layer: one == name)
@@ -57,7 +61,9 @@ def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
     if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
         return None
     z = seen[0].detach()
-    return name, z if layer.bias is None else torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+    ones = z.new_ones(len(z), 1)
+    free = [(z, layer.weight), (ones, layer.bias)]
+    return name, torch.cat([features for features, p in free if p is not None and p.requires_grad], dim=1)
 
 
 class GeneralCurvature:
@@ -154,12 +160,12 @@ class LinearHead:
     def __init__(self, engine: Engine, x: Rows, y: Tensor, features: Tensor, layer: str) -> None:
         self.x, self.y, self.features = x, y, features
         self._shift: Tensor | None = None
-        probe = copy.deepcopy(engine.module)
+        probe = copied(engine.module)
         head = probe.get_submodule(layer)
         assert isinstance(head, nn.Linear)
         head.register_forward_hook(lambda _layer, _args, out: out + self._shift)
         self._probe = Engine(probe, engine.loss)
-        self.n_features, self.n_outputs = head.in_features, head.out_features
+        self.n_features, self.n_outputs = head.in_features if head.weight.requires_grad else 0, head.out_features
 
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
@@ -188,7 +194,8 @@ class LinearHead:
     def multiply(self, weights: Tensor, second: Tensor, vectors: Tensor) -> Tensor:
         """Return the products ``[m, p]`` of the matrices with vectors, without the matrices."""
         c, w = self.n_outputs, self.n_features
-        pushed = torch.cat([vectors[:, : c * w].reshape(-1, c, w), vectors[:, c * w :].reshape(len(vectors), c, -1)], 2)
+        m = len(vectors)
+        pushed = torch.cat([vectors[:, : c * w].reshape(m, c, w), vectors[:, c * w :].reshape(m, c, -1)], dim=2)
         moved = self.features @ pushed.transpose(1, 2)  # [m, rows, c]
         return self._outer_sums(weights[:, :, None] * (second @ moved[:, :, :, None])[:, :, :, 0])
 

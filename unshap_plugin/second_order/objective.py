@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
@@ -117,7 +118,15 @@ class Objective:
             theta = {name: part[0] for name, part in self.engine.unflatten(flat[None]).items()}
             return self.engine.loss(self.engine.call(theta, self.x), self.y).sum()
 
-        matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        try:
+            matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        except RuntimeError as error:
+            if "derivative for" not in str(error):
+                raise
+            raise InvalidValueError(
+                f"{type(self.engine.module).__name__} has an operation of which torch knows no second derivative "
+                f"({error}): use an unlearner that needs gradients alone, such as 'finetune'."
+            ) from error
         return matrix
 
     def value(self, theta: Tensor, weights: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ class LinearExact(Unlearner):
         equations = problem.once(_equations, stored is not None)
         assert equations is not None
         theta = equations.solve(*_sums(problem, stored, equations, coalitions))
+        if len(problem.y) == problem.trained_rows:  # without a row: as before the training, penalised or not
+            theta[~problem.retained(coalitions).any(dim=1)] = equations.initial
         return StackedModels(problem.engine, equations.parameters(theta, problem.engine))
 
 

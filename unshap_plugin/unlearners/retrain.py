@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +15,9 @@ from unshap_plugin.errors import AccessError
 from unshap_plugin.model.engine import Engine, Theta, per_copy, row_weights
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed, seeded
-from unshap_plugin.model.recipe import OPTIMIZERS, Recipe, to_training
+from unshap_plugin.model.given import copied
+from unshap_plugin.model.modes import to_training
+from unshap_plugin.model.recipe import OPTIMIZERS, Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.sklearn_linear import LinearModel
 from unshap_plugin.model.trained import as_input
@@ -114,7 +115,7 @@ def _stacked(problem: ModuleProblem, linear: LinearModel, fits: list[Any]) -> St
 def trains_differently(engine: Engine, x: Rows) -> str | None:
     """Return the name of what trains differently from how it predicts (a layer, or the module itself), if anything."""
     module = engine.module
-    training = to_training(copy.deepcopy(module))
+    training = to_training(copied(module))
     for layer in training.modules():
         dropout = isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
         if layer.training and (dropout or isinstance(layer, nn.modules.batchnorm._BatchNorm)):
@@ -139,7 +140,7 @@ def _train_each(
     recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train one model after the other: the plain-loop twin of ``_train_stacked``."""
-    start = copy.deepcopy(engine.module)
+    start = copied(engine.module)
     start.load_state_dict(initial)
     states = [
         recipe.train(start, engine.loss, problem.x, problem.y, rows=rows, seed=seed).state_dict() for rows in retained
