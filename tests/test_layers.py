@@ -13,7 +13,7 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["versions", "serialization", "printing", "importing", "coalitions", "losses"],
+    ["versions", "serialization", "printing", "importing", "coalitions", "losses", "threads", "portable"],
     ["scorers"],
     ["metrics"],
     ["model"],
@@ -23,6 +23,7 @@ LAYERS = [
     ["estimators"],
     ["plugins"],
     ["plots", "divergence"],
+    ["evaluation"],
     ["result", "game"],
     ["valuation"],
     ["audit"],

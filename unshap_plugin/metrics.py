@@ -199,11 +199,12 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
     if isinstance(metric, Mapping):
         if not metric:
             raise InvalidValueError("metric is an empty dict, but at least one metric is needed.")
-        return _several({str(name): resolve_metric(one, loss, answers) for name, one in metric.items()})
+        several = {str(name): resolve_metric(one, loss, answers) for name, one in metric.items()}
+        return Metric("+".join(several), _Several(several), tuple(several))
     if is_scorer(metric):
         return Metric(getattr(metric, "__name__", repr(metric)), score_with(metric, answers), task=answers.task)
     if callable(metric):
-        return Metric(getattr(metric, "__name__", type(metric).__name__), _one_by_one(metric))
+        return Metric(getattr(metric, "__name__", type(metric).__name__), _OneByOne(metric))
     raise InvalidTypeError(
         f"metric is a {type(metric).__name__}, but a name ({', '.join(one.name for one in METRICS)}), a callable "
         f"(outputs, targets) -> number, a scorer of scikit-learn, or a dict of these is needed."
@@ -242,10 +243,15 @@ def _check_classes(name: str, outputs: Tensor, targets: Tensor) -> None:
         )
 
 
-def _several(metrics: dict[str, Metric]) -> Metric:
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class _Several:
+    """The score of several metrics, a column each."""
+
+    metrics: Mapping[str, Metric]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         columns = []
-        for name, metric in metrics.items():
+        for name, metric in self.metrics.items():
             column = metric.score(outputs, targets)
             if column.ndim != 1:
                 raise InvalidValueError(
@@ -255,14 +261,16 @@ def _several(metrics: dict[str, Metric]) -> Metric:
             columns.append(column.double())
         return torch.stack(columns, dim=1)
 
-    return Metric("+".join(metrics), score, tuple(metrics))
 
+@dataclass(frozen=True)
+class _OneByOne:
+    """The score of a callable that takes one model at a time."""
 
-def _one_by_one(metric: Callable[[Tensor, Tensor], Any]) -> Score:
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        scores = [torch.as_tensor(metric(row, targets), dtype=torch.float64, device=outputs.device) for row in outputs]
+    metric: Callable[[Tensor, Tensor], Any]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        each = [self.metric(row, targets) for row in outputs]
+        scores = [torch.as_tensor(one, dtype=torch.float64, device=outputs.device) for one in each]
         if len({one.shape for one in scores}) != 1:
             raise InvalidValueError("the metric gave different shapes for different models, but one shape is needed.")
         return torch.stack(scores)
-
-    return score

@@ -91,8 +91,18 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
             "classifier: pass a callable (outputs, targets) -> number instead."
         )
 
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        y = targets.detach().cpu().numpy()
+    return _Score(scorer, answers)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The scores that a scorer gives."""
+
+    scorer: Callable[..., Any]
+    answers: Answers
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        answers, y = self.answers, targets.detach().cpu().numpy()
         stacked = outputs.detach().cpu().double().numpy()
         if answers.task == "regression":
             shim: BaseEstimator = _Numbers()
@@ -103,9 +113,8 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
             labels = labels if answers.labels is None else answers.labels
             shim = (_Logits if answers.probable else _Choices)(labels)
             y = labels[_chosen(_flat(y))]
-        return torch.as_tensor([float(scorer(shim, one, y)) for one in stacked], dtype=torch.float64).to(outputs.device)
-
-    return score
+        scores = [float(self.scorer(shim, one, y)) for one in stacked]
+        return torch.as_tensor(scores, dtype=torch.float64).to(outputs.device)
 
 
 class _Numbers(RegressorMixin, BaseEstimator):  # type: ignore[misc]

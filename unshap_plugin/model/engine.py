@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
+from unshap_plugin.portable import Portable
 
 __all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
 
@@ -31,7 +32,7 @@ Theta: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
 
 
-class Engine:
+class Engine(Portable):
     """A module and its loss, evaluated for many coalitions at once.
 
     Parameters
@@ -46,10 +47,17 @@ class Engine:
         self.module = module
         self.loss = loss
         self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
-        self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-        fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
         self.restless: set[tuple[str, str]] = set()  # layers and their plain attributes that forward sets
         self._announced: set[str] = set()
+        self._make_anew()
+
+    #: Views of the module's own numbers, which a copy takes of its own module.
+    _left_behind: ClassVar[tuple[str, ...]] = ("theta0", "_fixed")
+
+    def _make_anew(self) -> None:
+        module = self.module
+        self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+        fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
     @property

@@ -13,6 +13,7 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
+from unshap_plugin.threads import alone
 
 __all__ = [
     "check_labels",
@@ -200,12 +201,14 @@ def utilities(metric: Metric, outputs: Tensor, y: Tensor, shape: tuple[int, ...]
     Traceback (most recent call last):
     unshap_plugin.errors.InvalidValueError: metric 'mean' gave shape [] for 2 models, but [m] or [m, t] is needed: ...
     """
-    given, generators = y.clone(), states()
+    given = y.clone()
     versions = outputs._version, given._version
-    try:
-        scores = metric.score(outputs, given)
-    finally:
-        generator = moved(generators)
+    with alone():  # what another thread draws would be taken for the metric's
+        generators = states()
+        try:
+            scores = metric.score(outputs, given)
+        finally:
+            generator = moved(generators)
     if not isinstance(scores, Tensor):
         raise InvalidTypeError(
             f"metric {metric.name!r} returned a {type(scores).__name__}, but a tensor [m] or [m, t] is needed: one row "

@@ -257,6 +257,13 @@ class ValuationProblem(ComputedOnce):
         shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
         return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
 
+    def _brought(self) -> Mapping[str, Any]:
+        return {
+            f"the loss {getattr(self.loss, '__name__', type(self.loss).__name__)!r}": self.loss,
+            f"metric {self.metric.name!r}": self.metric.score,
+            f"the model ({type(self.given_model).__name__})": self.given_model,
+        }
+
     def _take(
         self,
         train: Any,
