@@ -21,7 +21,7 @@ __all__ = ["ValuationResult"]
 
 _FORMAT = "unshap-result/2"
 _ARRAYS = ("values", "std_errors", "degrees_of_freedom", "utility_all", "utility_none")
-_MAX_BARS = 40
+_MAX_BARS = 100
 _NAMED = 3
 
 
@@ -214,7 +214,7 @@ class ValuationResult:
         return cls(**data)
 
     def plot(self, ax: Axes | None = None, *, highlight: Collection[Any] = (), label: str = "highlighted") -> Axes:
-        """Draw the values: sorted bars with 95% intervals up to 40 players, a histogram for more.
+        """Draw the values: sorted bars with 95% intervals up to 100 players, a histogram for more.
 
         Parameters
         ----------

@@ -81,14 +81,14 @@ def _size(residual: float | None) -> float:
 
 def _why(result: CheckResult) -> str:
     """Return its case and its reason, whole and in one line: of a traceback, the exception that it ends with."""
-    reason = result.reason.strip()
-    if "Traceback" in reason:
-        reason = _exception(reason)
+    reason = _without_frames(result.reason)
     return " ".join((f"{result.game}: {reason}" if result.game else reason).split())
 
 
-def _exception(traceback: str) -> str:
+def _without_frames(reason: str) -> str:
     """Return what follows the last frame of a traceback: the exception, whose message may have several lines."""
-    lines = traceback.splitlines()
-    last = max(number for number, line in enumerate(lines) if line.startswith("  File ") or "Traceback" in line)
-    return "\n".join(itertools.dropwhile(lambda line: line.startswith("    "), lines[last + 1 :]))
+    lines = reason.splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    if not frames:
+        return reason
+    return "\n".join(itertools.dropwhile(lambda line: line.startswith("    "), lines[frames[-1] + 1 :]))

@@ -199,6 +199,44 @@ def test_the_table():
     assert two.count("check ") == 2
 
 
+LONG = "the method is off by more than the sum of all the things that it may be off by, " * 5 + "and that is the end"
+
+
+def fail_at_length(subject, case):
+    raise Violation(LONG)
+
+
+def skip_at_length(subject, case):
+    raise Skipped(LONG)
+
+
+def crash_at_length(subject, case):
+    raise ValueError(LONG)
+
+
+def crash_in_lines(subject, case):
+    try:
+        raise KeyError("first")
+    except KeyError:
+        raise ValueError(LONG.replace("than", "\n    than") + "\nTraceback of theirs\n  and more") from None
+
+
+@pytest.mark.parametrize("function", [fail_at_length, skip_at_length, crash_at_length])
+def test_sentences_in_the_table_are_whole(function):
+    [line] = table(run(checks_of(it=function))).splitlines()[2:]
+    assert line.endswith(f"a: {'ValueError: ' * (function is crash_at_length)}{LONG}")
+
+
+def test_an_exception_of_several_lines_is_whole_and_in_one():
+    [line] = table(run(checks_of(it=crash_in_lines))).splitlines()[2:]
+    assert line.endswith(f"a: ValueError: {LONG} Traceback of theirs and more")
+
+
+def test_names_with_line_breaks_stay_in_their_row():
+    [line] = table(run([Check("two\nlines", "it holds", fine, lambda _: CASES)])).splitlines()[2:]
+    assert line.split() == ["two\\nlines", "passed", "2/2"]
+
+
 def test_the_table_of_the_front_end():
     text = table(check_estimator("exact"))
     assert text.startswith("exact: 17 passed, 2 skipped (")
