@@ -14,6 +14,7 @@ CORE = ROOT / "unshap_plugin"
 LAYERS = [
     ["errors"],
     ["versions", "serialization", "importing", "coalitions", "losses"],
+    ["outputs"],
     ["scorers"],
     ["metrics"],
     ["model"],

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.rows import row_hashes
 from unshap_plugin.problem.artifacts import Artifacts, fingerprint
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.curvature import LinearHead, second_order
 from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, penalties, raised
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, raised
 from unshap_plugin.versions import versions
 
 __all__ = ["compute_artifacts", "quadratic_of"]
