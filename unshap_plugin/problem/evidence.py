@@ -26,8 +26,10 @@ _LINKS: dict[str, Outputs] = {
     "LogSoftmaxBackward": "log_probabilities",
     "LogSigmoidBackward": "log_probabilities",
 }
-_PASSING = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Alias", "Clone", "Clamp")
-_PASSING += ("ToCopy", "T", "Transpose", "Permute", "Index", "Expand", "Flatten")
+_PASSING = {
+    *("View", "UnsafeView", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute", "Expand"),
+    *("Select", "Slice", "Index", "Alias", "Clone", "ToCopy", "Clamp"),
+}
 
 
 def kind_of_outputs(
@@ -57,7 +59,7 @@ def kind_of_outputs(
     --------
     >>> from unshap_plugin.losses import cross_entropy
     >>> module, x = nn.Linear(3, 2), torch.eye(3)
-    >>> kind_of_outputs(None, module, cross_entropy, x, module(x))
+    >>> kind_of_outputs(None, module, cross_entropy, x, module(x).detach())
     ('logits', None)
     """
     if said is not None and said not in OUTPUTS:

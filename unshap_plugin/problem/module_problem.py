@@ -131,7 +131,7 @@ class ModuleProblem(ValuationProblem):
         if not self.engine.theta0:
             return super()._checked(artifacts)
         stored = artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
-        stored.check(self.engine, self.x, self.y)
+        stored.check(self.engine, self.recipe, self.x, self.y)
         if self.access == "full" and len(stored) != len(self.y):
             raise InvalidValueError(
                 f"the artefacts are of {len(stored)} rows and train has {len(self.y)}, but access is 'full': pass "

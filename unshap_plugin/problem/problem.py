@@ -187,16 +187,14 @@ class ValuationProblem(ComputedOnce):
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
         self._cut(parameters)
-        given, tested = (
-            checked_outputs(self.trained, x, what) for x, what in ((self.x, "train"), (self.x_test, "test"))
-        )
-        self.outputs_are = self._kind_of(given, outputs)
-        self._check_loss(given, self.y)
-        self._check_loss(tested, self.y_test)
+        answers = [checked_outputs(self.trained, x, what) for x, what in ((self.x, "train"), (self.x_test, "test"))]
+        self.outputs_are = self._kind_of(answers[0], outputs)
+        for one, y in zip(answers, (self.y, self.y_test), strict=True):
+            self._check_loss(one, y)
         #: Shape of the outputs for one row.
-        self.output_shape = tested.shape[1:]
+        self.output_shape = answers[1].shape[1:]
         self.metric = resolve_metric(metric, self.loss, self.answers)
-        utility = check_utility(self.metric, tested, self.y_test)
+        utility = check_utility(self.metric, answers[1], self.y_test)
         self.given_utility: NDArray[np.float64] = utility.double().cpu().numpy()
 
     #: What ``help`` shows, since ``__new__`` takes anything.

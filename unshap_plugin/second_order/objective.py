@@ -288,4 +288,10 @@ def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
 def _strength(objective: Objective) -> Tensor:
     """Return the proximal strength at which the gradient of the proximal term is as large as that of the losses."""
     moved = objective.given - objective.init
-    return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)
+    if not moved.any():
+        raise InvalidValueError(
+            f"{type(objective.engine.module).__name__} equals the initial parameters that fit says, as if it had "
+            f"learned nothing, but is at no optimum: pass a copy from before training, "
+            f"copy.deepcopy(model.state_dict()), since training changes a module in place."
+        )
+    return objective.residual(objective.given).norm() / moved.norm()

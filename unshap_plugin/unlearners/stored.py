@@ -76,7 +76,10 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
             sums = equations.sums(torch.ones(1, len(y), device=y.device))
             matrices["gram"], matrices["moments"] = (part[0] for part in sums)
     whole, rows = problem.trained.whole or (engine, x)  # a model that is the end of another is known by the whole
-    return Artifacts(fingerprint(whole), versions(), row_hashes(rows, y), gradient, fisher, l2, init, **matrices)
+    with torch.no_grad():
+        row_losses = engine.loss(engine.call(engine.theta0, x), y)
+    hashes = row_hashes(rows, y)
+    return Artifacts(fingerprint(whole), versions(), hashes, row_losses, gradient, fisher, l2, init, **matrices)
 
 
 def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None) -> Quadratic:
