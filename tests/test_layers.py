@@ -14,6 +14,7 @@ CORE = ROOT / "unshap_plugin"
 LAYERS = [
     ["errors"],
     ["versions", "serialization", "printing", "importing", "coalitions", "losses", "threads", "portable"],
+    ["outputs"],
     ["scorers"],
     ["metrics"],
     ["model"],

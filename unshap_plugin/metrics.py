@@ -40,7 +40,8 @@ class Metric:
     parts
         The names of the ``t`` columns, where they have names.
     task
-        ``"classification"`` or ``"regression"``: what it is for; ``None``: for both.
+        ``"classification"`` or ``"regression"``: what it is for; ``None``: for both. Where it is for classification,
+        ``score`` is given logits, whatever the model returns (see ``to_logits``); else the outputs as they are.
     default
         Whether it is the utility where none is named: of each task, and of none, one built-in metric is.
 
@@ -187,10 +188,10 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
     answers = answers or Answers()
     metric = default_metric(answers) if metric is None else metric
     if isinstance(metric, Metric):
-        return _given_loss(metric, loss)
+        return _fitted(metric, loss, answers)
     if isinstance(metric, str):
         try:
-            return _given_loss(_find(metric), loss)
+            return _fitted(_find(metric), loss, answers)
         except UnknownNameError:
             scorer = named_scorer(metric)
             if scorer is None:
@@ -209,6 +210,24 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
         f"metric is a {type(metric).__name__}, but a name ({', '.join(one.name for one in METRICS)}), a callable "
         f"(outputs, targets) -> number, a scorer of scikit-learn, or a dict of these is needed."
     )
+
+
+def _fitted(metric: Metric, loss: Loss, answers: Answers) -> Metric:
+    """Return the metric with the loss that it asks for, and of outputs as they are."""
+    metric = _given_loss(metric, loss)
+    if metric.task != "classification" or answers.outputs == "logits":
+        return metric
+
+    def score(outputs: Tensor, targets: Tensor) -> Tensor:
+        scores = metric.score(answers.logits(outputs, metric.name), targets)
+        if answers.outputs == "values" and metric.score is log_likelihood:
+            raise InvalidValueError(
+                f"metric {metric.name!r} needs probabilities, but the loss takes the outputs of the model for values: "
+                f"use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
+            )
+        return scores
+
+    return replace(metric, score=score)
 
 
 def _given_loss(metric: Metric, loss: Loss) -> Metric:

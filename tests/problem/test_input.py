@@ -32,7 +32,7 @@ class Returns(nn.Module):
         self.linear, self.what = net(), what
 
     def forward(self, x):
-        return {"dict": {"logits": self.linear(x)}, "tuple": (self.linear(x),), "none": None}[self.what]
+        return {"dict": {"scores": self.linear(x)}, "tuple": (self.linear(x),), "none": None}[self.what]
 
 
 def raises_for_some(outputs, targets):

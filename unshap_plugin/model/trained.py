@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError
-from unshap_plugin.losses import LOSSES, Loss, cross_entropy
+from unshap_plugin.losses import LOSSES, Loss, cross_entropy, nll_loss
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.fit_predict import classifies, predicted
@@ -104,7 +104,7 @@ class TrainedModule:
 
     def targets(self, y: Tensor) -> Tensor:
         """Return targets in the dtype that the loss takes."""
-        if self.loss is cross_entropy:
+        if self.loss in (cross_entropy, nll_loss):
             return y if y.is_floating_point() else y.long()
         return y.to(self.engine.dtype) if self.loss in LOSSES.values() and self.engine.theta0 else y
 

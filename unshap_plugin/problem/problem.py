@@ -22,6 +22,7 @@ from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, leaves, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
+from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import (
@@ -60,8 +61,12 @@ class ValuationProblem(ComputedOnce):
     test
         ``(x, y)`` on which utility is measured.
     loss
-        The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``, or a callable
+        The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``,
+        ``binary_cross_entropy`` (probabilities), ``nll_loss`` (log-probabilities), or a callable
         ``(outputs, targets) -> [rows]``.
+    outputs
+        What a module returns: ``"logits"``, ``"probabilities"``, ``"log_probabilities"`` or ``"values"``. ``None``:
+        what the loss and the module itself show. Metrics of classes then take the right link, once.
     metric
         A name such as ``accuracy``, ``log_likelihood``, ``neg_mean_squared_error``, ``r2`` or ``neg_loss``; a scorer of
         scikit-learn or its name; a callable ``(outputs, targets) -> number or [t]``; or a dict of these. Higher is
@@ -108,6 +113,8 @@ class ValuationProblem(ComputedOnce):
         What a reader of the values should know of how the problem was set up, in sentences.
     stored
         The artefacts that were given.
+    outputs_are
+        What the outputs of a module are, as far as that is known.
     given_utility
         The utility of the given model, float64, a scalar or ``[t]``: that of the coalition that keeps everybody.
 
@@ -149,6 +156,7 @@ class ValuationProblem(ComputedOnce):
         test: tuple[Any, Any],
         *,
         loss: str | Loss = "cross_entropy",
+        outputs: Outputs | None = None,
         metric: MetricLike | None = None,
         groups: ArrayLike | None = None,
         valued: Sequence[Any] | NDArray[Any] | None = None,
@@ -165,6 +173,7 @@ class ValuationProblem(ComputedOnce):
         check_pair(train, "train")
         check_pair(test, "test")
         self.access = access
+        self._said = outputs
         self.notes: tuple[str, ...] = ()
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
@@ -181,17 +190,18 @@ class ValuationProblem(ComputedOnce):
         self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
-        self.metric = resolve_metric(metric, self.loss, self.answers)
         rows = self.x
         self._cut(parameters)
-        for x, y, what in ((self.x, self.y, "train"), (self.x_test, self.y_test, "test")):
-            outputs = checked_outputs(self.trained, x, what)
-            self._check_loss(outputs, y)
+        answers = [checked_outputs(self.trained, x, what) for x, what in ((self.x, "train"), (self.x_test, "test"))]
+        self.outputs_are = self._kind_of(answers[0], outputs)
+        for one, y in zip(answers, (self.y, self.y_test), strict=True):
+            self._check_loss(one, y)
         if access == "full" and not isinstance(model, nn.Module):
             self.notes += compared_with_plain_fit(self.given_model, rows, self.y, self.classes)
         #: Shape of the outputs for one row.
-        self.output_shape = outputs.shape[1:]
-        utility = check_utility(self.metric, outputs, self.y_test)
+        self.output_shape = answers[1].shape[1:]
+        self.metric = resolve_metric(metric, self.loss, self.answers)
+        utility = check_utility(self.metric, answers[1], self.y_test)
         self.given_utility: NDArray[np.float64] = utility.double().cpu().numpy()
 
     #: What ``help`` shows, since ``__new__`` takes anything.
@@ -215,7 +225,8 @@ class ValuationProblem(ComputedOnce):
     @property
     def answers(self) -> Answers:
         """What the outputs of the model are."""
-        return Answers(self.task, None if self.classes is None else self.classes.labels)
+        labels = None if self.classes is None else self.classes.labels
+        return Answers(self.task, labels, outputs=self.outputs_are)
 
     @property
     def kind(self) -> ModelKind:
@@ -278,6 +289,15 @@ class ValuationProblem(ComputedOnce):
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:
         """Go on with the end of the model that has the parameters, where it can be told from the rest."""
+
+    def _kind_of(self, outputs: Tensor, said: Outputs | None) -> Outputs | None:  # noqa: ARG002
+        """Return what the outputs for the training rows are."""
+        if said is not None:
+            raise InvalidValueError(
+                f"outputs is of torch modules, but {type(self.given_model).__name__} says itself what it answers: "
+                f"leave it out."
+            )
+        return "logits"
 
     def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
         """Raise unless the loss can be computed from outputs and targets of all rows."""

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import LinearHead, SecondOrder
 from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, solve_damped
 
-__all__ = ["MAX_PARAMETERS", "EigenvaluePreconditioner", "Objective", "Quadratic", "floored", "penalties", "raised"]
+__all__ = ["MAX_PARAMETERS", "EigenvaluePreconditioner", "Objective", "Quadratic", "floored", "raised"]
 
 #: Matrices of more parameters take too much memory and time.
 MAX_PARAMETERS = 4096
@@ -228,18 +229,6 @@ class EigenvaluePreconditioner:
         return batch_invariant_matmul(inner, self.vectors.T).to(vectors.dtype) * self.root
 
 
-def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
-    """Return the l2 strengths and the initial parameters of a recipe, ``[p]`` each; zero where they are not known."""
-    given = engine.flatten(engine.stack(1))[0]
-    l2, init = torch.zeros_like(given), torch.zeros_like(given)
-    if recipe is not None:
-        l2 = torch.cat([torch.full_like(p.flatten(), recipe.strength(name)) for name, p in engine.theta0.items()])
-        if recipe.init is not None:
-            state = recipe.initial_state(engine.module, seed=0)  # which is known
-            init = torch.cat([state[name].flatten() for name in engine.theta0]).to(given)
-    return l2, init
-
-
 def floored(proximal: Tensor, curvature: Tensor, n: int) -> Tensor:
     """Return the proximal strengths ``[p]``, raised to a hundredth of the mean curvature of one row of ``n`` at least.
 
@@ -299,4 +288,10 @@ def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
 def _strength(objective: Objective) -> Tensor:
     """Return the proximal strength at which the gradient of the proximal term is as large as that of the losses."""
     moved = objective.given - objective.init
-    return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)
+    if not moved.any():
+        raise InvalidValueError(
+            f"{type(objective.engine.module).__name__} equals the initial parameters that fit says, as if it had "
+            f"learned nothing, but is at no optimum: pass a copy from before training, "
+            f"copy.deepcopy(model.state_dict()), since training changes a module in place."
+        )
+    return objective.residual(objective.given).norm() / moved.norm()
