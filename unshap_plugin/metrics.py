@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.losses import Loss, losses_of
+from unshap_plugin.losses import Loss, cross_entropy, losses_of
 from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
 
-__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "look_up_with", "resolve_metric"]
+__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "likelihoods", "look_up_with", "resolve_metric"]
 
 Score: TypeAlias = Callable[..., Tensor]
 MetricLike: TypeAlias = "str | Metric | Callable[..., Any] | Mapping[str, MetricLike]"
@@ -209,6 +209,24 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
         f"metric is a {type(metric).__name__}, but a name ({', '.join(one.name for one in METRICS)}), a callable "
         f"(outputs, targets) -> number, a scorer of scikit-learn, or a dict of these is needed."
     )
+
+
+def likelihoods(metric: Metric) -> list[str]:
+    """Return the names of what a metric measures that are likelihoods of classes, which are as low as one likes.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> likelihoods(resolve_metric({"hits": "accuracy", "ll": "log_likelihood"}, cross_entropy))
+    ['ll']
+    """
+    if isinstance(metric.score, _Several):
+        return [name for name, one in metric.score.metrics.items() if likelihoods(one)]
+    score = metric.score
+    by_loss = (
+        isinstance(score, functools.partial) and score.func is neg_loss and score.keywords["loss"] is cross_entropy
+    )
+    return [metric.name] if score is log_likelihood or by_loss or metric.name == "neg_log_loss" else []
 
 
 def _given_loss(metric: Metric, loss: Loss) -> Metric:
