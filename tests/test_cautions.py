@@ -18,7 +18,7 @@ from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult, shapley_values, value
 from unshap_plugin.cautions import biased, far_below, hardly_forgets, lacking_classes, left_out
-from unshap_plugin.errors import DivergenceError
+from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 
@@ -105,7 +105,8 @@ class Loses(Unlearner):
         models = []
         for coalition, rows in zip(coalitions, problem.retained(coalitions).numpy(), strict=True):
             fails = {
-                "player": coalition[0] and not coalition[1],
+                "player": coalition[0] and not coalition[1] and not coalition[2],
+                "always": coalition[0] and not coalition[1],
                 "size": coalition.sum() == 3,
                 "one": coalition.tolist() == [True, False, True, False, False],
             }[self.which]
@@ -124,8 +125,8 @@ def test_exclusions_are_said_whatever_they_depend_on(which):
     full = shapley_values(UnlearningGame(problem, Loses("one"), on_error="exclude"), "permutation", budget=2000)
     [note] = [one for one in result.notes if "excluded" in one]
     gone = {
-        "player": "8 of 32 evaluated coalitions were excluded (1 of the 5 that keep 1 player, 3 of the 10 that keep 2 "
-        "players, 3 of the 10 that keep 3 players, 1 of the 5 that keep 4 players)",
+        "player": "4 of 32 evaluated coalitions were excluded (1 of the 5 that keep 1 player, 2 of the 10 that keep 2 "
+        "players, 1 of the 10 that keep 3 players)",
         "size": "10 of 32 evaluated coalitions were excluded (10 of the 10 that keep 3 players)",
         "one": "1 of 32 evaluated coalitions were excluded (1 of the 10 that keep 2 players)",
     }[which]
@@ -133,6 +134,16 @@ def test_exclusions_are_said_whatever_they_depend_on(which):
     error = np.sqrt(np.square(result.std_errors).sum())
     assert result.biased == (abs(result.missing) > 2 * error + 1e-9)
     assert full.excluded == 1
+
+
+def test_where_every_pair_is_touched_no_budget_helps_and_none_is_advised():
+    problem = ValuationProblem(GaussianNB().fit(X, Y), **DATA, metric="accuracy")
+    for budget in (100, 2000):
+        game = UnlearningGame(problem, Loses("always"), on_error="exclude")
+        with pytest.raises(
+            BudgetError, match=r"player number 0 has 0 of \d+ pairs .* two are needed: use more cautious"
+        ):
+            shapley_values(game, "permutation", budget)
 
 
 def test_of_several_metrics_each_missing_sum_is_named():
