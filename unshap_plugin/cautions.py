@@ -19,6 +19,7 @@ ROUND_OFF = 1e-9
 #: A method whose utility falls by less than this share of what separates the given model from an uninformed one hardly
 #: forgets.
 HARDLY = 0.1
+_HELPS = "use another unlearner, or say how a torch module was trained (fit=Recipe(..., init=...)), and audit the game."
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -86,7 +87,8 @@ def hardly_forgets(everybody: float, nobody: float, uninformed: float, *, exact:
     --------
     >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood"))
     v(none) = -0.187 is close to v(all) = -0.182 (log_likelihood), although nothing is kept: the unlearner hardly \
-forgets, so that the values say little; audit(game), tune(game), or use another unlearner.
+forgets, so that the values say little; use another unlearner, or say how a torch module was trained \
+(fit=Recipe(..., init=...)), and audit the game.
     """
     values = f"v(all) = {everybody:.3g} ({metric}), although nothing is kept"
     if nobody >= everybody and exact:
@@ -97,12 +99,12 @@ forgets, so that the values say little; audit(game), tune(game), or use another 
     if nobody >= everybody:
         return (
             f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets, or the given model is no "
-            f"better than one that has seen no data; audit(game), tune(game), or use another unlearner."
+            f"better than one that has seen no data; {_HELPS}"
         )
     if not exact and everybody - nobody < HARDLY * (everybody - uninformed):
         return (
             f"v(none) = {nobody:.3g} is close to {values}: the unlearner hardly forgets, so that the values say "
-            f"little; audit(game), tune(game), or use another unlearner."
+            f"little; {_HELPS}"
         )
     return None
 
