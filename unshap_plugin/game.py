@@ -181,6 +181,12 @@ class UnlearningGame(Portable):
         """Number of distinct coalitions whose utility is not finite, under ``on_error="exclude"``."""
         return sum(bool(np.isnan(value).any()) for value in self._known.values())
 
+    def known(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return what was evaluated: coalitions, bool ``[m, n_players]``, and utilities, ``[m]`` or ``[m, t]``."""
+        bits = np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(len(self._known), -1)
+        coalitions = np.unpackbits(bits, axis=1, count=self.n_players).astype(bool)
+        return coalitions, np.array(list(self._known.values()), dtype=np.float64)
+
     @property
     def versions(self) -> dict[str, str]:
         """The versions of the packages that the utilities depend on, that of a plugin too."""

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.losses import Loss, losses_of
+from unshap_plugin.losses import Loss, cross_entropy, losses_of
 from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
 
-__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "look_up_with", "resolve_metric"]
+__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "likelihoods", "look_up_with", "resolve_metric"]
 
 Score: TypeAlias = Callable[..., Tensor]
 MetricLike: TypeAlias = "str | Metric | Callable[..., Any] | Mapping[str, MetricLike]"
@@ -217,17 +217,44 @@ def _fitted(metric: Metric, loss: Loss, answers: Answers) -> Metric:
     metric = _given_loss(metric, loss)
     if metric.task != "classification" or answers.outputs == "logits":
         return metric
+    return replace(metric, score=_OfAnswers(metric, answers))
 
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        scores = metric.score(answers.logits(outputs, metric.name), targets)
-        if answers.outputs == "values" and metric.score is log_likelihood:
+
+@dataclass(frozen=True)
+class _OfAnswers:
+    """The scores of a metric that is one of logits, for outputs that may be others."""
+
+    metric: Metric
+    answers: Answers
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        scores = self.metric.score(self.answers.logits(outputs, self.metric.name), targets)
+        if self.answers.outputs == "values" and self.metric.score is log_likelihood:
             raise InvalidValueError(
-                f"metric {metric.name!r} needs probabilities, but the loss takes the outputs of the model for values: "
-                f"use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
+                f"metric {self.metric.name!r} needs probabilities, but the loss takes the outputs of the model for "
+                f"values: use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
             )
         return scores
 
-    return replace(metric, score=score)
+
+def likelihoods(metric: Metric) -> list[str]:
+    """Return the names of what a metric measures that are likelihoods of classes, which are as low as one likes.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> likelihoods(resolve_metric({"hits": "accuracy", "ll": "log_likelihood"}, cross_entropy))
+    ['ll']
+    """
+    if isinstance(metric.score, _Several):
+        return [name for name, one in metric.score.metrics.items() if likelihoods(one)]
+    if isinstance(metric.score, _OfAnswers):
+        return likelihoods(metric.score.metric)
+    score = metric.score
+    by_loss = (
+        isinstance(score, functools.partial) and score.func is neg_loss and score.keywords["loss"] is cross_entropy
+    )
+    return [metric.name] if score is log_likelihood or by_loss or metric.name == "neg_log_loss" else []
 
 
 def _given_loss(metric: Metric, loss: Loss) -> Metric:

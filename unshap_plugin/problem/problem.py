@@ -36,7 +36,7 @@ from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
-from unshap_plugin.problem.reference import test_and_reference
+from unshap_plugin.problem.reference import seen_in_training, test_and_reference
 from unshap_plugin.scorers import Answers
 
 __all__ = ["ValuationProblem"]
@@ -181,7 +181,8 @@ class ValuationProblem(ComputedOnce):
         reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
-        (self.x_test, self.y_test), self.notes = tested, self.notes + notes
+        (self.x_test, self.y_test), seen = tested, seen_in_training(tested[0], self.x)
+        self.notes += notes if seen is None else (*notes, seen)
         self.stored = None if artifacts is None else self._checked(artifacts)
         at_hand, stored = n_rows(self.x), None if self.stored is None else len(self.stored)
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)

@@ -14,7 +14,7 @@ from unshap_plugin.model.rows import Rows, leaves, n_rows, row_hashes, take
 from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.loaders import as_pair
 
-__all__ = ["Reference", "split_test", "test_and_reference"]
+__all__ = ["Reference", "seen_in_training", "split_test", "test_and_reference"]
 
 #: Rows, and their targets where these are known.
 Reference: TypeAlias = tuple[Rows, Tensor | None]
@@ -87,6 +87,24 @@ def test_and_reference(
         stacklevel=3,
     )
     return pair, (take(x, kept), None if y is None else y[kept.to(y.device)]), ()
+
+
+def seen_in_training(test: Rows, train: Rows) -> str | None:
+    """Say so if more than half of the test rows are training rows too.
+
+    Examples
+    --------
+    >>> print(seen_in_training(torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [1.0]])))
+    2 of 2 test rows are training rows too: the values say how well the model remembers them, not how well it does on \
+new data; test it on rows that it was not trained on.
+    """
+    seen = n_rows(test) - len(_elsewhere(test, train))
+    if 2 * seen <= n_rows(test):
+        return None
+    return (
+        f"{seen} of {n_rows(test)} test rows are training rows too: the values say how well the model remembers them, "
+        f"not how well it does on new data; test it on rows that it was not trained on."
+    )
 
 
 def split_test(x: Rows, y: Tensor, train: Rows) -> tuple[tuple[Rows, Tensor], Reference | None, str]:

@@ -27,7 +27,7 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
-__all__ = ["Retrain", "trains_differently"]
+__all__ = ["Retrain", "obstacle_to_batches", "trains_differently"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Retrain(Unlearner):
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
-        obstacle = problem.once(_obstacle)
+        obstacle = problem.once(obstacle_to_batches)
         if obstacle is None and engine.batched:
             state = _train_stacked(recipe, engine, initial, problem, retained, seed)
         else:
@@ -127,7 +127,7 @@ def trains_differently(engine: Engine, x: Rows) -> str | None:
     return None if same else type(module).__name__
 
 
-def _obstacle(problem: ModuleProblem) -> str | None:
+def obstacle_to_batches(problem: ModuleProblem) -> str | None:
     """Return what keeps the training of the module from being batched, if anything does."""
     assert problem.recipe is not None
     if problem.recipe.optimizer == "lbfgs":
