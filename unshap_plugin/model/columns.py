@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
+from typing_extensions import TypeGuard
 
 from unshap_plugin.errors import SHOWN, InvalidValueError, nearest
 
@@ -62,7 +64,7 @@ class Columns:
         found = {key: self._ordered(table, key, what) for key, table in _tables(x)}
         if not found:
             return x
-        if isinstance(x, Mapping):
+        if _keyed(x):
             return {**x, **found}
         return tuple(found.get(key, item) for key, item in enumerate(x)) if isinstance(x, tuple) else found[None]
 
@@ -90,16 +92,21 @@ def _framed(x: Any) -> Any:
     """Return rows whose tables are frames of pandas, also where another library made them."""
     if isinstance(x, tuple):
         return tuple(_framed(item) for item in x)
-    if isinstance(x, Mapping):
+    if _keyed(x):
         return {key: _framed(item) for key, item in x.items()}
     if hasattr(x, "columns") and hasattr(x, "__getitem__") and not isinstance(x, pd.DataFrame):
         return pd.DataFrame({name: np.asarray(x[name]) for name in x.columns})
     return x
 
 
+def _keyed(x: Any) -> TypeGuard[Mapping[Any, Any]]:
+    """Tell whether rows are several arrays by name (a sparse matrix by keys is a dict too)."""
+    return isinstance(x, Mapping) and not issparse(x)
+
+
 def _tables(x: Any) -> list[tuple[Any, pd.DataFrame]]:
     """Return the tables among rows, by key (``None`` where the rows are one table)."""
-    items = x.items() if isinstance(x, Mapping) else enumerate(x) if isinstance(x, tuple) else [(None, x)]
+    items = x.items() if _keyed(x) else enumerate(x) if isinstance(x, tuple) else [(None, x)]
     return [(key, item) for key, item in items if isinstance(item, pd.DataFrame)]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.classes import Classes
-from unshap_plugin.model.fit_predict import predicted, refit
+from unshap_plugin.model.fit_predict import Relabelled, predicted, refit
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import as_input
 
@@ -96,7 +96,7 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
 
 def _answers(model: Any, x: Rows, classes: Classes | None) -> NDArray[np.float64]:
     outputs = predicted(model, as_input(x), classes).double()
-    inner = getattr(model, "model", model)
+    inner = model.model if isinstance(model, Relabelled) else model
     return np.asarray(outputs.exp() if classes is not None and hasattr(inner, "predict_proba") else outputs)
 
 

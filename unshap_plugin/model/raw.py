@@ -89,8 +89,6 @@ def as_raw(value: Any, what: str) -> RawRows | None:
     >>> as_raw(["a text", "another"], "train x").handed(), as_raw([[1.0], [2.0]], "train x")
     (['a text', 'another'], None)
     """
-    if isinstance(value, Tensor | dict | tuple):
-        return None
     if isinstance(value, pd.DataFrame | pd.Series):
         data: Any = value
     elif issparse(value):

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError
@@ -117,7 +118,7 @@ def as_rows(value: Any, what: str) -> Rows:
     InvalidValueError
         If there is no row, or the first dimensions differ.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not issparse(value):  # a sparse matrix by keys is a dict too
         rows: Rows = {str(key): _as_tensor(item, f"{what}[{key!r}]") for key, item in value.items()}
     elif isinstance(value, tuple):
         rows = tuple(_as_tensor(item, f"{what}[{i}]") for i, item in enumerate(value))

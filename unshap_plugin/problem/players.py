@@ -67,14 +67,15 @@ def players_of(
 
 def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]:
     """Return the valued groups, each once, in the order in which they were given."""
-    wanted = np.asarray(valued)
-    if wanted.ndim != 1:
+    if np.asarray(valued, dtype=object).ndim != 1:
         raise InvalidTypeError(f"valued is {valued!r}, but a list of groups is needed.")
-    chosen = list(dict.fromkeys(wanted.tolist()))
+    listed = valued.tolist() if isinstance(valued, np.ndarray) else list(valued)
+    chosen = list(dict.fromkeys(str(one) if isinstance(one, str) else one for one in listed))
     for one in chosen:
-        if one not in known:
+        if one not in known or any(isinstance(one, bool) != isinstance(group, bool) for group in known if group == one):
+            close = nearest(one, (str(group) for group in known if str(group) != one))
             raise InvalidValueError(
-                f"valued names {one!r}, which is not among the groups{nearest(one, map(str, known))}; "
+                f"valued names {one!r}, which is not among the groups{close}; "
                 f"the groups are {', '.join(map(repr, known[:10]))}{', ...' if len(known) > 10 else ''}."
             )
     if not chosen:
