@@ -14,7 +14,7 @@ CORE = ROOT / "unshap_plugin"
 LAYERS = [
     ["errors"],
     ["versions", "serialization", "printing", "importing", "coalitions", "losses", "threads", "portable"],
-    ["outputs"],
+    ["outputs", "measures"],
     ["scorers"],
     ["metrics"],
     ["model"],
