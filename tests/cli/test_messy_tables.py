@@ -5,13 +5,11 @@ separator, encoding, ends of lines, quotes, blanks, decimal commas, orders of co
 Its values are compared with those of refitting scikit-learn's models for every coalition.
 """
 
-import itertools
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from refits import log_likelihood, neg_mean_squared_error, shapley
 
 from unshap_plugin.cli.main import main
 from unshap_plugin.result import ValuationResult
@@ -65,40 +63,25 @@ class Meant:
             mean, scale = y.mean(), y.std()
             y, y_test = (y - mean) / scale, (y_test - mean) / scale
 
-        def utility(kept):
-            rows = kept[self.owner]
-            if not rows.any():
-                return -np.log(self.classes) if self.classes else -np.mean(y_test**2)
-            if self.classes:
-                model = LogisticRegression(fit_intercept=False, solver="newton-cg", tol=1e-9, max_iter=1000)
-                proba = model.fit(x[rows], y[rows]).predict_proba(x_test)
-                return np.log(proba[np.arange(len(y_test)), y_test]).mean()
-            model = Ridge(fit_intercept=False).fit(x[rows], y[rows])
-            return -np.mean((model.predict(x_test) - y_test) ** 2)
+        players = list(range(len(self.names))) if self.valued is None else self.valued
 
-        players = range(len(self.names)) if self.valued is None else self.valued
-        n, found = len(players), {}
-        for kept in itertools.product([False, True], repeat=n):
+        def of(kept):
             whole = np.full(len(self.names), self.valued is not None)
-            whole[list(players)] = kept
-            found[kept] = utility(whole)
-        values = dict.fromkeys((self.names[player] for player in players), 0.0)
-        for i, player in enumerate(players):
-            for kept in found:
-                if not kept[i]:
-                    weight = 1 / n / math.comb(n - 1, sum(kept))
-                    more = found[(*kept[:i], True, *kept[i + 1 :])]
-                    values[self.names[player]] += weight * (more - found[kept])
-        return values
+            whole[players] = kept
+            rows = whole[self.owner]
+            data = x[rows], y[rows], x_test, y_test
+            return log_likelihood(*data, self.classes) if self.classes else neg_mean_squared_error(*data)
+
+        return dict(zip((self.names[player] for player in players), shapley(of, len(players)), strict=True))
 
     def _encoded(self):
-        """Return standardised numbers, categories one by one, and a constant: its coefficient is penalised too."""
+        """Return standardised numbers, and categories one by one."""
         train = self.numbers[self.rows]
         scale = train.std(axis=0)
         scaled = (self.numbers - train.mean(axis=0)) / np.where(scale == 0, 1, scale)
         seen = np.unique(self.kind[self.rows]) if self.kinds else []
         hot = np.stack([self.kind == one for one in seen], axis=1) if len(seen) else np.empty((len(scaled), 0))
-        x = np.hstack([scaled, hot, np.ones((len(scaled), 1))])
+        x = np.hstack([scaled, hot])
         return x[self.rows], x[self.rows_test]
 
 

@@ -62,7 +62,8 @@ def decoded(raw: bytes, name: str) -> tuple[str, tuple[str, ...]]:
             f"{name} is not a CSV file in UTF-8 (it has the control character {control[0]!r}, as spreadsheets, "
             f"archives and UTF-16 without a byte order mark have): convert it."
         )
-    return text, notes
+    # One kind of line ends: names with breaks in them are then the same in all files, and pandas 1.5 fails on some.
+    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
 
 
 def separator_of(text: str) -> str:
