@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
-from typing_extensions import TypeGuard
 
 from unshap_plugin.errors import SHOWN, InvalidValueError, nearest
 

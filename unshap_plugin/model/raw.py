@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
