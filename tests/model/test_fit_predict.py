@@ -1,5 +1,6 @@
 """Objects with ``fit`` and ``predict``: which are classifiers, and what is made of few rows and odd labels."""
 
+# ruff: noqa: E501, RUF043
 from __future__ import annotations
 
 import warnings

@@ -1,5 +1,6 @@
 """Numbers, however they are stored."""
 
+# ruff: noqa: E501, RUF043
 from __future__ import annotations
 
 import decimal

@@ -1,5 +1,6 @@
 """Models that no plain fit on the given rows makes."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import warnings

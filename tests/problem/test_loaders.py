@@ -1,5 +1,6 @@
 """Data sets and loaders of torch."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import numpy as np

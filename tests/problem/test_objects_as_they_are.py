@@ -1,5 +1,6 @@
 """Objects that need tables, text or sparse rows are valued as they are: coalitions are refitted on rows in that form."""
 
+# ruff: noqa: E501, RUF043
 from __future__ import annotations
 
 import numpy as np
@@ -21,8 +22,8 @@ from tables import GROUPS, NAMES, XT, YT, X, Y, frame, values
 
 from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.model.raw import RawRows
 from unshap_plugin.plugin import UnlearnerSpec
+from unshap_plugin.problem.access import ModelKind
 
 SITES, SITES_TEST = np.where(X[:, 3] > 0, "u", "v"), np.where(XT[:, 3] > 0, "u", "v")
 WORDS = ["price", "goal", "match", "bank", "team", "rate"]
@@ -200,12 +201,13 @@ def test_functions_are_handed_rows_in_their_own_form():
         seen.append((forget[0], retain[0]))
         return model
 
-    method = UnlearnerSpec.from_function(watch, name="watch", summary="Watches.", takes="fit_predict").make() if False else None  # fmt: skip
-    assert method is None
-    problem = ValuationProblem(make_pipeline(StandardScaler(), logistic()).fit(frame(X), Y), (frame(X), Y), (frame(XT), YT), groups=GROUPS)  # fmt: skip
-    assert isinstance(problem.x, RawRows)
-    assert problem.x.handed().columns.tolist() == NAMES
-    assert len(problem.x.take(np.array([3, 1]))) == 2
+    method = UnlearnerSpec.from_function(watch, source="a test", takes=ModelKind.FIT_PREDICT).factory()
+    model = make_pipeline(StandardScaler(), logistic()).fit(frame(X), Y)
+    problem = ValuationProblem(model, (frame(X), Y), (frame(XT), YT), groups=GROUPS)
+    UnlearningGame(problem, method)(np.array([[True, False, True, True, True]]))
+    [(forget, retain)] = seen
+    pd.testing.assert_frame_equal(forget, frame(X)[GROUPS == 1])
+    pd.testing.assert_frame_equal(retain, frame(X)[GROUPS != 1])
 
 
 def test_reference_rows_of_tables_are_told_from_test_rows():

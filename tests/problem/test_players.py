@@ -1,5 +1,6 @@
 """Labels of groups are kept apart, or refused."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 import numpy as np
@@ -71,7 +72,9 @@ def test_valued_groups_are_told_by_type():
         InvalidValueError, match="valued names True, which is not among the groups; the groups are 1, 2"
     ):
         players_of([1, 2, 1], [True], 3, alone=False)
-    with pytest.raises(InvalidValueError, match=r"valued names 'acm' \(did you mean 'acme'\?\)"):
+    with pytest.raises(
+        InvalidValueError, match=r"valued names 'acm', which is not among the groups \(did you mean 'acme'\?\)"
+    ):
         players_of(["acme", "bolt"], ["acm"], 2, alone=False)
     assert players_of([1, 2, 1], [1], 3, alone=False)[0] == [1]
 

@@ -98,24 +98,24 @@ def _not_pairs(source: Any, given: str, what: str) -> InvalidTypeError:
 
 
 def _stacked(rows: list[Any]) -> Any:
-    """Return rows ``[...]`` as ``[rows, ...]``; text, and what else is no number, as a list."""
-    return _joined(rows, torch.stack, np.asarray)
+    """Return rows ``[...]`` as ``[rows, ...]``; what is no number, such as text, as a list."""
+    first = rows[0]
+    if isinstance(first, Mapping):
+        return {key: _stacked([row[key] for row in rows]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_stacked([row[place] for row in rows]) for place in range(len(first)))
+    if isinstance(first, Tensor):
+        return torch.stack(rows)
+    return rows if np.asarray(first).dtype.kind not in "biuf" else np.asarray(rows)
 
 
 def _concatenated(batches: list[Any]) -> Any:
-    """Return batches ``[rows of it, ...]`` as ``[rows, ...]``; lists as one list."""
-    return _joined(batches, torch.cat, np.concatenate)
-
-
-def _joined(parts: list[Any], tensors: Any, arrays: Any) -> Any:
-    first = parts[0]
+    """Return batches ``[some rows, ...]`` as ``[rows, ...]``, and lists of rows as one."""
+    first = batches[0]
     if isinstance(first, Mapping):
-        return {key: _joined([one[key] for one in parts], tensors, arrays) for key in first}
-    if isinstance(first, tuple) or (isinstance(first, list) and first and isinstance(first[0], Tensor)):
-        return tuple(_joined([one[place] for one in parts], tensors, arrays) for place in range(len(first)))
+        return {key: _concatenated([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, tuple | list) and len(first) and isinstance(first[0], Tensor):
+        return tuple(_concatenated([batch[place] for batch in batches]) for place in range(len(first)))
     if isinstance(first, Tensor):
-        return tensors(parts)
-    if isinstance(first, list | str) or arrays is np.asarray:
-        whole = [one for part in parts for one in part] if arrays is np.concatenate else parts
-        return np.asarray(whole) if isinstance(whole[0], int | float | np.number | np.ndarray) else whole
-    return arrays(parts)
+        return torch.cat(batches)
+    return np.concatenate(batches) if isinstance(first, np.ndarray) else [row for batch in batches for row in batch]
