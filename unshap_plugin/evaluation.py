@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unshap_plugin.coalitions import in_words
 from unshap_plugin.divergence import Limit
 from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
 from unshap_plugin.model.engine import out_of_memory
@@ -112,7 +113,9 @@ class Evaluation:
             if len(coalitions) > 1:
                 return self._one_by_one(coalitions, step, error)
             if isinstance(error, ContractError):  # not for on_error to excuse
-                raise ContractError(f"{self._who()} {error} (for {problem.describe(coalitions[0])}).") from error
+                raise ContractError(
+                    f"{self._who()} {error} (for {in_words(coalitions[0], problem.players)})."
+                ) from error
             if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
                 raise
             return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
@@ -126,7 +129,7 @@ class Evaluation:
         if np.isfinite(values).all():
             raise ContractError(
                 f"{self._who()} {step} with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
-                f"once, but for none of them alone, the first being {self.problem.describe(coalitions[0])})."
+                f"once, but for none of them alone, the first being {in_words(coalitions[0], self.problem.players)})."
             ) from error
         return values
 
@@ -140,7 +143,7 @@ class Evaluation:
         if self.on_error == "raise":
             advice = [] if cause is not None else [self.unlearner.advice or "more cautious settings"]
             raise DivergenceError(
-                f"{self._who()} {what} for {self.problem.describe(coalition)}",
+                f"{self._who()} {what} for {in_words(coalition, self.problem.players)}",
                 tuple(bool(keep) for keep in coalition),
                 (*advice, "another unlearner", EXCLUDING),
             ) from cause

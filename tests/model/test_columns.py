@@ -1,5 +1,6 @@
 """Columns of tables go by their names."""
 
+# ruff: noqa: E501, RUF043
 from __future__ import annotations
 
 import numpy as np

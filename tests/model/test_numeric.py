@@ -1,5 +1,6 @@
 """Numbers, however they are stored."""
 
+# ruff: noqa: E501, RUF043
 from __future__ import annotations
 
 import decimal
@@ -39,7 +40,7 @@ FORMS = {
     "decimals": lambda x: np.array([[decimal.Decimal(one) for one in row] for row in x.tolist()], dtype=object),
     "frame of objects": lambda x: frame(x).astype(object),
     "categories of numbers": lambda x: frame(x).astype({"a": "category", "d": "category"}),
-    "sparse columns": lambda x: frame(x).astype(pd.SparseDtype(float)),
+    "sparse columns": lambda x: frame(x).astype(pd.SparseDtype(float, 0.0)),
     "matrix": np.asmatrix,
     "masked": masked,
     "lists": lambda x: x.tolist(),
@@ -70,8 +71,9 @@ def test_values_do_not_depend_on_how_numbers_are_stored(form):
 # pandas 1.5 makes the rows of sparse columns dense, and warns.
 @pytest.mark.filterwarnings("ignore:Sparse CS. tensor support is in beta state")
 @pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns")
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_nor_do_those_of_an_object_which_is_given_them_as_they_are(form):
+@pytest.mark.parametrize("name", ["frame", "several dtypes", "objects", "sparse columns", "lists", "torch csr", "scipy dok", "scipy dia array", "scipy csc array"])  # fmt: skip
+def test_nor_do_those_of_an_object_which_is_given_them_as_they_are(name):
+    form = FORMS[name]
     model = make_pipeline(LogisticRegression(tol=1e-8)).fit(ROUND, Y)
     found = values(model, form(ROUND), Y, form(ROUND_TEST), YT)
     np.testing.assert_allclose(found, values(model, ROUND, Y, ROUND_TEST, YT), atol=1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
 from unshap_plugin.evaluation import EXCLUDING
 from unshap_plugin.game import UnlearningGame
@@ -93,7 +94,7 @@ def evaluated(
         first = coalitions[excluded.argmax()]
         raise DivergenceError(
             f"the comparison with retraining needs the utility of every coalition, but {int(excluded.sum())} were "
-            f"excluded, first {game.problem.describe(first)}",
+            f"excluded, first {in_words(first, game.problem.players)}",
             tuple(bool(keep) for keep in first),
             ("other settings", "another unlearner"),
         )

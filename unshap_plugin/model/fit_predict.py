@@ -142,7 +142,7 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     if len(y) == 0:
         shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
         own = getattr(model, "empty_output", None)
-        return ConstantModel(shares if own is None else np.broadcast_to(np.asarray(own, dtype=np.float64), shape))
+        return ConstantModel(shares if own is None else np.full(shape, own, dtype=np.float64))
     if classes is None:
         # One target per row is a row of numbers or a column, as the model answers it.
         return _fitted(model, x, y.reshape(len(y), *shape) if y.size == len(y) * np.prod(shape) else y, seed)

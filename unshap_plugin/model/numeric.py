@@ -76,8 +76,12 @@ def _array(value: Any, what: str) -> NDArray[Any]:
 
 
 def _frame(frame: pd.DataFrame, what: str) -> NDArray[Any]:
-    kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes} if frame.shape[1] else set()
-    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes) and len(kinds) == 1 and kinds <= set("biuf"):
+    # One by one where dtypes differ: what pandas makes of several is not always numbers.
+    if (
+        len(set(frame.dtypes)) == 1
+        and isinstance(frame.dtypes.iloc[0], np.dtype)
+        and frame.dtypes.iloc[0].kind in "biuf"
+    ):
         return np.asarray(frame)
     odd = [name for index, name in enumerate(frame.columns) if not _is_numeric(frame.iloc[:, index])]
     if odd:

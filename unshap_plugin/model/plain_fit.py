@@ -21,16 +21,14 @@ __all__ = ["compared_with_plain_fit"]
 REFUSED = 0.05
 #: And by more than this are noted. A plain fit of the same numbers differs by 0, one of other dtypes by up to 1e-3.
 NOTED = 0.005
-#: A fit that is random differs from itself: so many times as much as that is not noise.
-_NOISE = 5
 
 
 def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | None) -> tuple[str, ...]:
     """Return notes on how far a model is from a plain ``fit(x, y)`` on all training rows.
 
-    The measure is the root of the mean squared difference of the answers on these rows (probabilities of classes, where
-    there are any), as a share of how far answers are from their mean. A fit that draws is compared with how far two
-    such fits are from each other.
+    The measure is the root of the mean squared difference of the answers on these rows (probabilities of classes, or
+    decision values, where there are any), as a share of how far answers are from their mean. A fit that two seeds make
+    different by itself cannot be compared.
 
     Parameters
     ----------
@@ -69,16 +67,13 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
         first = plain(0)
         distance = _distance(given, first)
         if distance > NOTED:
-            second = plain(1)
-            distance = min(distance, _distance(given, second))
-            if distance <= _NOISE * _distance(first, second):
-                return ()
+            drawn = _distance(plain(1), first) > NOTED
     except Exception as error:
         raise InvalidValueError(
             f"{kind} cannot be fitted on the {n_rows(x)} training rows ({type(error).__name__}: {error}), as it is for "
             f"every coalition: give the rows that it was fitted on, in the form that its fit takes."
         ) from error
-    if distance <= NOTED:
+    if distance <= NOTED or drawn:
         return ()
     what = (
         f"a plain fit(x, y) of {kind} on the {n_rows(x)} training rows answers otherwise than the model that is given, "
@@ -86,22 +81,34 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
     )
     if distance > REFUSED and not _unfinished(model):
         raise InvalidValueError(
+<<<<<<< HEAD
             f"{what}: it may have been fitted with weights, other settings, on rows that were scaled otherwise or "
             f"other rows, or its fit goes on from where it was; fit it again with fit(x, y) on train as it is given, "
             f"or give an object whose own fit(x, y) does all that was done."
+=======
+            f"{what}: it may have been fitted with weights, with other settings, on rows that were scaled otherwise, "
+            f"on other rows, or by a fit that goes on from where it was; fit it again with fit(x, y) on train as it is "
+            f"given, or give an object whose own fit(x, y) does all that was done."
+>>>>>>> i11obj
         )
     why = "its training was stopped before it converged" if _unfinished(model) else "it may have been fitted otherwise"
     return (f"{what} ({why}): values are those of plain fits, but the utility of all players is the given model's.",)
 
 
 def _answers(model: Any, x: Rows, classes: Classes | None) -> NDArray[np.float64]:
-    outputs = predicted(model, as_input(x), classes).double()
+    """Return what says most of how a model answers, ``[rows, ...]``."""
     inner = model.model if isinstance(model, Relabelled) else model
-    return np.asarray(outputs.exp() if classes is not None and hasattr(inner, "predict_proba") else outputs)
+    probable = classes is not None and hasattr(inner, "predict_proba")
+    if classes is not None and not probable and hasattr(inner, "decision_function"):
+        return np.asarray(inner.decision_function(as_input(x)), dtype=np.float64)
+    outputs = predicted(model, as_input(x), classes).double()
+    return np.asarray(outputs.exp() if probable else outputs)
 
 
 def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the distance of answers, as a share of how far those of ``b`` are from their mean."""
+    if a.shape != b.shape:  # of other classes
+        return float("inf")
     spread = np.linalg.norm(b - b.mean(axis=0))
     least = 1e-9 * np.linalg.norm(b) + np.finfo(np.float64).tiny
     return float(np.linalg.norm(a - b) / max(spread, least))

@@ -17,14 +17,14 @@ __all__ = ["as_pair"]
 
 
 def as_pair(value: Any, what: str) -> Any:
-    """Return the pair ``(x, y)`` that a data set or loader of torch holds, and anything else as it is.
+    """Return the pair ``(x, y)`` that a data set or loader of torch holds; any other pair as it is.
 
     Rows are numbered in the order in which they are read; the global random generators are left as they were.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        If a loader shuffles or leaves out rows, or does not give pairs ``(x, y)``.
+        If it is no pair, or a loader shuffles or leaves out rows, or does not give pairs ``(x, y)``.
 
     Examples
     --------
@@ -33,6 +33,7 @@ def as_pair(value: Any, what: str) -> Any:
     (torch.Size([3, 3]), [0, 1, 2])
     """
     if not isinstance(value, Dataset | DataLoader):
+        check_pair(value, what)
         return value
     if isinstance(value, TensorDataset):
         if len(value.tensors) != 2:
@@ -98,24 +99,24 @@ def _not_pairs(source: Any, given: str, what: str) -> InvalidTypeError:
 
 
 def _stacked(rows: list[Any]) -> Any:
-    """Return rows ``[...]`` as ``[rows, ...]``; text, and what else is no number, as a list."""
-    return _joined(rows, torch.stack, np.asarray)
+    """Return rows ``[...]`` as ``[rows, ...]``; what is no number, such as text, as a list."""
+    first = rows[0]
+    if isinstance(first, Mapping):
+        return {key: _stacked([row[key] for row in rows]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_stacked([row[place] for row in rows]) for place in range(len(first)))
+    if isinstance(first, Tensor):
+        return torch.stack(rows)
+    return rows if np.asarray(first).dtype.kind not in "biuf" else np.asarray(rows)
 
 
 def _concatenated(batches: list[Any]) -> Any:
-    """Return batches ``[rows of it, ...]`` as ``[rows, ...]``; lists as one list."""
-    return _joined(batches, torch.cat, np.concatenate)
-
-
-def _joined(parts: list[Any], tensors: Any, arrays: Any) -> Any:
-    first = parts[0]
+    """Return batches ``[some rows, ...]`` as ``[rows, ...]``, and lists of rows as one."""
+    first = batches[0]
     if isinstance(first, Mapping):
-        return {key: _joined([one[key] for one in parts], tensors, arrays) for key in first}
-    if isinstance(first, tuple) or (isinstance(first, list) and first and isinstance(first[0], Tensor)):
-        return tuple(_joined([one[place] for one in parts], tensors, arrays) for place in range(len(first)))
+        return {key: _concatenated([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, tuple | list) and len(first) and isinstance(first[0], Tensor):
+        return tuple(_concatenated([batch[place] for batch in batches]) for place in range(len(first)))
     if isinstance(first, Tensor):
-        return tensors(parts)
-    if isinstance(first, list | str) or arrays is np.asarray:
-        whole = [one for part in parts for one in part] if arrays is np.concatenate else parts
-        return np.asarray(whole) if isinstance(whole[0], int | float | np.number | np.ndarray) else whole
-    return arrays(parts)
+        return torch.cat(batches)
+    return np.concatenate(batches) if isinstance(first, np.ndarray) else [row for batch in batches for row in batch]

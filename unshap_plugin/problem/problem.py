@@ -27,7 +27,6 @@ from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import (
     check_labels,
-    check_pair,
     check_utility,
     checked_outputs,
     count_trained,
@@ -170,8 +169,6 @@ class ValuationProblem(ComputedOnce):
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
         train, test = as_pair(train, "train"), as_pair(test, "test")
-        check_pair(train, "train")
-        check_pair(test, "test")
         self.access = access
         self._said = outputs
         self.notes: tuple[str, ...] = ()
@@ -262,12 +259,6 @@ class ValuationProblem(ComputedOnce):
     def outputs(self, model: Any, x: Rows) -> Tensor:
         """Return the outputs ``[rows, ...]`` for rows ``x`` of a ``model`` of the kind that was given."""
         return self.trained.outputs(model, x)
-
-    def describe(self, coalition: NDArray[np.bool_]) -> str:
-        """Return ``coalition``, bool ``[n_players]``, in words that fit an error message."""
-        kept = [str(player) for player, keep in zip(self.players, coalition, strict=True) if keep]
-        shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
-        return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
 
     def _brought(self) -> Mapping[str, Any]:
         return {
