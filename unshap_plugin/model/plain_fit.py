@@ -81,15 +81,9 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
     )
     if distance > REFUSED and not _unfinished(model):
         raise InvalidValueError(
-<<<<<<< HEAD
-            f"{what}: it may have been fitted with weights, other settings, on rows that were scaled otherwise or "
-            f"other rows, or its fit goes on from where it was; fit it again with fit(x, y) on train as it is given, "
-            f"or give an object whose own fit(x, y) does all that was done."
-=======
             f"{what}: it may have been fitted with weights, with other settings, on rows that were scaled otherwise, "
             f"on other rows, or by a fit that goes on from where it was; fit it again with fit(x, y) on train as it is "
             f"given, or give an object whose own fit(x, y) does all that was done."
->>>>>>> i11obj
         )
     why = "its training was stopped before it converged" if _unfinished(model) else "it may have been fitted otherwise"
     return (f"{what} ({why}): values are those of plain fits, but the utility of all players is the given model's.",)
