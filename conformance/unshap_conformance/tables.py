@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from textwrap import shorten
 
 from unshap_conformance.results import CheckResult
 
 __all__ = ["table"]
 
 _HEADER = ("check", "status", "cases", "residual", "tolerance", "why")
-_WIDTH = 90
 
 
 def table(results: Sequence[CheckResult]) -> str:
     """Return a table for every subject, with a line for every check.
 
     A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
-    residual with its tolerance, and why, at the case where that happened. An empty list is empty text.
+    residual with its tolerance, and why, at the case where that happened; what fails in its own way comes before an
+    exception that another line shows. An empty list is empty text.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ def _line(check: str, found: list[CheckResult]) -> tuple[str, ...]:
 
 def _worst(found: list[CheckResult]) -> CheckResult:
     order = ("passed", "skipped", "expected_failure", "failed")
-    return max(found, key=lambda result: (order.index(result.status), _size(result.residual)))
+    return max(found, key=lambda result: (order.index(result.status), not result.same_as, _size(result.residual)))
 
 
 def _size(residual: float | None) -> float:
@@ -83,6 +82,8 @@ def _size(residual: float | None) -> float:
 def _why(result: CheckResult) -> str:
     """Return its case and its reason in one line: of a traceback, the last line, which names the exception."""
     reason = result.reason.strip()
+    if result.same_as:
+        return f"the same exception as in {result.same_as}"
     if "Traceback" in reason:
         reason = reason.splitlines()[-1]
-    return shorten(f"{result.game}: {reason}" if result.game else reason, _WIDTH, placeholder=" ...")
+    return " ".join((f"{result.game}: {reason}" if result.game else reason).split())
