@@ -18,7 +18,8 @@ def table(results: Sequence[CheckResult]) -> str:
     """Return a table for every subject, with a line for every check.
 
     A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
-    residual with its tolerance, and why, at the case where that happened. An empty list is empty text.
+    residual with its tolerance, and why, at the case where that happened; what fails in its own way comes before an
+    exception that another line shows. An empty list is empty text.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def _line(check: str, found: list[CheckResult]) -> tuple[str, ...]:
 
 def _worst(found: list[CheckResult]) -> CheckResult:
     order = ("passed", "skipped", "expected_failure", "failed")
-    return max(found, key=lambda result: (order.index(result.status), _size(result.residual)))
+    return max(found, key=lambda result: (order.index(result.status), not result.same_as, _size(result.residual)))
 
 
 def _size(residual: float | None) -> float:
@@ -81,6 +82,8 @@ def _size(residual: float | None) -> float:
 
 def _why(result: CheckResult) -> str:
     """Return its case and its reason, whole and in one line: of a traceback, the exception that it ends with."""
+    if result.same_as:
+        return f"the same exception as in {result.same_as}"
     reason = _without_frames(result.reason)
     return " ".join((f"{result.game}: {reason}" if result.game else reason).split())
 

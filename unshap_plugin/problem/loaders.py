@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, SequentialSam
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.model.generators import kept
+from unshap_plugin.problem.checks import check_pair
 
 __all__ = ["as_pair"]
 
