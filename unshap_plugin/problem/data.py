@@ -11,7 +11,7 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.columns import Columns
 from unshap_plugin.model.rows import Rows, as_rows, check_finite
 from unshap_plugin.model.trained import FittedObject, TrainedModule
-from unshap_plugin.problem.checks import check_targets
+from unshap_plugin.problem.checks import check_pair, check_targets
 from unshap_plugin.problem.loaders import as_pair
 
 __all__ = ["Reader"]
@@ -56,8 +56,10 @@ class Reader:
     def pair(self, value: Any, what: str) -> tuple[Rows, Tensor]:
         """Return rows ``[rows, ...]`` and their targets ``[rows, ...]``."""
         value = as_pair(value, what)
+        check_pair(value, what)
         x = self.rows(value[0], f"{what} x")
-        labels = value[1] if self.classes is None else self.classes.encode(value[1], f"{what} y")
+        given = list(value[1]) if isinstance(value[1], tuple) else value[1]  # of rows a tuple is several inputs
+        labels = given if self.classes is None else self.classes.encode(given, f"{what} y")
         numbers = self.trained.placed(as_rows(labels, f"{what} y"))
         check_finite(numbers, f"{what} y")
         y = check_targets(x, numbers, what)

@@ -12,20 +12,19 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, SequentialSam
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.model.generators import kept
-from unshap_plugin.problem.checks import check_pair
 
 __all__ = ["as_pair"]
 
 
 def as_pair(value: Any, what: str) -> Any:
-    """Return the pair ``(x, y)`` that a data set or loader of torch holds; any other pair as it is.
+    """Return the pair ``(x, y)`` that a data set or loader of torch holds, and anything else as it is.
 
     Rows are numbered in the order in which they are read; the global random generators are left as they were.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        If it is no pair, or a loader shuffles or leaves out rows, or does not give pairs ``(x, y)``.
+        If a loader shuffles or leaves out rows, or does not give pairs ``(x, y)``.
 
     Examples
     --------
@@ -34,7 +33,6 @@ def as_pair(value: Any, what: str) -> Any:
     (torch.Size([3, 3]), [0, 1, 2])
     """
     if not isinstance(value, Dataset | DataLoader):
-        check_pair(value, what)
         return value
     if isinstance(value, TensorDataset):
         if len(value.tensors) != 2:

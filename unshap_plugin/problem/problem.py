@@ -27,6 +27,7 @@ from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import (
     check_labels,
+    check_pair,
     check_utility,
     checked_outputs,
     count_trained,
@@ -53,10 +54,9 @@ class ValuationProblem(ComputedOnce):
         ``SGDClassifier`` become torch modules with their coefficients, loss and penalty (where their settings allow
         it), and are retrained by their own ``fit``. Copies are taken: the model itself is never touched.
     train
-        ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
-        tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
-        rows take the dtype and device of the model. Labels of classifiers, and columns of tables with their order, are
-        those that the model was fitted on.
+        ``(x, y)``, or a data set or loader of torch: the rows to be valued, and background rows if at hand. ``x`` is
+        what the model takes: an array or tensor, or a dict or tuple of them (passed to a module as keywords or
+        arguments); of objects also a table, whose columns go by their names, a sparse matrix or texts.
     test
         ``(x, y)`` on which utility is measured.
     loss
@@ -85,9 +85,8 @@ class ValuationProblem(ComputedOnce):
     fit
         How the model was trained: a ``Recipe``, or a dict of its settings.
     artifacts
-        What ``compute_artifacts`` returned for the problem with all data, or the file that it was saved to. In partial
-        access some unlearners then work as if the rows that are not at hand were. That they are of this model, and of
-        the training rows among others, is checked.
+        What ``compute_artifacts`` returned for the problem with all data, or the file that it was saved to: in partial
+        access some unlearners then work as if all rows were at hand. That they are of this model and data is checked.
     trained_rows
         Number of rows that the model was trained on, in partial access, if that is known: the share of them that a
         coalition forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all.
@@ -95,8 +94,7 @@ class ValuationProblem(ComputedOnce):
         Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
         ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
         one that has parameters of its own. The others are frozen, in retraining too. Where the chosen ones enter only
-        the end of the module, what the frozen part makes of the rows is computed once: ``model``, ``x``, ``x_test``,
-        ``reference`` and ``recipe`` are then those of the end. Else every pass takes the whole module.
+        the end of the module, ``model``, ``x``, ``x_test``, ``reference`` and ``recipe`` are then those of the end.
 
     Attributes
     ----------
@@ -169,6 +167,8 @@ class ValuationProblem(ComputedOnce):
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
         train, test = as_pair(train, "train"), as_pair(test, "test")
+        check_pair(train, "train")
+        check_pair(test, "test")
         self.access = access
         self._said = outputs
         self.notes: tuple[str, ...] = ()
