@@ -25,13 +25,7 @@ from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
-from unshap_plugin.problem.checks import (
-    check_labels,
-    check_pair,
-    check_utility,
-    checked_outputs,
-    count_trained,
-)
+from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
 from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.once import ComputedOnce
