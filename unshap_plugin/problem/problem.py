@@ -53,9 +53,10 @@ class ValuationProblem(ComputedOnce):
         ``SGDClassifier`` become torch modules with their coefficients, loss and penalty (where their settings allow
         it), and are retrained by their own ``fit``. Copies are taken: the model itself is never touched.
     train
-        ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
-        tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
-        rows take the dtype and device of the model. Labels of classifiers, and columns of tables with their order, are
+        ``(x, y)``, or a data set or loader that gives such pairs: the rows to be valued, and background rows if at
+        hand. ``x`` is an array, tensor or table, dense or sparse, or a dict or tuple of them (passed to the model as
+        keywords or arguments) with one common first dimension. Floating rows take the dtype and device of the model;
+        objects get tables, text and sparse rows as they are. Labels of classifiers, and columns of tables, are
         those that the model was fitted on.
     test
         ``(x, y)`` on which utility is measured.
