@@ -64,8 +64,8 @@ def _array(value: Any, what: str) -> NDArray[Any]:
     if issparse(value):
         _check_size(value.shape, value.dtype.itemsize, what)
         value = value.toarray()
-    elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        value = np.ma.filled(value.astype(np.float64), np.nan)
+    elif isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        value = np.where(value.mask, np.nan, value.data)
     elif isinstance(value, pd.Series):
         return _column(value, what)
     try:
