@@ -153,3 +153,20 @@ def test_players_are_looked_up_by_name(result):
     assert result.to_series().to_dict() == dict(zip("abcde", result.values, strict=True))
     with pytest.raises(UnknownNameError, match="unknown player 'z'; expected one of: a, b, c, d, e"):
         result["z"]
+
+
+def test_a_player_that_is_highlighted_exists(result):
+    with pytest.raises(UnknownNameError, match=r"unknown player 'bb' \(did you mean 'b'\?\)"):
+        result.plot(highlight=["a", "bb"])
+    with pytest.raises(UnknownNameError, match="unknown player 3; expected one of: a, b, c, d, e"):
+        result.plot(highlight=[3])
+    many = dataclasses.replace(
+        result,
+        players=tuple(range(50)),
+        values=np.arange(50.0),
+        std_errors=np.ones(50),
+        degrees_of_freedom=np.ones(50),
+    )
+    with pytest.raises(UnknownNameError, match="unknown player 50"):
+        many.plot(highlight=range(51))
+    many.plot(highlight=range(50))

@@ -150,7 +150,7 @@ def lacking_classes(present: NDArray[np.bool_], metric: str) -> str | None:
     --------
     >>> print(lacking_classes(np.array([[True, True], [True, False], [False, False]]), "log_likelihood"))
     1 of 3 evaluated coalitions have rows, but none of some class: the log_likelihood of test rows of that class is \
-then as low as the smallest probability that is assumed, which drives the amounts of the values; use their order, \
+then as low as the smallest probability that is assumed, which drives the amounts of the values; use \
 metric='accuracy', or groups that have rows of every class.
     """
     lacking = int((present.any(axis=1) & ~present.all(axis=1)).sum())
@@ -159,5 +159,5 @@ metric='accuracy', or groups that have rows of every class.
     return (
         f"{lacking} of {len(present)} evaluated coalitions have rows, but none of some class: the {metric} of test "
         f"rows of that class is then as low as the smallest probability that is assumed, which drives the amounts of "
-        f"the values; use their order, metric='accuracy', or groups that have rows of every class."
+        f"the values; use metric='accuracy', or groups that have rows of every class."
     )

@@ -18,6 +18,7 @@ from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.threads import alone
+from unshap_plugin.unlearners import Newton, Retrain
 from unshap_plugin.versions import versions
 
 __all__ = ["of_game", "of_unknown"]
@@ -65,7 +66,7 @@ def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[st
     problem = game.problem
     notes = [left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
     names = likelihoods(problem.metric)
-    if names and _floored(problem) and problem.y.ndim == 1 and not problem.y.is_floating_point():
+    if names and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
         notes.append(lacking_classes(_present(problem, coalitions), names[0]))
     yield from (note for note in notes if note is not None)
 
@@ -108,9 +109,14 @@ def _uninformed(problem: ValuationProblem) -> NDArray[np.float64] | None:
     return found if np.isfinite(found).all() else None
 
 
-def _floored(problem: ValuationProblem) -> bool:
-    """Tell whether what the model has not seen gets the smallest probability, as objects of scikit-learn have it."""
-    return problem.linear is not None if isinstance(problem, ModuleProblem) else problem.answers.probable
+def _floored(game: UnlearningGame) -> bool:
+    """Tell whether classes that were not seen get the smallest probability, as fits of scikit-learn's objects do."""
+    problem = game.problem
+    if not isinstance(problem, ModuleProblem):
+        return problem.answers.probable
+    rows = problem.n_players == len(problem.y)
+    fits = isinstance(game.unlearner, Retrain) or (isinstance(game.unlearner, Newton) and not rows)
+    return problem.linear is not None and fits
 
 
 def _present(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -76,7 +76,8 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     if not partial:
         # Layers that train differently from how they predict would be replayed as they predict.
         replayed = _works(Replay(), problem) and not trains_differently(engine, problem.x)
-        method = Replay() if replayed else _checked(FineTune(), problem)
+        method: Replay | FineTune = Replay() if replayed else FineTune()
+        method.check(problem)
         if (recipe := _short(problem, method.steps)) is not None:
             return Retrain(), (
                 f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the rows, "

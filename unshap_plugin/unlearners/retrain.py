@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,17 +12,15 @@ from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
 from unshap_plugin.model.engine import Engine, Theta, per_copy, row_weights
-from unshap_plugin.model.fit_predict import refit
-from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.modes import to_training
 from unshap_plugin.model.recipe import OPTIMIZERS, Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
-from unshap_plugin.model.sklearn_linear import LinearModel
-from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners._refits import parameters_of, refits
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -58,9 +55,10 @@ class Retrain(Unlearner):
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
         if not isinstance(problem, ModuleProblem):
-            return ModelList(problem, _refits(problem, retained, coalitions, seed))
+            return ModelList(problem, refits(problem, retained, coalitions, seed))
         if problem.linear is not None:
-            return _stacked(problem, problem.linear, _refits(problem, retained, coalitions, seed))
+            fits = refits(problem, retained, coalitions, seed)
+            return StackedModels(problem.engine, parameters_of(problem, problem.linear, fits))
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
@@ -76,40 +74,6 @@ class Retrain(Unlearner):
                 )
             state = _train_each(recipe, engine, initial, problem, retained, seed)
         return StackedModels(engine, state)
-
-
-def _refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> list[Any]:
-    """Return what the object that was given is, fitted on the retained rows of each coalition."""
-    shape = problem.outputs(problem.model, problem.x).shape[1:]
-    model, classes = problem.given_model, problem.classes
-    fits = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for keeps, coalition in zip(retained, coalitions, strict=True):
-            index = keeps.nonzero()[:, 0]
-            x, y = as_input(take(problem.x, index)), problem.y[index].cpu().numpy()
-            fits.append(refit(model, x, y, classes, shape, coalition_seed(seed, coalition)))
-    told = problem.once(_warned)
-    for kind in {one.category.__name__: one for one in caught if one.category.__name__ not in told}.values():
-        told.add(kind.category.__name__)
-        warnings.warn(
-            f"the fit of {type(model).__name__} warns for some coalitions (said once): {kind.category.__name__}: "
-            f"{kind.message}",
-            stacklevel=2,
-        )
-    return fits
-
-
-def _warned(problem: ValuationProblem) -> set[str]:  # noqa: ARG001
-    """Return a memory for the kinds of warnings that were passed on."""
-    return set()
-
-
-def _stacked(problem: ModuleProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
-    """Return fits of a linear model of scikit-learn as modules."""
-    each = [linear.parameters_of(fitted) for fitted in fits]
-    given = problem.engine.state
-    return StackedModels(problem.engine, {n: torch.stack([one[n] for one in each]).to(given[n]) for n in each[0]})
 
 
 def trains_differently(engine: Engine, x: Rows) -> str | None:
