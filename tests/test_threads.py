@@ -101,16 +101,17 @@ def test_threads_that_share_a_game_evaluate_each_coalition_once():
 def test_threads_train_make_problems_and_value_them():
     """The whole way, with a recipe whose dropout draws from the global generator."""
     start = dropped().recipe.init
+    # Making a layer draws from the global generator, which nobody keeps other threads from.
+    modules = [nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2)).double() for _ in range(3)]
 
-    def whole(_):
-        module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2)).double()
+    def whole(module):
         module.load_state_dict(start)
         fit = Recipe("adam", epochs=2, init=start)
         trained = fit.train(module, cross_entropy, torch.as_tensor(X), torch.as_tensor(Y))
         return value(trained, **DATA, fit=fit, unlearner="finetune").values
 
     expected = values(dropped(), "finetune")
-    for one in in_threads(whole, range(3)):
+    for one in in_threads(whole, modules):
         assert np.array_equal(one, expected)
 
 
