@@ -259,15 +259,15 @@ def test_an_audit_prints_figures_by_size_and_a_verdict(providers, capsys):
     assert lines[1].split()[-2:] == ["-", "-"], "one coalition has no ranks"
     assert lines[5].startswith("all sizes           8")
     for words in (
-        "unlearner     newton (steps=5, proximal=None)",
-        "verdict       newton is ",
-        "retrainings   16  (2 of each",
+        "unlearner    newton (steps=5, proximal=None)",
+        "verdict      newton is ",
+        "retrainings  16  (2 of each",
     ):
         assert words in out
     report = FidelityReport.from_json(Path("audit/audit.json").read_text())
     assert report.players == ("provider-1", "provider-2", "provider-5")
     assert report.complete
-    assert f"verdict       {report.verdict}" in out
+    assert f"verdict      {report.verdict}" in out
     frame = pd.read_csv("audit/audit.csv")
     assert list(frame["kept"]) == ["none", "1", "2", "all", "all sizes"]
     np.testing.assert_allclose(frame["error"], report.to_frame()["error"], rtol=1e-12)

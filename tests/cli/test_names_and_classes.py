@@ -21,7 +21,7 @@ def refitted(x, y, owner):
 def valued(frame, *more, quoted=False):
     """Value the rows of a table, by retraining, on these very rows."""
     text = ",".join(frame) + "\n"
-    for row in frame.to_numpy().tolist():
+    for row in zip(*frame.to_dict("list").values(), strict=True):
         text += ",".join(f'"{entry}"' if quoted else str(entry) for entry in row) + "\n"
     Path("t.csv").write_text(text)
     command = ["value", "t.csv", "--test", "t.csv", "--label", "label", "--group", "prov", "--unlearner", "retrain"]

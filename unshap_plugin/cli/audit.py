@@ -62,24 +62,24 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     settings = ", ".join(f"{name}={value!r}" for name, value in report.settings.items())
     yield "(floor, ceiling: one retraining against another; nothing: the model left as it is)"
     yield ""
-    yield f"unlearner     {report.unlearner} ({settings or 'no settings'})"
-    yield f"metric        {report.metric}, in whose units the errors are"
+    yield f"unlearner    {report.unlearner} ({settings or 'no settings'})"
+    yield f"metric       {report.metric}, in whose units the errors are"
     yield (
-        f"equal size    Spearman {number(bounds.spearman_within, '.3f')}, ceiling "
+        f"equal size   Spearman {number(bounds.spearman_within, '.3f')}, ceiling "
         f"{number(bounds.noise_spearman_within, '.3f')}  (what depends on the size of a coalition taken away)"
     )
-    yield f"size alone    {number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
+    yield f"size alone   {number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
     of = "" if report.complete else ", as far as the audited coalitions show"
     yield (
-        f"bounds        values within {bounds.values:.2g} of retrained ones, differences of two within "
+        f"bounds       values within {bounds.values:.2g} of retrained ones, differences of two within "
         f"{bounds.differences:.2g}{of}"
     )
     if values is not None:
         yield (
-            f"values        off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
+            f"values       off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
             f"{number(values.pearson, '.3f')}, ceiling {number(values.noise_pearson, '.3f')}"
         )
-    yield f"cost          one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
-    yield f"retrainings   {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
-    yield f"seconds       {report.seconds:.2f}"
-    yield f"verdict       {report.verdict}"
+    yield f"cost         one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
+    yield f"retrainings  {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
+    yield f"seconds      {report.seconds:.2f}"
+    yield f"verdict      {report.verdict}"
