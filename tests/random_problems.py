@@ -42,6 +42,7 @@ NAMES = [
     ["age", "income (EUR)", " height", "größe"],
     ["x1", "x10", "x2", "x3"],
     ["1", "0", "3", "2"],
+    ["e\n", "d d", "\u00e9", "0"],
 ]
 CLASSES = [["no", "yes", "maybe"], [0, 1, 2], [-1, 1, 3], [False, True], [2.0, 5.0, 7.0], ["1", "2", "10"]]
 GROUPS = [["acme", "bolt", "cairn", "dune"], [1, 2, 3, 4], [10, -1, 0, 7], ["1", "2", "x", " "], [0.5, 1.5, 2.5, 3.5]]
@@ -219,7 +220,7 @@ def as_frame(rng, part, order):
 
 def drawn_dtype(rng, column):
     """A dtype that holds every number of a column."""
-    fits = ["float64", "float32", "Float64", "object"]
+    fits = ["float64", "float32", "Float64", "object", "category"]
     if (column == column.round()).all():
         fits += ["int64", "int8", "Int64", "Int32"]
     if column.isin([0, 1]).all():

@@ -188,7 +188,7 @@ LABELS = {
 @pytest.mark.parametrize("make", [logistic, lambda: KNeighborsClassifier(3), Plain], ids=["module", "object", "plain"])
 def test_labels_may_be_stored_anyhow(make, form):
     y, yt = form(Y), form(YT)
-    model = make().fit(X, np.asarray(y).ravel())
+    model = make().fit(X, np.array(np.asarray(y).ravel().tolist()))
     np.testing.assert_allclose(values(model, X, y, XT, yt), values(make().fit(X, Y)), atol=1e-9)
 
 

@@ -105,7 +105,8 @@ class TrainedModule:
     def targets(self, y: Tensor) -> Tensor:
         """Return targets in the dtype that the loss takes."""
         if self.loss in (cross_entropy, nll_loss):
-            return y if y.is_floating_point() else y.long()
+            column = y.ndim == 2 and y.shape[1] == 1
+            return y if y.is_floating_point() else (y[:, 0] if column else y).long()
         return y.to(self.engine.dtype) if self.loss in LOSSES.values() and self.engine.theta0 else y
 
     def outputs(self, model: nn.Module, x: Rows) -> Tensor:
