@@ -109,7 +109,8 @@ def check(seed):
             return -np.mean((answers - test) ** 2)
 
         truth = shapley(utility, draw.players)
-    np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-6)
+    single = (draw.tables[0].dtypes == "float32").all()  # which a pipeline is then fitted in
+    np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-3 if single else 1e-6)
     return "compared"
 
 
