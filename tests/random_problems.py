@@ -243,9 +243,24 @@ def disguised_labels(rng, y, index):
     return forms[rng.integers(len(forms))]()
 
 
+def broken(rng, table):
+    """A table of which no model can know what is meant."""
+    what, name = rng.integers(5), table.columns[0]
+    if what == 0:
+        return table.rename(columns={name: f"{name}x"})
+    if what == 1:
+        return table.drop(columns=name)
+    if what == 2:
+        return table.assign(extra=1.0)
+    if what == 3:
+        return table.assign(**{name: ["text", *["other"] * (len(table) - 1)]})
+    return pd.concat([table, table], axis=1)
+
+
 def value_of(rng, truth):
-    """The values that the package finds for a disguise, and how near they have to be."""
+    """The values that the package finds for a disguise, how near they have to be, and whether it is a broken one."""
     (x, x_test), form = disguised_x(rng, truth)
+    breaks = form == "frame" and rng.random() < 0.15
     index = x.index if form == "frame" else None
     fit_x = truth.x if truth.text or (form == "frame" and rng.random() < 0.6) else truth.x.to_numpy()
     with warnings.catch_warnings():
@@ -255,11 +270,12 @@ def value_of(rng, truth):
     groups = disguised_labels(rng, truth.groups, index)
     if form == "frame" and not isinstance(fit_x, pd.DataFrame):  # which goes by position: leave the order
         x_test = x_test[list(truth.x_test.columns)]
+    x_test = broken(rng, x_test) if breaks else x_test
     problem = ValuationProblem(model, (x, y), (x_test, y_test), groups=groups, valued=truth.valued)
     unlearner = "auto" if isinstance(truth.model, Ridge | LinearRegression) and rng.random() < 0.5 else "retrain"
     result = shapley_values(UnlearningGame(problem, unlearner), "exact")
     rough = form == "frame" and all(str(dtype) == "float32" for dtype in x.dtypes)
-    return dict(zip(result.players, result.values, strict=True)), ROUGH if rough else TOLERANCE
+    return dict(zip(result.players, result.values, strict=True)), ROUGH if rough else TOLERANCE, breaks
 
 
 def check(seed):
@@ -267,9 +283,10 @@ def check(seed):
     rng = np.random.default_rng(seed)
     truth = drawn(rng)
     try:
-        found, tolerance = value_of(rng, truth)
+        found, tolerance, breaks = value_of(rng, truth)
     except UnshapError:
         return None
+    assert not breaks, f"draw {seed}: a broken table has to be refused"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = refitted(truth)

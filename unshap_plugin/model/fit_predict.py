@@ -17,6 +17,7 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.numeric import as_numbers
 
 __all__ = ["ConstantModel", "Relabelled", "classifies", "predicted", "refit"]
 
@@ -96,7 +97,7 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
         warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
         if classes is None:
             given = model.predict(x)
-            return _checked(given.detach().cpu() if isinstance(given, Tensor) else _numbers(model, given), model, rows)
+            return _checked(_numbers(model, given).cpu(), model, rows)
         inner = model.model if isinstance(model, Relabelled) else model
         scores = np.zeros((rows, len(classes)))
         if hasattr(inner, "predict_proba"):
@@ -186,13 +187,13 @@ def _columns(model: Any, shape: tuple[int, ...], rows: int, classes: Classes) ->
 
 
 def _numbers(model: Any, answers: Any) -> Tensor:
-    array = np.asarray(answers)
-    if array.dtype.kind not in "biuf":
+    try:
+        return as_numbers(answers, "a prediction")
+    except InvalidTypeError as error:
         raise InvalidTypeError(
-            f"{_name(model)} predicts {array.dtype}, but numbers are needed: give a classifier classes_, or derive it "
-            f"from ClassifierMixin of scikit-learn."
-        )
-    return _on_cpu(array)
+            f"{_name(model)} predicts {np.asarray(answers).dtype}, but numbers are needed: give a classifier classes_, "
+            f"or derive it from ClassifierMixin of scikit-learn."
+        ) from error
 
 
 def _checked(outputs: Tensor, model: Any, rows: int) -> Tensor:

@@ -52,7 +52,7 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
     >>> x, y = np.arange(12.0).reshape(6, 2) ** 2, np.arange(6.0)
     >>> compared_with_plain_fit(Ridge().fit(x, y), torch.tensor(x), torch.tensor(y), None)
     ()
-    >>> compared_with_plain_fit(Ridge(alpha=0.1).fit(x[:3], y[:3]), torch.tensor(x), torch.tensor(y), None)
+    >>> compared_with_plain_fit(Ridge().fit(x[:3], y[:3]), torch.tensor(x), torch.tensor(y), None)
     Traceback (most recent call last):
     unshap_plugin.errors.InvalidValueError: a plain fit(x, y) of Ridge on the 6 training rows answers otherwise ...
     """
