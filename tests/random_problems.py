@@ -62,7 +62,7 @@ class Truth:
 
     @property
     def text(self):
-        return any(dtype == object for dtype in self.x.dtypes)
+        return any(map(pd.api.types.is_object_dtype, self.x.dtypes))
 
     @property
     def classifies(self):
@@ -207,7 +207,7 @@ def as_frame(rng, part, order):
     """A table whose columns have the dtypes that hold them, in another order, with another index."""
     frame = pd.DataFrame(index=part.index)
     for name, column in part.items():
-        frame[name] = column if column.dtype == object else column.astype(drawn_dtype(rng, column))
+        frame[name] = column if pd.api.types.is_object_dtype(column) else column.astype(drawn_dtype(rng, column))
     if "site" in frame and rng.random() < 0.3:
         frame["site"] = frame["site"].astype("category")
     if order and rng.random() < 0.7:
@@ -303,7 +303,8 @@ def main():
         warnings.simplefilter("ignore")
         for seed in range(draws):
             valued += check(seed) is not None
-    print(f"{draws} draws, {valued} valued, {draws - valued} refused, {time.perf_counter() - begin:.0f} s")
+    seconds = time.perf_counter() - begin
+    sys.stdout.write(f"{draws} draws, {valued} valued, {draws - valued} refused, {seconds:.0f} s\n")
 
 
 if __name__ == "__main__":
