@@ -18,6 +18,7 @@ from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_valu
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import cross_entropy, mse
 from unshap_plugin.model.given import copied
+from unshap_plugin.plugin import UnlearnerSpec
 
 GROUPS = np.repeat(np.arange(4), [3, 5, 6, 4])
 
@@ -532,3 +533,33 @@ def test_a_forward_that_writes_in_training_alone_is_fine():
     torch.manual_seed(0)
     model = Counts("in training")
     np.testing.assert_allclose(valued(model).values, valued(model.layer).values, atol=1e-12, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_a_function_gets_a_normed_module_that_it_can_copy():
+    """As often as it is called, and whatever it left in the last one."""
+
+    def climb(model, forget, *, loss):
+        model = copy.deepcopy(model)
+        loss(model(forget[0]), forget[1]).mean().backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                p += 0.05 * p.grad
+        return model
+
+    _, model = normed(NORMS["weight_norm"])
+    unlearner = UnlearnerSpec.from_function(climb, summary="one step", source="a test").factory()
+    result = valued(model, unlearner)
+
+    def utility(players):
+        other = copied(model)
+        rows = torch.as_tensor(~np.isin(GROUPS, list(players)))
+        if rows.any():
+            other.zero_grad()
+            cross_entropy(other(torch.as_tensor(TRAIN[0])[rows]), torch.as_tensor(TRAIN[1])[rows]).mean().backward()
+            with torch.no_grad():
+                for p in other.parameters():
+                    p += 0.05 * p.grad
+        return log_likelihood(other)
+
+    np.testing.assert_allclose(result.values, by_definition(utility), atol=1e-9, rtol=0)

@@ -17,7 +17,7 @@ from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.guard import guard
 from unshap_plugin.model.trained import FittedObject
-from unshap_plugin.plugin import Access, Unlearner
+from unshap_plugin.plugin import Access, Unlearner, UnlearnerSpec
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 
 
@@ -280,6 +280,25 @@ def test_an_attribute_that_a_plugin_changes_is_named_and_put_back(name):
         UnlearningGame(problem, Careless())([[True, True, False, False, False]])
     assert torch.equal(problem.outputs(problem.model, problem.x_test), before)
     assert (problem.model.scale, problem.model.mode) == (1.0, "on")
+
+
+def test_what_the_forward_sets_itself_is_no_fault_of_a_function():
+    def asks(model, forget):
+        model(forget[0])
+        return model
+
+    problem = scaled()
+    unlearner = UnlearnerSpec.from_function(asks, summary="asks", source="a test").factory()
+    got = UnlearningGame(problem, unlearner)([[True, True, False, False, False]])
+    assert float(got[0]) == pytest.approx(float(problem.given_utility))
+
+    def sets(model, forget):
+        model.scale = 3.0
+        return model
+
+    unlearner = UnlearnerSpec.from_function(sets, summary="sets", source="a test").factory()
+    with pytest.raises(ContractError, match="changed the attribute 'scale' of the model that it was given"):
+        UnlearningGame(problem, unlearner)([[True, True, False, False, False]])
 
 
 def test_what_the_forward_sets_itself_is_nobodys_fault():

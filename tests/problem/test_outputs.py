@@ -20,6 +20,7 @@ from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, shap
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.outputs import OUTPUTS, taken_by, to_logits
 from unshap_plugin.problem.evidence import last_link
+from unshap_plugin.unlearners._reference import predicted_means, soft_loss
 
 GROUPS = np.repeat(np.arange(4), [3, 7, 6, 8])
 rng = np.random.default_rng(0)
@@ -328,6 +329,27 @@ def test_logits_give_the_probabilities_back(numbers, dtype, kind):
         p = link(logits.double())
         outputs = {"logits": logits, "probabilities": link(logits), "log_probabilities": link(logits).log()}[kind]
         torch.testing.assert_close(link(to_logits(outputs, kind).double()), p, atol=1e-6, rtol=1e-5)
+
+
+def test_a_module_that_only_runs_without_gradients():
+    def end(z):
+        return torch.as_tensor(1 / (1 + np.exp(-z.numpy())))
+
+    with torch.no_grad():
+        assert last_link(Net(1, end), torch.as_tensor(X)) is None
+
+
+@pytest.mark.parametrize(("name", "twin"), [("Sigmoid, named loss", "one logit"), ("LogSoftmax", "logits")])
+def test_a_teacher_teaches_the_probabilities(name, twin):
+    """Whatever the module returns: means, and the losses against them, are those of the twin that returns logits."""
+    means, losses = [], []
+    for one in (name, twin):
+        problem, *_ = made(one, metric="log_likelihood", reference=XT[:10] + 0.01)
+        means.append(predicted_means(problem))
+        outputs = problem.outputs(problem.model, problem.reference[0])
+        losses.append(soft_loss(problem.loss)(outputs, means[-1].flip(0)))
+    torch.testing.assert_close(means[0], means[1], atol=1e-12, rtol=0)
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-12, rtol=0)
 
 
 def test_probabilities_of_nothing_and_of_one_have_a_likelihood():

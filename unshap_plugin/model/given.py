@@ -108,8 +108,8 @@ def attributes_kept(module: nn.Module, changed: set[tuple[str, str]]) -> Iterato
     finally:
         for name, layer, given in before:
             now = vars(layer)
-            odd = [key for key in {*now, *given} if now.get(key, now) is not given.get(key, given)]
-            if odd:
+            if [*map(id, now.values())] != [*map(id, given.values())]:
+                odd = [key for key in {*now, *given} if now.get(key, now) is not given.get(key, given)]
                 changed.update((name, key) for key in odd)
                 now.clear()
                 now.update(given)

@@ -114,7 +114,8 @@ def kind_of_outputs(
 def last_link(module: nn.Module, x: Rows) -> Outputs | None:
     """Return what the last operation of a module makes of its outputs, where that is a softmax or a sigmoid.
 
-    Autograd knows it, whether it is a layer or a function.
+    Autograd knows it, whether it is a layer or a function. Of a module that only runs without gradients
+    nothing is known.
 
     Examples
     --------
@@ -126,8 +127,11 @@ def last_link(module: nn.Module, x: Rows) -> Outputs | None:
         p.requires_grad_(p.is_floating_point())
     few = torch.arange(min(_FEW, n_rows(x)), device=leaves(x)[0].device)
     positional, named = arguments(take(x, few))
-    with torch.enable_grad():
-        node: Any = logits_of(probe(*positional, **named)).grad_fn
+    try:
+        with torch.enable_grad():
+            node: Any = logits_of(probe(*positional, **named)).grad_fn
+    except Exception:  # without gradients it ran, on all rows
+        return None
     while node is not None:
         name = type(node).__name__.rstrip("0123456789").removeprefix("Safe")
         if name in _LINKS:

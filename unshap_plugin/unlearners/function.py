@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unshap_plugin.errors import ContractError, InvalidTypeError, nearest
 from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import map_rows, take
 from unshap_plugin.model.same_module import change, difference, same
 from unshap_plugin.model.trained import as_input
@@ -79,7 +80,7 @@ class FunctionUnlearner(Unlearner):
 
     def _model(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
         """Return the model without one forget set, checked."""
-        model = copy.deepcopy(problem.model)
+        model = copied(problem.model) if isinstance(problem, ModuleProblem) else copy.deepcopy(problem.model)
         make: dict[str, Callable[[], Any]] = {
             "model": lambda: model,
             "forget": lambda: _pair(problem, ~retained),
@@ -92,9 +93,9 @@ class FunctionUnlearner(Unlearner):
         # Seeded, so that a function that draws from the global generators still is a function of the coalition.
         with seeded(seed), torch.enable_grad():
             unlearned = self.one(**asked, **self.settings)
-        if not isinstance(problem.model, nn.Module):
+        if not isinstance(problem, ModuleProblem):
             return _checked_object(unlearned)
-        changed = change(problem.model, model)
+        changed = change(problem.model, model, problem.engine.restless)
         if changed is not None:
             raise ContractError(f"changed {changed} of the model that it was given: work on copy.deepcopy(model)")
         if not isinstance(unlearned, nn.Module):
