@@ -13,8 +13,9 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["versions", "serialization", "importing", "coalitions", "softmax"],
+    ["versions", "serialization", "printing", "importing", "coalitions", "softmax", "threads", "portable"],
     ["losses"],
+    ["outputs", "measures"],
     ["scorers"],
     ["metrics"],
     ["model"],
@@ -24,7 +25,10 @@ LAYERS = [
     ["estimators"],
     ["plugins"],
     ["plots", "divergence"],
+    ["evaluation"],
+    ["cautions"],
     ["result", "game"],
+    ["provenance"],
     ["valuation"],
     ["audit"],
     ["plugin"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -84,22 +85,42 @@ def test_few_players_are_drawn_as_bars_with_intervals(result):
     assert len(ax.collections) == 2, "whiskers of both colours"
 
 
+@pytest.mark.parametrize("count", [41, 50, 100])
+def test_up_to_a_hundred_players_keep_their_names(result, count):
+    many = dataclasses.replace(
+        result,
+        players=tuple(f"provider\n{k}" for k in range(count)),
+        values=np.cos(np.arange(count)),
+        std_errors=np.full(count, 0.1),
+        degrees_of_freedom=np.full(count, 9.0),
+    )
+    ax = many.plot()
+    order = [label.get_text() for label in ax.get_yticklabels()]
+    assert order == [f"provider\\n{k}" for k in np.argsort(many.values)]
+    ax.figure.canvas.draw()
+    heights = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(heights)), "names overlap"
+
+
 def test_many_players_are_drawn_as_a_histogram_that_names_the_ends():
     problem = early_stopped(metric="accuracy")
     result = shapley_values(UnlearningGame(problem, "newton"), budget=200)
     many = dataclasses.replace(
         result,
-        players=tuple(f"p{k}" for k in range(50)),
-        values=np.arange(50.0),
-        std_errors=np.ones(50),
-        degrees_of_freedom=np.ones(50),
+        players=tuple(f"p{k}" for k in range(101)),
+        values=np.arange(101.0),
+        std_errors=np.array([0.1] * 100 + [20]),
+        degrees_of_freedom=np.ones(101),
     )
     ax = many.plot(ax=Figure().add_subplot())
     counted = sum(patch.get_height() for patch in ax.patches)
-    assert counted == 50
+    assert counted == 101
+    assert "standard errors up to 20, median 0.1" in ax.get_title()
+    exact = dataclasses.replace(many, std_errors=np.zeros(101)).plot(ax=Figure().add_subplot())
+    assert "no sampling error" in exact.get_title()
     notes = " ".join(text.get_text() for text in ax.texts)
-    assert "least valuable:\np0, p1, p2, p3, p4" in notes
-    assert "most valuable:\np49, p48, p47, p46, p45" in notes
+    assert "least valuable:\np0\np1\np2\np3\np4" in notes
+    assert "most valuable:\np100\np99\np98\np97\np96" in notes
 
 
 def test_a_vector_is_not_drawn(result):
@@ -132,3 +153,20 @@ def test_players_are_looked_up_by_name(result):
     assert result.to_series().to_dict() == dict(zip("abcde", result.values, strict=True))
     with pytest.raises(UnknownNameError, match="unknown player 'z'; expected one of: a, b, c, d, e"):
         result["z"]
+
+
+def test_a_player_that_is_highlighted_exists(result):
+    with pytest.raises(UnknownNameError, match=r"unknown player 'bb' \(did you mean 'b'\?\)"):
+        result.plot(highlight=["a", "bb"])
+    with pytest.raises(UnknownNameError, match="unknown player 3; expected one of: a, b, c, d, e"):
+        result.plot(highlight=[3])
+    many = dataclasses.replace(
+        result,
+        players=tuple(range(50)),
+        values=np.arange(50.0),
+        std_errors=np.ones(50),
+        degrees_of_freedom=np.ones(50),
+    )
+    with pytest.raises(UnknownNameError, match="unknown player 50"):
+        many.plot(highlight=range(51))
+    many.plot(highlight=range(50))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["as_coalitions", "keys_of"]
+__all__ = ["as_coalitions", "in_words", "keys_of"]
+
+
+_NAMED = 6
 
 
 def as_coalitions(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
@@ -47,3 +53,16 @@ def keys_of(matrix: NDArray[np.bool_]) -> list[bytes]:
     [b'A']
     """
     return [row.tobytes() for row in np.packbits(matrix, axis=1)]
+
+
+def in_words(coalition: NDArray[np.bool_], players: Sequence[Any]) -> str:
+    """Return a coalition, bool ``[n_players]``, in words that fit an error message.
+
+    Examples
+    --------
+    >>> in_words(np.array([True, False]), ["acme", "bolt"])
+    'the coalition that keeps 1 of 2 players (acme)'
+    """
+    kept = [str(player) for player, keep in zip(players, coalition, strict=True) if keep]
+    shown = ", ".join(kept[:_NAMED]) + (", ..." if len(kept) > _NAMED else "")
+    return f"the coalition that keeps {len(kept)} of {len(players)} players ({shown or 'none'})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,17 @@ class UnshapError(Exception):
     ...     print(error)
     unknown optimizer 'adm' (did you mean 'adam'?); expected one of: adam, adamw, lbfgs, sgd.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle makes the error of, which is not what it was made of: processes send errors home."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[UnshapError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> UnshapError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    vars(error).update(attributes)
+    return error
 
 
 class InvalidValueError(UnshapError, ValueError):
@@ -81,12 +93,27 @@ estimator='permutation'.
 class DivergenceError(UnshapError, ValueError):
     """Unlearning failed for a coalition, or its utility is not a finite number.
 
-    ``coalition`` is the boolean row (``True`` = kept) that it happened for.
+    Parameters
+    ----------
+    what
+        What failed: all of the message but the advice.
+    coalition
+        The boolean row (``True`` = kept) that it happened for.
+    advice
+        Ways out, each of which is an alternative to the others; none where ``what`` says it all.
+
+    Examples
+    --------
+    >>> raise DivergenceError("unlearner 'npo' diverged", (True, False), ("a smaller lr", "another unlearner"))
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.DivergenceError: unlearner 'npo' diverged; use a smaller lr, or another unlearner.
     """
 
-    def __init__(self, message: str, coalition: tuple[bool, ...]) -> None:
-        super().__init__(message)
-        self.coalition = coalition
+    def __init__(self, what: str, coalition: tuple[bool, ...], advice: tuple[str, ...] = ()) -> None:
+        ways = [*advice[:-1], f"or {advice[-1]}"] if len(advice) > 1 else advice
+        super().__init__(f"{what}; use {', '.join(ways)}." if advice else what)
+        self.what, self.coalition, self.advice = what, coalition, advice
 
 
 class ContractError(UnshapError, TypeError):

@@ -5,24 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from unshap_plugin.coalitions import as_coalitions, keys_of
-from unshap_plugin.divergence import Limit
-from unshap_plugin.errors import (
-    ContractError,
-    DivergenceError,
-    InvalidTypeError,
-    PluginError,
-    UnknownNameError,
-    UnshapError,
-    check_integer,
-)
+from unshap_plugin.errors import InvalidTypeError, UnknownNameError, check_integer
+from unshap_plugin.evaluation import Evaluation
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import (
@@ -34,9 +26,9 @@ from unshap_plugin.plugins.registry import (
     remade,
     resolve_unlearner,
 )
-from unshap_plugin.problem.checks import utilities
-from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.portable import Portable
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.threads import alone
 from unshap_plugin.unlearners.auto import choose
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.versions import versions
@@ -50,7 +42,7 @@ CHUNK_BYTES = 16 * 2**20
 MAX_CHUNK = 256
 
 
-class UnlearningGame:
+class UnlearningGame(Portable):
     """The utility ``v(S)`` of keeping ``S``, as a function from coalitions to numbers.
 
     Utilities are a function of the coalition: evaluated once, remembered, and the same whatever the order, the batch
@@ -116,12 +108,23 @@ class UnlearningGame:
         check_integer("seed", seed, 0, 2**63 - 1)
         if chunk is not None:
             check_integer("chunk", chunk, 1)
-        self.problem = problem.scoped()
         self.seed, self.on_error = int(seed), on_error
         self.reason: str | None = None  # why "auto" chose what it chose
         self._given_chunk = chunk
+        self.problem = problem.scoped()
+        with alone():
+            self._choose(unlearner, settings)
+        if self.unlearner.order_dependent:
+            warnings.warn(
+                f"{described(self.unlearner.name, self.provider)} depends on the order in which coalitions come: its "
+                f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
+                stacklevel=2,
+            )
+
+    def _choose(self, unlearner: str | Unlearner, settings: dict[str, Any]) -> None:
+        """Play with the unlearner that is asked for, if it can work on the problem."""
         if isinstance(unlearner, str) and unlearner == "auto":
-            with advised(problem):
+            with advised(self.problem):
                 chosen, self.reason = choose(self.problem)
             _log.info("unlearner %s: %s", chosen.name, self.reason)
             self.provider: Provider | None = provider_of(chosen)
@@ -131,18 +134,12 @@ class UnlearningGame:
             self.provider = find_unlearner(unlearner).provider if isinstance(unlearner, str) else provider_of(resolved)
             check_access(resolved, self.problem, self.provider)
             self._take(resolved)
-        if self.unlearner.order_dependent:
-            warnings.warn(
-                f"{described(self.unlearner.name, self.provider)} depends on the order in which coalitions come: its "
-                f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
-                stacklevel=2,
-            )
 
     def _take(self, unlearner: Unlearner) -> None:
         """Play with an unlearner that can work on the problem, and know nothing yet but the given model."""
         self.unlearner = unlearner
-        self._limit = Limit.of(self.problem, bounded=bool(unlearner.advice))
-        self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._bytes(), 1), 1, MAX_CHUNK))
+        self._evaluation = Evaluation(self.problem, unlearner, self.provider, self.seed, self.on_error)
+        self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._evaluation.bytes(), 1), 1, MAX_CHUNK))
         everybody = np.ones((1, self.n_players), dtype=bool)
         self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
 
@@ -157,8 +154,12 @@ class UnlearningGame:
         resolved = remade(self.unlearner, self.provider, settings)
         check_access(resolved, self.problem, self.provider)
         game = copy.copy(self)
-        game._take(resolved)
+        with alone():
+            game._take(resolved)
         return game
+
+    def _brought(self) -> Mapping[str, Any]:
+        return {f"unlearner {self.unlearner.name!r}": self.unlearner}
 
     @property
     def n_players(self) -> int:
@@ -179,6 +180,12 @@ class UnlearningGame:
     def excluded(self) -> int:
         """Number of distinct coalitions whose utility is not finite, under ``on_error="exclude"``."""
         return sum(bool(np.isnan(value).any()) for value in self._known.values())
+
+    def known(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return what was evaluated: coalitions, bool ``[m, n_players]``, and utilities, ``[m]`` or ``[m, t]``."""
+        bits = np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(len(self._known), -1)
+        coalitions = np.unpackbits(bits, axis=1, count=self.n_players).astype(bool)
+        return coalitions, np.array(list(self._known.values()), dtype=np.float64)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -209,6 +216,13 @@ class UnlearningGame:
         """
         matrix = as_coalitions(coalitions, self.n_players)
         keys = keys_of(matrix)
+        with alone():
+            self._learn(keys, matrix)
+        shape = self.problem.given_utility.shape
+        return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
+
+    def _learn(self, keys: list[bytes], matrix: NDArray[np.bool_]) -> None:
+        """Evaluate those of the coalitions whose utility is not known yet."""
         new = {key: row for key, row in zip(keys, matrix, strict=True) if key not in self._known}
         ordered = list(new)
         if not self.unlearner.order_dependent:
@@ -218,7 +232,7 @@ class UnlearningGame:
         while start < len(ordered):
             part = ordered[start : start + self.chunk]
             try:
-                values = self._evaluate(np.stack([new[key] for key in part]))
+                values = self._evaluation.utilities(np.stack([new[key] for key in part]))
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -227,74 +241,3 @@ class UnlearningGame:
                 continue
             self._known.update(zip(part, values, strict=True))
             start += len(part)
-        shape = self.problem.given_utility.shape
-        return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
-
-    def _evaluate(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        problem = self.problem
-        step = "failed"
-        try:
-            outputs = self.unlearner.unlearn(problem, coalitions, self.seed).outputs(problem.x_test)
-            if outputs.shape[0] != len(coalitions) or outputs.shape[2:] != problem.output_shape:
-                expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
-                raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")
-            finite = torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1)
-            losses = self._limit.mean_losses(outputs)
-            sound = finite & (losses <= self._limit.loss)
-            values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
-            step = f"led to a failure of metric {problem.metric.name!r}"
-            if sound.any():
-                scores = utilities(problem.metric, outputs[sound], problem.y_test, values.shape[1:])
-                values[sound.cpu().numpy()] = scores.double().cpu().numpy()
-        except (Exception, SystemExit) as error:
-            if out_of_memory(error) and self.chunk > 1:
-                raise
-            if len(coalitions) > 1:
-                return self._one_by_one(coalitions, step, error)
-            if isinstance(error, ContractError):  # not for on_error to excuse
-                raise ContractError(f"{self._who()} {error} (for {problem.describe(coalitions[0])}).") from error
-            if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
-                raise
-            return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
-        for k in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
-            values[k] = self._failed(coalitions[k], self._limit.why(finite[k], losses[k], values[k]))
-        return values
-
-    def _bytes(self) -> int:
-        """Return the memory that one coalition takes."""
-        try:
-            problem = self.problem
-            return self.unlearner.bytes_per_coalition(problem) if isinstance(problem, ModuleProblem) else 1
-        except UnshapError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{self._who()} failed when it was asked for the memory that a coalition takes "
-                f"({type(error).__name__}: {error})."
-            ) from error
-
-    def _one_by_one(self, coalitions: NDArray[np.bool_], step: str, error: BaseException) -> NDArray[np.float64]:
-        """Find out which coalition it is that a batch failed for."""
-        values = np.concatenate([self._evaluate(row[None]) for row in coalitions])
-        if np.isfinite(values).all():
-            raise ContractError(
-                f"{self._who()} {step} with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
-                f"once, but for none of them alone, the first being {self.problem.describe(coalitions[0])})."
-            ) from error
-        return values
-
-    def _who(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.unlearner.settings.items())
-        return f"{described(self.unlearner.name, self.provider)} ({settings or 'no settings'})"
-
-    def _failed(
-        self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
-    ) -> NDArray[np.float64]:
-        if self.on_error == "raise":
-            advice = self.unlearner.advice or "more cautious settings"
-            raise DivergenceError(
-                f"{self._who()} {what} for {self.problem.describe(coalition)}; use "
-                f"{'' if cause is not None else f'{advice}, '}another unlearner, or on_error='exclude'.",
-                tuple(bool(keep) for keep in coalition),
-            ) from cause
-        return np.full(self.problem.given_utility.shape, np.nan)

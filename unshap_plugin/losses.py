@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,6 +14,9 @@ from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNam
 from unshap_plugin.softmax import log_softmax
 
 __all__ = ["LOSSES", "Loss", "check_loss", "losses_of", "resolve_loss"]
+
+#: By how much probabilities and their logarithms may be beyond their bounds.
+_ROUND_OFF = 1e-6
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,19 +31,43 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     """Squared error, averaged over the output dimensions of a row."""
-    return (outputs - targets.reshape(outputs.shape)).square().reshape(len(outputs), -1).mean(dim=1)
+    return _mean_of_rows((outputs - targets.reshape(outputs.shape)).square())
 
 
 def binary_cross_entropy_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:
     """Logistic loss of logits with targets in [0, 1], averaged over the output dimensions of a row."""
     targets = targets.reshape(outputs.shape).to(outputs.dtype)
-    return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").reshape(len(outputs), -1).mean(1)
+    return _mean_of_rows(F.binary_cross_entropy_with_logits(outputs, targets, reduction="none"))
+
+
+def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Logistic loss of probabilities with targets in [0, 1], averaged over the output dimensions of a row.
+
+    Probabilities count as at least the round-off of their dtype away from 0 and 1, where the loss has no derivatives.
+    """
+    targets, eps = targets.reshape(outputs.shape).to(outputs.dtype), torch.finfo(outputs.dtype).eps
+    p = outputs.clamp(min=eps, max=1 - eps)
+    return _mean_of_rows(-(targets * p.log() + (1 - targets) * torch.log1p(-p)))
+
+
+def nll_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of log-probabilities ``[rows, classes]`` with class indices ``[rows]`` or probabilities."""
+    if targets.ndim > 1:
+        return -(targets * outputs).sum(dim=1)
+    return F.nll_loss(outputs, targets, reduction="none")
+
+
+def _mean_of_rows(losses: Tensor) -> Tensor:
+    """Return the mean of each row, ``[rows]``, of which there may be none."""
+    return losses.reshape(len(losses), math.prod(losses.shape[1:])).mean(dim=1)
 
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "mse": mse,
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+    "binary_cross_entropy": binary_cross_entropy,
+    "nll_loss": nll_loss,
 }
 
 
@@ -88,21 +117,22 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
     model has no output for are what this is for: both train or score without an error and mean nothing.
     """
     rows = len(targets)
+    name = next((name for name, known in LOSSES.items() if loss is known), "the loss")
     shapes = f"outputs {list(outputs.shape)} and targets {list(targets.shape)}"
     if len(outputs) != rows:
         raise InvalidValueError(
             f"the model gave {shapes} for {rows} rows, but one output per row is needed: check its forward."
         )
-    if loss is cross_entropy:
+    if loss in (cross_entropy, nll_loss):
         if outputs.ndim != 2:
             raise InvalidValueError(
-                f"cross_entropy needs outputs of shape [rows, classes], but the model gave {shapes}: "
+                f"{name} needs outputs of shape [rows, classes], but the model gave {shapes}: "
                 f"use a model with one output per class, or another loss."
             )
         if targets.ndim == 1:
             if targets.is_floating_point():
                 raise InvalidValueError(
-                    f"cross_entropy needs integer class labels [rows] or probabilities [rows, classes], but targets "
+                    f"{name} needs integer class labels [rows] or probabilities [rows, classes], but targets "
                     f"are {targets.dtype} of shape {list(targets.shape)}: convert them to integers, or use loss='mse'."
                 )
             low, high, count = int(targets.min()), int(targets.max()), outputs.shape[1]
@@ -113,18 +143,27 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
                     f"labels must be 0..{count - 1}, or the model needs {high + 1} outputs{single}."
                 )
         elif targets.shape != outputs.shape:
-            raise InvalidValueError(
-                f"cross_entropy needs targets [rows] or of the shape of the outputs, but got {shapes}."
-            )
-    elif loss in (mse, binary_cross_entropy_with_logits) and outputs.numel() != targets.numel():
+            raise InvalidValueError(f"{name} needs targets [rows] or of the shape of the outputs, but got {shapes}.")
+    elif loss in LOSSES.values() and outputs.numel() != targets.numel():
         raise InvalidValueError(
             f"this loss compares each output with a target of its own, but got {shapes}: the model must return "
             f"[rows, k] for targets [rows, k] (or [rows] where k is 1)."
         )
-    if loss is binary_cross_entropy_with_logits and not ((targets >= 0) & (targets <= 1)).all():
+    if loss in (binary_cross_entropy, binary_cross_entropy_with_logits) and not ((targets >= 0) & (targets <= 1)).all():
         raise InvalidValueError(
-            f"binary_cross_entropy_with_logits needs targets from 0 to 1, but they go from {float(targets.min()):g} to "
+            f"{name} needs targets from 0 to 1, but they go from {float(targets.min()):g} to "
             f"{float(targets.max()):g}: encode the classes as 0 and 1."
+        )
+    least, most = float(outputs.min()), float(outputs.max())
+    if loss is binary_cross_entropy and not (least > -_ROUND_OFF and most < 1 + _ROUND_OFF):
+        raise InvalidValueError(
+            f"{name} needs probabilities, but the outputs go from {least:g} to {most:g}: end the model in a sigmoid if "
+            f"it was trained so, or use loss='binary_cross_entropy_with_logits'."
+        )
+    if loss is nll_loss and most > _ROUND_OFF:
+        raise InvalidValueError(
+            f"{name} needs log-probabilities, but the outputs go from {least:g} to {most:g}: end the model in a "
+            f"log-softmax if it was trained so, or use loss='cross_entropy'."
         )
     try:
         losses = loss(outputs, targets)

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.losses import Loss, losses_of
+from unshap_plugin.losses import Loss, cross_entropy
+from unshap_plugin.measures import accuracy, log_likelihood, neg_loss, neg_mean_squared_error, r2
 from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
-from unshap_plugin.softmax import log_softmax
 
-__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "look_up_with", "resolve_metric"]
+__all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "likelihoods", "look_up_with", "resolve_metric"]
 
 Score: TypeAlias = Callable[..., Tensor]
 MetricLike: TypeAlias = "str | Metric | Callable[..., Any] | Mapping[str, MetricLike]"
@@ -41,7 +40,8 @@ class Metric:
     parts
         The names of the ``t`` columns, where they have names.
     task
-        ``"classification"`` or ``"regression"``: what it is for; ``None``: for both.
+        ``"classification"`` or ``"regression"``: what it is for; ``None``: for both. Where it is for classification,
+        ``score`` is given logits, whatever the model returns (see ``to_logits``); else the outputs as they are.
     default
         Whether it is the utility where none is named: of each task, and of none, one built-in metric is.
 
@@ -73,57 +73,6 @@ class Metric:
             )
         if self.task not in (None, "classification", "regression"):
             raise UnknownNameError("task", self.task, ["classification", "regression"])
-
-
-def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of rows whose largest output (for one output: its sign, as a logit) is the label."""
-    if outputs.ndim == 2 or outputs.shape[-1] == 1:
-        _check_binary("accuracy", outputs, targets)
-        hits = (outputs.reshape(len(outputs), -1) > 0) == (targets.reshape(-1) > 0.5)
-    else:
-        _check_classes("accuracy", outputs, targets)
-        labels = targets.argmax(dim=-1) if targets.ndim > 1 else targets
-        hits = outputs.argmax(dim=-1) == labels
-    return hits.double().mean(dim=1)
-
-
-def log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean log-likelihood of the labels under logits ``[m, rows, classes]`` (one output: a logistic model)."""
-    if outputs.ndim == 2 or outputs.shape[-1] == 1:
-        _check_binary("log_likelihood", outputs, targets)
-        logits = outputs.reshape(len(outputs), -1).double()
-        labels = targets.reshape(-1).double().expand_as(logits)
-        return -F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
-    _check_classes("log_likelihood", outputs, targets)
-    log_p = log_softmax(outputs.double())
-    if targets.ndim > 1:
-        return (log_p * targets).sum(dim=-1).mean(dim=1)
-    return log_p[:, torch.arange(len(targets), device=targets.device), targets].mean(dim=1)
-
-
-def neg_mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Minus the mean squared error."""
-    errors = outputs.double() - targets.double().reshape(outputs.shape[1:])
-    return -errors.square().reshape(len(outputs), -1).mean(dim=1)
-
-
-def r2(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of the variance of the targets that is explained (1 is perfect, 0 answers the mean).
-
-    Of several outputs it is the share of their variance together, scikit-learn's ``multioutput="variance_weighted"``.
-    """
-    variance = (targets.double() - targets.double().mean(dim=0)).square().mean()
-    if variance == 0:
-        raise InvalidValueError(
-            "metric 'r2' needs test targets that differ, but all are equal: use 'neg_mean_squared_error'."
-        )
-    return 1 + neg_mean_squared_error(outputs, targets) / variance
-
-
-def neg_loss(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
-    """Minus the mean training loss, for any loss."""
-    targets = targets.double() if targets.is_floating_point() else targets
-    return -losses_of(loss, outputs.double(), targets).mean(dim=1)
 
 
 #: The built-in metrics. To add one: its function, and a line here.
@@ -188,10 +137,10 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
     answers = answers or Answers()
     metric = default_metric(answers) if metric is None else metric
     if isinstance(metric, Metric):
-        return _given_loss(metric, loss)
+        return _fitted(metric, loss, answers)
     if isinstance(metric, str):
         try:
-            return _given_loss(_find(metric), loss)
+            return _fitted(_find(metric), loss, answers)
         except UnknownNameError:
             scorer = named_scorer(metric)
             if scorer is None:
@@ -200,15 +149,61 @@ def resolve_metric(metric: MetricLike | None, loss: Loss, answers: Answers | Non
     if isinstance(metric, Mapping):
         if not metric:
             raise InvalidValueError("metric is an empty dict, but at least one metric is needed.")
-        return _several({str(name): resolve_metric(one, loss, answers) for name, one in metric.items()})
+        several = {str(name): resolve_metric(one, loss, answers) for name, one in metric.items()}
+        return Metric("+".join(several), _Several(several), tuple(several))
     if is_scorer(metric):
         return Metric(getattr(metric, "__name__", repr(metric)), score_with(metric, answers), task=answers.task)
     if callable(metric):
-        return Metric(getattr(metric, "__name__", type(metric).__name__), _one_by_one(metric))
+        return Metric(getattr(metric, "__name__", type(metric).__name__), _OneByOne(metric))
     raise InvalidTypeError(
         f"metric is a {type(metric).__name__}, but a name ({', '.join(one.name for one in METRICS)}), a callable "
         f"(outputs, targets) -> number, a scorer of scikit-learn, or a dict of these is needed."
     )
+
+
+def _fitted(metric: Metric, loss: Loss, answers: Answers) -> Metric:
+    """Return the metric with the loss that it asks for, and of outputs as they are."""
+    metric = _given_loss(metric, loss)
+    if metric.task != "classification" or answers.outputs == "logits":
+        return metric
+    return replace(metric, score=_OfAnswers(metric, answers))
+
+
+@dataclass(frozen=True)
+class _OfAnswers:
+    """The scores of a metric that is one of logits, for outputs that may be others."""
+
+    metric: Metric
+    answers: Answers
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        scores = self.metric.score(self.answers.logits(outputs, self.metric.name), targets)
+        if self.answers.outputs == "values" and self.metric.score is log_likelihood:
+            raise InvalidValueError(
+                f"metric {self.metric.name!r} needs probabilities, but the loss takes the outputs of the model for "
+                f"values: use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
+            )
+        return scores
+
+
+def likelihoods(metric: Metric) -> list[str]:
+    """Return the names of what a metric measures that are likelihoods of classes, which are as low as one likes.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> likelihoods(resolve_metric({"hits": "accuracy", "ll": "log_likelihood"}, cross_entropy))
+    ['ll']
+    """
+    if isinstance(metric.score, _Several):
+        return [name for name, one in metric.score.metrics.items() if likelihoods(one)]
+    if isinstance(metric.score, _OfAnswers):
+        return likelihoods(metric.score.metric)
+    score = metric.score
+    by_loss = (
+        isinstance(score, functools.partial) and score.func is neg_loss and score.keywords["loss"] is cross_entropy
+    )
+    return [metric.name] if score is log_likelihood or by_loss or metric.name == "neg_log_loss" else []
 
 
 def _given_loss(metric: Metric, loss: Loss) -> Metric:
@@ -222,31 +217,15 @@ def _given_loss(metric: Metric, loss: Loss) -> Metric:
     return replace(metric, score=functools.partial(metric.score, loss=loss))
 
 
-def _check_binary(name: str, outputs: Tensor, targets: Tensor) -> None:
-    if targets.numel() != outputs[0].numel() or not ((targets == 0) | (targets == 1)).all():
-        raise InvalidValueError(
-            f"metric {name!r} needs class labels, for one output 0 and 1, but the targets {list(targets.shape)} are "
-            f"other numbers: use 'r2' or 'neg_mean_squared_error' for regression."
-        )
+@dataclass(frozen=True)
+class _Several:
+    """The score of several metrics, a column each."""
 
+    metrics: Mapping[str, Metric]
 
-def _check_classes(name: str, outputs: Tensor, targets: Tensor) -> None:
-    if targets.ndim > 1:
-        shares = targets.shape == outputs.shape[1:] and bool((targets >= 0).all())
-        fits = shares and bool(((targets.sum(dim=-1) - 1).abs() < 1e-3).all())
-    else:
-        fits = not targets.is_floating_point() and 0 <= int(targets.min()) <= int(targets.max()) < outputs.shape[-1]
-    if not fits:
-        raise InvalidValueError(
-            f"metric {name!r} needs class labels 0..{outputs.shape[-1] - 1} or shares that sum to 1, but the targets "
-            f"{list(targets.shape)} are something else: use a metric that matches them."
-        )
-
-
-def _several(metrics: dict[str, Metric]) -> Metric:
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         columns = []
-        for name, metric in metrics.items():
+        for name, metric in self.metrics.items():
             column = metric.score(outputs, targets)
             if column.ndim != 1:
                 raise InvalidValueError(
@@ -256,14 +235,16 @@ def _several(metrics: dict[str, Metric]) -> Metric:
             columns.append(column.double())
         return torch.stack(columns, dim=1)
 
-    return Metric("+".join(metrics), score, tuple(metrics))
 
+@dataclass(frozen=True)
+class _OneByOne:
+    """The score of a callable that takes one model at a time."""
 
-def _one_by_one(metric: Callable[[Tensor, Tensor], Any]) -> Score:
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        scores = [torch.as_tensor(metric(row, targets), dtype=torch.float64, device=outputs.device) for row in outputs]
+    metric: Callable[[Tensor, Tensor], Any]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        each = [self.metric(row, targets) for row in outputs]
+        scores = [torch.as_tensor(one, dtype=torch.float64, device=outputs.device) for one in each]
         if len({one.shape for one in scores}) != 1:
             raise InvalidValueError("the metric gave different shapes for different models, but one shape is needed.")
         return torch.stack(scores)
-
-    return score

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unshap_plugin.printing import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -16,13 +18,16 @@ __all__ = ["draw_audit", "draw_bars", "draw_histogram"]
 
 _PLAIN, _MARKED = "#4878a8", "#d1603d"
 _NAMED = 5
+_LONGEST = 24
+#: With more bars than this they stand closer.
+_SPACIOUS = 40
 
 
 def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
     """Draw one bar per player, the most valuable on top, with 95% intervals."""
     order = np.argsort(result.values, kind="stable")
     low, high = result.interval()
-    ax = ax or _axes(height=max(2.5, 0.28 * len(order) + 1.3))
+    ax = ax or _axes(height=max(2.5, (0.28 if len(order) <= _SPACIOUS else 0.18) * len(order) + 1.3))
     marked = np.array([result.players[i] in highlight for i in order])
     values = result.values[order]
     whiskers = np.stack([values - low[order], high[order] - values])
@@ -32,7 +37,9 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
             ax.barh(where, values[where], color=colour, label=name)
             if result.std_errors.any():
                 ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
-    ax.set_yticks(np.arange(len(order)), [_text(result.players[i]) for i in order])
+    names = [_text(result.players[i]) for i in order]
+    ax.set_yticks(np.arange(len(order)), names, fontsize=None if len(order) <= _SPACIOUS else 7)
+    ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_ylabel("player")
     return _finish(
         result, ax, bool(marked.any()), "whiskers: 95% intervals" if result.std_errors.any() else "no sampling error"
@@ -54,15 +61,16 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
         label=[group[2] for group in groups],
     )
     order = np.argsort(result.values, kind="stable")
-    worst = ", ".join(_text(result.players[i], 10) for i in order[:_NAMED])
-    best = ", ".join(_text(result.players[i], 10) for i in order[::-1][:_NAMED])
+    worst = "\n".join(_text(result.players[i]) for i in order[:_NAMED])
+    best = "\n".join(_text(result.players[i]) for i in order[::-1][:_NAMED])
     ax.set_ylabel("number of players")
     top = ax.get_ylim()[1]
-    ax.set_ylim(0, top * 1.3)
+    ax.set_ylim(0, top * 1.45)
     ax.annotate(f"least valuable:\n{worst}", (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8)
     ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
-    typical = float(np.median(result.std_errors))
-    return _finish(result, ax, bool(marked.any()), f"median standard error {typical:.2g}")
+    typical, largest = float(np.median(result.std_errors)), float(result.std_errors.max())
+    note = f"standard errors up to {largest:.2g}, median {typical:.2g}" if largest > 0 else "no sampling error"
+    return _finish(result, ax, bool(marked.any()), note)
 
 
 def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
@@ -105,10 +113,10 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
     return ax
 
 
-def _text(player: Any, longest: int = 24) -> str:
+def _text(player: Any) -> str:
     """Return a name as plain text of bounded length: matplotlib reads what stands between dollars as mathematics."""
-    name = str(player)
-    return (name if len(name) <= longest else name[: longest - 3] + "...").replace("$", r"\$")
+    name = one_line(str(player))
+    return (name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "...").replace("$", r"\$")
 
 
 def _axes(height: float) -> Axes:

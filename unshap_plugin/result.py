@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from unshap_plugin.cautions import biased
 from unshap_plugin.errors import InvalidValueError, UnknownNameError, check_number
 from unshap_plugin.serialization import from_text, to_text
 
@@ -21,7 +22,7 @@ __all__ = ["ValuationResult"]
 
 _FORMAT = "unshap-result/2"
 _ARRAYS = ("values", "std_errors", "degrees_of_freedom", "utility_all", "utility_none")
-_MAX_BARS = 40
+_MAX_BARS = 100
 _NAMED = 3
 
 
@@ -55,7 +56,8 @@ class ValuationResult:
     reasons
         Why ``"auto"`` chose the ``estimator`` and the ``unlearner`` that it did, by these words; empty where named.
     notes
-        What a reader of the values should know of how the problem was set up, in sentences.
+        What a reader should know before trusting the values, in sentences: of how the problem was set up, and of
+        utilities that look wrong.
 
     Examples
     --------
@@ -124,10 +126,27 @@ class ValuationResult:
             order = np.argsort(-self.values, kind="stable")[:_NAMED]
             named = ", ".join(f"{self.players[i]}: {self.values[i]:.4g} ± {self.std_errors[i]:.2g}" for i in order)
             most = named + (", ..." if len(self) > _NAMED else "")
+        bias = " and the values biased" if self.biased else ""
+        excluded = f", {self.excluded} excluded{bias}" if self.excluded else ""
         return (
             f"ValuationResult({len(self)} players; {most}; {self.metric}, {self.unlearner}, {self.estimator}, "
-            f"{self.evaluations} evaluations)"
+            f"{self.evaluations} evaluations{excluded})"
         )
+
+    @property
+    def missing(self) -> NDArray[np.float64]:
+        """What the values lack of ``utility_all - utility_none``, which Shapley values sum to: a scalar or ``[t]``."""
+        lacking: NDArray[np.float64] = np.asarray(self.utility_all - self.utility_none - self.values.sum(axis=0))
+        return lacking
+
+    @property
+    def biased(self) -> bool:
+        """Tell whether coalitions were excluded and more of that sum is missing than the standard errors explain.
+
+        The values are then not those of the game. That is seen where exclusions depend on size or player; where they
+        cancel in the sum it is not, so that ``excluded`` counts too.
+        """
+        return self.excluded > 0 and biased(self.missing, self.std_errors)
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper ends of the confidence intervals of that ``level`` of the values (Student's t).
@@ -214,7 +233,7 @@ class ValuationResult:
         return cls(**data)
 
     def plot(self, ax: Axes | None = None, *, highlight: Collection[Any] = (), label: str = "highlighted") -> Axes:
-        """Draw the values: sorted bars with 95% intervals up to 40 players, a histogram for more.
+        """Draw the values: sorted bars with 95% intervals up to 100 players, a histogram for more.
 
         Parameters
         ----------
@@ -229,11 +248,15 @@ class ValuationResult:
         ------
         InvalidValueError
             If the values are vectors: draw one metric at a time.
+        UnknownNameError
+            If a highlighted player is none of the players.
         """
         from unshap_plugin.plots import draw_bars, draw_histogram
 
         if self.values.ndim > 1:
             raise InvalidValueError("plot draws one value per player, but the metric measures several things.")
+        for player in highlight:
+            self[player]
         draw = draw_bars if len(self.players) <= _MAX_BARS else draw_histogram
         return draw(self, ax, frozenset(highlight), label)
 

@@ -15,6 +15,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError, nearest
+from unshap_plugin.outputs import Outputs, to_logits
 
 __all__ = ["Answers", "hint", "is_scorer", "named_scorer", "score_with"]
 
@@ -30,12 +31,30 @@ class Answers:
     labels
         The labels of the classes in the order of the outputs, ``[classes]``; ``None``: their numbers.
     probable
-        Whether a classifier's outputs are logits, and not choices.
+        Whether a classifier's outputs stand for probabilities, and are not choices.
+    outputs
+        For what its outputs are taken; ``None``: that is not known.
     """
 
     task: Literal["classification", "regression"] | None = None
     labels: NDArray[Any] | None = None
     probable: bool = True
+    outputs: Outputs | None = "logits"
+
+    def logits(self, outputs: Tensor, metric: str) -> Tensor:
+        """Return the logits that outputs ``[m, rows, ...]`` stand for, which metrics of classes take.
+
+        Raises
+        ------
+        InvalidValueError
+            If it is not known what they are.
+        """
+        if self.outputs is None:
+            raise InvalidValueError(
+                f"metric {metric!r} needs to know what the outputs of the model are, which all lie between 0 and 1, "
+                f"and a loss of your own does not tell: say outputs='probabilities', 'logits' or 'values'."
+            )
+        return to_logits(outputs, self.outputs)
 
 
 def is_scorer(metric: Any) -> bool:
@@ -85,16 +104,29 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
     >>> score(torch.tensor([[[0.0, 1.0], [2.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]]), torch.tensor([1, 0]))
     tensor([1., 0.], dtype=torch.float64)
     """
-    if answers.task is None:
+    if answers.task is None and answers.outputs not in ("probabilities", "log_probabilities"):
         raise InvalidValueError(
             "metric is a scorer of scikit-learn, but a loss of your own does not tell whether the model is a "
-            "classifier: pass a callable (outputs, targets) -> number instead."
+            "classifier: say outputs='logits' or 'probabilities' for one, 'values' for a regression, or pass a "
+            "callable (outputs, targets) -> number instead."
         )
 
-    def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        y = targets.detach().cpu().numpy()
-        stacked = outputs.detach().cpu().double().numpy()
-        if answers.task == "regression":
+    return _Score(scorer, answers)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The scores that a scorer gives."""
+
+    scorer: Callable[..., Any]
+    answers: Answers
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        answers, y = self.answers, targets.detach().cpu().numpy()
+        regression = answers.task == "regression"
+        numbers = outputs if regression else answers.logits(outputs, "scorer")
+        stacked = numbers.detach().cpu().double().numpy()
+        if regression:
             shim: BaseEstimator = _Numbers()
             y = _flat(y)
         else:
@@ -103,9 +135,8 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
             labels = labels if answers.labels is None else answers.labels
             shim = (_Logits if answers.probable else _Choices)(labels)
             y = labels[_chosen(_flat(y))]
-        return torch.as_tensor([float(scorer(shim, one, y)) for one in stacked], dtype=torch.float64).to(outputs.device)
-
-    return score
+        scores = [float(self.scorer(shim, one, y)) for one in stacked]
+        return torch.as_tensor(scores, dtype=torch.float64).to(outputs.device)
 
 
 class _Numbers(RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -17,9 +17,9 @@ from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.estimation import estimate_with
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.versions import versions
 
 __all__ = ["Game", "shapley_values", "value"]
 
@@ -155,7 +155,8 @@ def shapley_values(
     registered = find_estimator(estimator)
     estimate, asked = estimate_with(registered, game, None if budget is None else int(budget), int(seed), progress)
     ends = np.asarray(game(np.array([[True] * n, [False] * n])), dtype=np.float64)
-    made_with = _made_with(game) if isinstance(game, UnlearningGame) else _unknown(game, asked)
+    missing = ends[0] - ends[1] - estimate.values.sum(axis=0)
+    made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, asked)
     return ValuationResult(
         values=estimate.values,
         std_errors=estimate.std_errors,
@@ -172,40 +173,3 @@ def shapley_values(
             "versions": {registered.provider.distribution: registered.provider.version, **made_with["versions"]},
         },
     )
-
-
-def _made_with(game: UnlearningGame) -> dict[str, Any]:
-    """Return what a result says of its game."""
-    problem = game.problem
-    return {
-        "players": tuple(game.players),
-        "metric": problem.metric.name,
-        "columns": problem.metric.parts,
-        "evaluations": game.evaluations,
-        "excluded": game.excluded,
-        "unlearner": game.unlearner.name,
-        "settings": dict(game.unlearner.settings),
-        "game_seed": game.seed,
-        "access": problem.access,
-        "versions": game.versions,
-        "reasons": {} if game.reason is None else {"unlearner": game.reason},
-        "notes": problem.notes,
-    }
-
-
-def _unknown(game: Game, asked: int) -> dict[str, Any]:
-    """Return what a result says of a game of somebody else's."""
-    return {
-        "players": tuple(getattr(game, "players", range(game.n_players))),
-        "metric": "utility",
-        "columns": (),
-        "evaluations": asked,
-        "excluded": 0,
-        "unlearner": "none",
-        "settings": {},
-        "game_seed": 0,
-        "access": "full",
-        "versions": versions(),
-        "reasons": {},
-        "notes": (),
-    }

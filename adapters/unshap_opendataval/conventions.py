@@ -183,23 +183,25 @@ class Refit:
         self.blank = model
         self.kwargs = dict(kwargs)
         self.model = model
-        self.empty, self.width = False, 0
+        self.width = 0
+
+    @property
+    def empty_output(self) -> float:
+        """What it answers when there is nothing to fit it on: all classes are equally likely, or 0 for numbers.
+
+        OpenDataVal would answer the first class.
+        """
+        return 1 / self.width if _classifies(self.blank, torch.eye(max(self.width, 1))) else 0.0
 
     def fit(self, x: Any, y: Any) -> Refit:
         """Fit a fresh copy of the blank model on rows ``[rows, ...]`` with labels ``[rows, k]``, and return itself."""
         self.model = self.blank.clone()
-        self.empty = len(x) == 0
-        if not self.empty:
-            self.model.fit(torch.as_tensor(x), torch.as_tensor(y), **self.kwargs)
+        self.model.fit(torch.as_tensor(x), torch.as_tensor(y), **self.kwargs)
         self.width = y.shape[1]
         return self
 
     def predict(self, x: Any) -> Tensor:
         """Return the outputs ``[rows, k]``."""
-        if self.empty:
-            # OpenDataVal would answer the first class; like the core, find all of them equally likely, or answer 0.
-            classes = _classifies(self.blank, torch.eye(max(self.width, 1)))
-            return torch.full((len(x), self.width), 1 / self.width if classes else 0.0)
         outputs: Tensor = self.model.predict(torch.as_tensor(x))
         return outputs
 

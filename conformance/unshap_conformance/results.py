@@ -30,6 +30,10 @@ class CheckResult:
         or in words), the largest difference and how large it may be; empty where nothing was violated.
     reason
         Why it failed (with the traceback of an exception), was skipped, or was expected to fail.
+    exception
+        The exception that the subject raised, if it did, in a line: what it is, and where it began.
+    same_as
+        The label of an earlier result with the same exception.
     duration
         Seconds.
 
@@ -53,6 +57,8 @@ class CheckResult:
     residual: float | None = None
     tolerance: float | None = None
     reason: str = ""
+    exception: str = ""
+    same_as: str = ""
     duration: float = 0.0
 
     @property
@@ -75,6 +81,8 @@ class CheckResult:
 class ConformanceError(AssertionError):
     """A subject failed; ``results`` holds what every check found, failed or not.
 
+    An exception that many checks met is shown once, so that it does not hide the others.
+
     Examples
     --------
     >>> from unshap_conformance import check_estimator
@@ -96,7 +104,8 @@ class ConformanceError(AssertionError):
     def __init__(self, results: Sequence[CheckResult]) -> None:
         self.results = list(results)
         failed = [result for result in self.results if result.status == "failed"]
-        super().__init__(f"{len(failed)} of {len(self.results)} checks failed:\n" + "\n".join(map(str, failed)))
+        shown = [str(result) for result in failed if not result.same_as]
+        super().__init__(f"{len(failed)} of {len(self.results)} checks failed:\n" + "\n".join(shown))
 
 
 def _shown(value: Any) -> str:

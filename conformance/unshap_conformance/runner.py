@@ -15,6 +15,9 @@ from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNam
 __all__ = ["Task", "check", "run", "tasks_of"]
 
 
+_RAISED = "the subject raised an exception"
+
+
 @dataclass(frozen=True)
 class Task:
     """One check of one subject, to be run.
@@ -151,7 +154,25 @@ def run(tasks: Iterable[Task]) -> list[CheckResult]:
             reason = f"was expected to fail ({task.expected}), but did not: remove it from the expected failures."
             game = found[0].game if len(found) == 1 else ""
             surprises.append(replace(found[0], game=game, status="failed", reason=reason))
-    return results + surprises
+    return _named_once(results) + surprises
+
+
+def _named_once(results: list[CheckResult]) -> list[CheckResult]:
+    """Return results of which the first with an exception says what others had it too, and these only which it was."""
+    alike: dict[tuple[str, str], list[CheckResult]] = {}
+    for result in results:
+        if result.exception and result.status == "failed":
+            alike.setdefault((result.subject, result.exception), []).append(result)
+    new: dict[int, CheckResult] = {}
+    for first, *others in alike.values():
+        for one in others:
+            reason = f"the subject raised the same exception as in {first.label}: {one.exception}"
+            new[id(one)] = replace(one, reason=reason, same_as=first.label)
+        if others:
+            checks = list(dict.fromkeys(one.check for one in others))
+            where = f"and {len(others)} times more, in {', '.join(checks)}"
+            new[id(first)] = replace(first, reason=first.reason.replace(_RAISED, f"{_RAISED} ({where})", 1))
+    return [new.get(id(result), result) for result in results]
 
 
 def _tasks_of_check(subject: Subject, one: Check[Any], expected: Mapping[str, str]) -> list[Task]:
@@ -193,8 +214,18 @@ def _result(task: Task, case: Case | None) -> CheckResult:
         )
     except KeyboardInterrupt:
         raise
-    except BaseException:  # also what would end or skip a run: SystemExit, and pytest's own
-        result = replace(result, status="failed", reason=f"the subject raised an exception:\n{traceback.format_exc()}")
+    except BaseException as error:  # also what would end or skip a run: SystemExit, and pytest's own
+        reason = f"{_RAISED}:\n{traceback.format_exc()}"
+        result = replace(result, status="failed", reason=reason, exception=_in_a_line(error))
     if task.expected is not None and result.status == "failed":
         result = replace(result, status="expected_failure", reason=f"{task.expected} ({result.reason})")
     return replace(result, duration=time.perf_counter() - begin)
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Return what an exception is that began others, and where."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    what = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    return what if not frames else f"{what}, in {frames[-1].name} ({frames[-1].filename}:{frames[-1].lineno})"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from textwrap import shorten
 
 from unshap_conformance.results import CheckResult
+from unshap_plugin.printing import lines_of
 
 __all__ = ["table"]
 
 _HEADER = ("check", "status", "cases", "residual", "tolerance", "why")
-_WIDTH = 90
 
 
 def table(results: Sequence[CheckResult]) -> str:
     """Return a table for every subject, with a line for every check.
 
     A line shows the worst of the cases that ran: how many failed (or were expected to) of how many, the largest
-    residual with its tolerance, and why, at the case where that happened. An empty list is empty text.
+    residual with its tolerance, and why, at the case where that happened; what fails in its own way comes before an
+    exception that another line shows. An empty list is empty text.
 
     Parameters
     ----------
@@ -42,8 +43,7 @@ def table(results: Sequence[CheckResult]) -> str:
 
 def _of_subject(subject: str, checks: dict[str, list[CheckResult]]) -> str:
     lines = [_HEADER, *(_line(check, found) for check, found in checks.items())]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER) - 1)]
-    rows = ["  ".join([*map(str.ljust, line, widths), line[-1]]).rstrip() for line in lines]
+    rows = lines_of(lines, left=len(_HEADER))
     seconds = sum(result.duration for found in checks.values() for result in found)
     counts: dict[str, int] = {}
     for found in checks.values():
@@ -71,7 +71,7 @@ def _line(check: str, found: list[CheckResult]) -> tuple[str, ...]:
 
 def _worst(found: list[CheckResult]) -> CheckResult:
     order = ("passed", "skipped", "expected_failure", "failed")
-    return max(found, key=lambda result: (order.index(result.status), _size(result.residual)))
+    return max(found, key=lambda result: (order.index(result.status), not result.same_as, _size(result.residual)))
 
 
 def _size(residual: float | None) -> float:
@@ -81,8 +81,17 @@ def _size(residual: float | None) -> float:
 
 
 def _why(result: CheckResult) -> str:
-    """Return its case and its reason in one line: of a traceback, the last line, which names the exception."""
-    reason = result.reason.strip()
-    if "Traceback" in reason:
-        reason = reason.splitlines()[-1]
-    return shorten(f"{result.game}: {reason}" if result.game else reason, _WIDTH, placeholder=" ...")
+    """Return its case and its reason, whole and in one line: of a traceback, the exception that it ends with."""
+    if result.same_as:
+        return f"the same exception as in {result.same_as}"
+    reason = _without_frames(result.reason)
+    return " ".join((f"{result.game}: {reason}" if result.game else reason).split())
+
+
+def _without_frames(reason: str) -> str:
+    """Return what follows the last frame of a traceback: the exception, whose message may have several lines."""
+    lines = reason.splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    if not frames:
+        return reason
+    return "\n".join(itertools.dropwhile(lambda line: line.startswith("    "), lines[frames[-1] + 1 :]))

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from planted import constant_problem
 from problems import coalitions, early_stopped
+from sklearn.neighbors import KNeighborsClassifier
 
-from unshap_plugin import UnlearningGame, audit, shapley_values, tune
+from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, tune
+from unshap_plugin.audit.retraining import retrained
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.second_order.objective import Objective
@@ -189,8 +191,33 @@ class Lost(Unlearner):
 def test_excluded_utilities_are_no_figures():
     """An error of NaN would be a verdict about nothing."""
     game = UnlearningGame(constant_problem(), Lost(), on_error="exclude")
-    words = r"but 32 were excluded, first the coalition that keeps 0 of 6 players \(none\): use another unlearner"
+    words = r"but 32 were excluded, first the coalition that keeps 0 of 6 players \(none\); use other settings"
     with pytest.raises(DivergenceError, match=f"needs the utility of every coalition, {words}") as caught:
         audit(game)
     assert caught.value.coalition == (False,) * 6
     assert game.excluded == 32
+
+
+def test_a_failure_in_an_audit_advises_only_what_helps_there():
+    """There is no leaving out of coalitions in a comparison, nor another unlearner than retraining to compare with."""
+    x, y = np.arange(24.0).reshape(12, 2) % 5, np.arange(12) % 2
+    groups = np.repeat(list("abc"), 4)
+
+    def game(neighbours, **kwargs):
+        model = KNeighborsClassifier(neighbours).fit(x, y)
+        return UnlearningGame(ValuationProblem(model, (x, y), (x, y), groups=groups, metric="accuracy"), **kwargs)
+
+    for function in (audit, lambda one: retrained(one.problem, np.eye(3, dtype=bool), (0, 1))):
+        with pytest.raises(DivergenceError, match="for the coalition that keeps 1 of 3 players") as caught:
+            function(game(5))
+        assert "on_error" not in str(caught.value)
+        assert caught.value.advice
+    assert str(caught.value).endswith("; use a model that can be trained on few rows, or larger groups.")
+    audit(game(3))  # the first advice
+    larger = ValuationProblem(
+        KNeighborsClassifier(5).fit(x, y), (x, y), (x, y), groups=np.repeat(list("ab"), 6), metric="accuracy"
+    )
+    audit(UnlearningGame(larger))  # the second
+    with pytest.raises(DivergenceError, match=r"or on_error='exclude'\.$"):
+        game(5)(np.eye(3, dtype=bool))
+    assert np.isnan(game(5, on_error="exclude")(np.eye(3, dtype=bool))).all()

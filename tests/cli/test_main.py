@@ -190,7 +190,7 @@ BAD = [
     (["value", "--example", "iris", "--unlearner", "newtn"], "unknown unlearner 'newtn' (did you mean 'newton'?)"),
     (["value", "--example", "iris", "--estimator", "exat"], "unknown estimator 'exat' (did you mean 'exact'?)"),
     (["value", "--example", "iris", "--estimator", "exact"], "at most 20 are possible"),
-    (["value", "--example", "iris", "--budget", "5"], "budget=5 is too small"),
+    (["value", "--example", "iris", "--budget", "5"], "--budget 5 is too small"),
     (["value", "--example", "iris", "--budget", "many"], "argument --budget: invalid int value: 'many'"),
     (["value", "--example", "iris", "--seed", "-1"], "--seed"),
     (["value", "--example", "iris", "--nonsense"], "unrecognized arguments: --nonsense; see unshap --help"),
@@ -202,10 +202,10 @@ BAD = [
     (["value", "--example", "iris", "--out", "/proc/values"], "the output folder '/proc/values' cannot be written"),
     (["audit"], "no data was given"),
     (["audit", "--example", "iris", "--seeds", "1"], "seeds is 1, but a whole number of at least 2 is needed"),
-    (["audit", "--example", "iris", "--coalitions", "9"], "coalitions=9 is too few"),
+    (["audit", "--example", "iris", "--coalitions", "9"], "--coalitions 9 is too few"),
     (["audit", "--example", "iris", "--unlearner", "newtn"], "did you mean 'newton'?"),
     (["audit", "--example", "iris", "--out", "train.csv"], "cannot be written (Not a directory"),
-    (["value", "--example", "iris", "--audit", "5"], "coalitions=5 is too few"),
+    (["value", "--example", "iris", "--audit", "5"], "--audit 5 is too few"),
     (["valeu"], "invalid choice: 'valeu'"),
     ([], "the following arguments are required: command"),
 ]
@@ -259,15 +259,15 @@ def test_an_audit_prints_figures_by_size_and_a_verdict(providers, capsys):
     assert lines[1].split()[-2:] == ["-", "-"], "one coalition has no ranks"
     assert lines[5].startswith("all sizes           8")
     for words in (
-        "unlearner     newton (steps=5, proximal=None)",
-        "verdict       newton is ",
-        "retrainings   16  (2 of each",
+        "unlearner    newton (steps=5, proximal=None)",
+        "verdict      newton is ",
+        "retrainings  16  (2 of each",
     ):
         assert words in out
     report = FidelityReport.from_json(Path("audit/audit.json").read_text())
     assert report.players == ("provider-1", "provider-2", "provider-5")
     assert report.complete
-    assert f"verdict       {report.verdict}" in out
+    assert f"verdict      {report.verdict}" in out
     frame = pd.read_csv("audit/audit.csv")
     assert list(frame["kept"]) == ["none", "1", "2", "all", "all sizes"]
     np.testing.assert_allclose(frame["error"], report.to_frame()["error"], rtol=1e-12)

@@ -21,7 +21,7 @@ from opendataval.dataval import DataEvaluator, DataShapley, KNNShapley, ModelMix
 from sklearn.utils import check_random_state
 from torch.utils.data import Subset
 from unshap_conformance import ConformanceError
-from unshap_conformance.evaluators import EVALUATOR_CHECKS, check_evaluator, evaluator_subject
+from unshap_conformance.evaluators import EVALUATOR_CHECKS, check_evaluator, evaluator_subject, freshness
 from unshap_conformance.evaluators.faults import Watch
 from unshap_conformance.evaluators.models import PlayedModel
 from unshap_conformance.evaluators.stages import stage_of
@@ -814,6 +814,15 @@ def test_what_plays_no_game_is_skipped_with_the_reason():
     assert set(skipped) == AXIOMS | {"model_untouched", "model_errors", "fresh_models", "training_keywords"}
     assert skipped["agreement"] == "it plays no game: its values are those of neighbours"
     assert skipped["model_errors"] == "it uses no prediction model."
+
+
+def test_instances_that_were_not_seen_are_skipped_with_the_reason(monkeypatch):
+    """A check that saw nothing has not passed."""
+    monkeypatch.setattr(freshness, "_reborn", lambda subject, stage: None)
+    for evaluator in (Exact, type("Kept", (Exact,), by_id({}))):
+        results = check_evaluator(evaluator, exact=True, checks=["fresh_instances"], on_fail="collect")
+        assert {result.status for result in results} == {"skipped"}
+        assert "no new evaluator came to stand where one had been in 10 tries" in results[0].reason
 
 
 def test_opendatavals_shapley_values_break_efficiency():

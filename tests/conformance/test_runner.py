@@ -199,6 +199,44 @@ def test_the_table():
     assert two.count("check ") == 2
 
 
+LONG = "the method is off by more than the sum of all the things that it may be off by, " * 5 + "and that is the end"
+
+
+def fail_at_length(subject, case):
+    raise Violation(LONG)
+
+
+def skip_at_length(subject, case):
+    raise Skipped(LONG)
+
+
+def crash_at_length(subject, case):
+    raise ValueError(LONG)
+
+
+def crash_in_lines(subject, case):
+    try:
+        raise KeyError("first")
+    except KeyError:
+        raise ValueError(LONG.replace("than", "\n    than") + "\nTraceback of theirs\n  and more") from None
+
+
+@pytest.mark.parametrize("function", [fail_at_length, skip_at_length, crash_at_length])
+def test_sentences_in_the_table_are_whole(function):
+    [line] = table(run(checks_of(it=function))).splitlines()[2:]
+    assert line.endswith(f"a: {'ValueError: ' * (function is crash_at_length)}{LONG}")
+
+
+def test_an_exception_of_several_lines_is_whole_and_in_one():
+    [line] = table(run(checks_of(it=crash_in_lines))).splitlines()[2:]
+    assert line.endswith(f"a: ValueError: {LONG} Traceback of theirs and more")
+
+
+def test_names_with_line_breaks_stay_in_their_row():
+    [line] = table(run([Check("two\nlines", "it holds", fine, lambda _: CASES)])).splitlines()[2:]
+    assert line.split() == ["two\\nlines", "passed", "2/2"]
+
+
 def test_the_table_of_the_front_end():
     text = table(check_estimator("exact"))
     assert text.startswith("exact: 17 passed, 2 skipped (")
@@ -425,3 +463,64 @@ def test_ctrl_c_ends_the_run():
 
     with pytest.raises(KeyboardInterrupt):
         check_estimator(interrupted, checks=["result"])
+
+
+# An exception that many checks meet is shown once.
+
+
+def broken(subject, case):
+    raise ValueError("no rows")
+
+
+def broken_on_a_and_off(subject, case):
+    if case.name == "a":
+        broken(subject, case)
+    fail(subject, case)
+
+
+def test_the_same_exception_is_named_once_and_hides_no_other():
+    every = checks_of(first=broken, second=broken, own=fail_on_b, mixed=broken_on_a_and_off, other=crash)
+    with pytest.raises(ConformanceError) as caught:
+        run(every, on_fail="raise")
+    results, message = caught.value.results, str(caught.value)
+    assert message.startswith("9 of 10 checks failed:")
+    assert message.count("no rows") == 2, "in the code line of the traceback, and in its last line"
+    assert "raised an exception (and 4 times more, in first, second, mixed):" in message
+    for one in ("own[b] failed", "mixed[b] failed", "other[a] failed", "ZeroDivisionError"):
+        assert one in message
+    alike = [result for result in results if result.same_as]
+    assert [result.label for result in alike] == ["first[b]", "second[a]", "second[b]", "mixed[a]", "other[b]"]
+    assert {result.same_as for result in alike[:4]} == {"first[a]"}
+    assert alike[0].exception.startswith("ValueError: no rows, in broken (")
+    lines = dict(line.split(maxsplit=1) for line in table(results).splitlines()[2:])
+    assert lines["first"].endswith("a: ValueError: no rows")
+    assert lines["second"].endswith("the same exception as in first[a]")
+    assert lines["mixed"].endswith("b: it is off")
+
+
+def test_exceptions_of_other_places_or_words_are_others():
+    def elsewhere(subject, case):
+        raise ValueError("no rows")
+
+    def numbered(subject, case):
+        raise ValueError(f"no rows in {case.name}")
+
+    results = run(checks_of(first=broken, second=elsewhere, third=numbered))
+    assert [bool(result.same_as) for result in results] == [False, True, False, True, False, False]
+
+
+def test_it_is_the_first_cause_that_counts():
+    def wrapped(subject, case):
+        try:
+            broken(subject, case)
+        except ValueError as error:
+            raise RuntimeError(f"coalition {case.name} failed") from error
+
+    results = run(checks_of(first=wrapped))
+    assert [result.same_as for result in results] == ["", "first[a]"]
+
+
+def test_expected_exceptions_keep_their_reasons():
+    results = run(checks_of(first=broken, second=broken), expected_failures={"second": "known"})
+    assert [result.status for result in results] == ["failed", "failed", "expected_failure", "expected_failure"]
+    assert all(result.reason.startswith("known (the subject raised an exception") for result in results[2:])

@@ -17,7 +17,7 @@ from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_arti
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.model.frozen import cut
-from unshap_plugin.model.recipe import to_training
+from unshap_plugin.model.modes import to_training
 from unshap_plugin.plugins.registry import resolve_unlearner
 from unshap_plugin.unlearners.retrain import trains_differently
 

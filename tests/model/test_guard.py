@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from problems import coalitions, early_stopped
+from problems import breast_cancer, coalitions, early_stopped
 from sklearn.base import BaseEstimator
 from sklearn.tree import DecisionTreeRegressor
 
@@ -17,7 +17,7 @@ from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.guard import guard
 from unshap_plugin.model.trained import FittedObject
-from unshap_plugin.plugin import Access, Unlearner
+from unshap_plugin.plugin import Access, Unlearner, UnlearnerSpec
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 
 
@@ -222,3 +222,94 @@ def test_a_list_of_models_answers_alike_whenever_it_is_asked():
     problem = ValuationProblem(Noisy().fit(x, y), (x, y), (x, y))
     models = ModelList(problem, [Noisy().fit(x, y), Noisy().fit(x, y)])
     assert torch.equal(models.outputs(problem.x_test), models.outputs(problem.x_test))
+
+
+# Plain attributes of layers.
+
+
+class Scaled(torch.nn.Module):
+    """Has plain attributes, some of which its own forward sets."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(6, 2).double()
+        self.scale, self.mode, self.offset = 1.0, "on", torch.zeros(2).double()
+        self.table, self.calls, self.last = np.ones(2), 0, None
+
+    def forward(self, x):
+        self.calls += 1
+        self.last = self.scale * self.layer(x)
+        return self.last + self.offset
+
+
+def set_on(name, value):
+    def damage(problem):
+        setattr(problem.model, name, value(problem.model))
+
+    return damage
+
+
+CHANGES = {
+    "scale": set_on("scale", lambda _: 2.0),
+    "mode": set_on("mode", lambda _: "off"),
+    "offset": set_on("offset", lambda model: model.offset + 1),
+    "table": set_on("table", lambda model: model.table * 2),
+    "brand_new": set_on("brand_new", lambda _: 1),
+}
+
+
+def scaled(seed=0):
+    torch.manual_seed(seed)
+    train, test = breast_cancer()
+    return ValuationProblem(Scaled(), train, test, groups=np.repeat(list("abcde"), 8))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_attribute_that_a_plugin_changes_is_named_and_put_back(name):
+    @dataclass(frozen=True)
+    class Careless(Unlearner):
+        name: ClassVar[str] = "careless"
+
+        def _unlearn(self, problem, coalitions, seed):
+            CHANGES[what](problem)
+            return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+    what, problem = name, scaled()
+    before = problem.outputs(problem.model, problem.x_test)
+    with pytest.raises(ContractError, match=f"changed the attribute '{name}' of the model that it was given"):
+        UnlearningGame(problem, Careless())([[True, True, False, False, False]])
+    assert torch.equal(problem.outputs(problem.model, problem.x_test), before)
+    assert (problem.model.scale, problem.model.mode) == (1.0, "on")
+
+
+def test_what_the_forward_sets_itself_is_no_fault_of_a_function():
+    def asks(model, forget):
+        model(forget[0])
+        return model
+
+    problem = scaled()
+    unlearner = UnlearnerSpec.from_function(asks, summary="asks", source="a test").factory()
+    got = UnlearningGame(problem, unlearner)([[True, True, False, False, False]])
+    assert float(got[0]) == pytest.approx(float(problem.given_utility))
+
+    def sets(model, forget):
+        model.scale = 3.0
+        return model
+
+    unlearner = UnlearnerSpec.from_function(sets, summary="sets", source="a test").factory()
+    with pytest.raises(ContractError, match="changed the attribute 'scale' of the model that it was given"):
+        UnlearningGame(problem, unlearner)([[True, True, False, False, False]])
+
+
+def test_what_the_forward_sets_itself_is_nobodys_fault():
+    @dataclass(frozen=True)
+    class Asks(Unlearner):
+        name: ClassVar[str] = "asks"
+
+        def _unlearn(self, problem, coalitions, seed):
+            problem.model(problem.x)  # by itself, not through the engine
+            return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+    problem = scaled()
+    got = UnlearningGame(problem, Asks())([[True, True, False, False, False]])
+    assert float(got[0]) == pytest.approx(float(problem.given_utility))

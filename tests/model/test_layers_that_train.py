@@ -102,3 +102,125 @@ def test_retraining_is_the_plain_training_of_each_coalition(problems):
                     optimizer.step()
         for key, value in state.items():
             torch.testing.assert_close(value[k], model.state_dict()[key], atol=1e-8, rtol=1e-8)
+
+
+# A batch norm cannot train on one row: a last batch of one is joined to the one before it.
+
+NORMS = {
+    "BatchNorm1d": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)),
+    "of one pixel": lambda: nn.Sequential(
+        nn.Unflatten(1, (6, 1, 1)), nn.Conv2d(6, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2)
+    ),
+    "without statistics": lambda: nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3, affine=False), nn.Linear(3, 2)),
+}
+UNEVEN = np.repeat(list("abcd"), [1, 10, 12, 17])
+
+
+def by_hand(start, recipe, x, y, rows, seed=0):
+    """Training by the recipe, with the convention for batches of one row written out."""
+    model = copy.deepcopy(start).train()
+    count = int(rows.sum())
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
+    for order in recipe.orders(len(x), seed) if count else ():
+        own = order[rows[order]]
+        batches = [own[k : k + recipe.batch_size] for k in range(0, count, recipe.batch_size)]
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [np.concatenate(batches[-2:])]
+        for batch in batches:
+            if count == 1:  # nothing to join it to: normalised by the statistics that there are
+                for layer in model:
+                    layer.train(not isinstance(layer, nn.modules.batchnorm._BatchNorm))
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+    return model.eval()
+
+
+def uneven(network):
+    (x, y), test = breast_cancer()
+    torch.manual_seed(0)
+    start = network().double()
+    recipe = Recipe("adam", lr=0.03, epochs=3, batch_size=9, init=start)
+    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    return start, recipe, (x, y), tuple(map(torch.as_tensor, test)), recipe.train(start, cross_entropy, x, y)
+
+
+@pytest.mark.parametrize("network", NORMS.values(), ids=NORMS)
+@pytest.mark.parametrize("count", [1, 2, 9, 10, 19, 28, 40])
+def test_a_last_batch_of_one_row_is_joined_to_the_one_before(network, count):
+    start, recipe, (x, y), *_ = uneven(network)
+    rows = np.arange(40) < count
+    model = recipe.train(start, cross_entropy, x, y, rows=torch.as_tensor(rows))
+    expected = by_hand(start, recipe, x, y, rows).state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-12, rtol=1e-12)
+    assert not any(layer.training for layer in model.modules())
+
+
+@pytest.mark.parametrize("network", NORMS.values(), ids=NORMS)
+def test_a_provider_of_one_row_is_retrained_like_any_other(network):
+    start, recipe, train, test, model = uneven(network)
+    problem = ValuationProblem(model, train, test, metric="log_likelihood", groups=UNEVEN, fit=recipe)
+    every = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(bool)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*cannot be retrained for many coalitions at once")
+        got = UnlearningGame(problem, "retrain")(every)
+    for utility, keep in zip(got[:-1], every[:-1], strict=True):
+        other = by_hand(start, recipe, *train, np.isin(UNEVEN, np.array(list("abcd"))[keep]))
+        log_p = other(test[0]).log_softmax(dim=1).detach()
+        assert utility == pytest.approx(float(log_p[torch.arange(len(log_p)), test[1]].mean()), abs=1e-10)
+    assert got[-1] == problem.given_utility
+
+
+@pytest.mark.parametrize("name", ["finetune", "replay", "newton"])
+def test_a_provider_of_one_row_is_unlearned_in_batches_as_in_the_loop(name):
+    _, recipe, train, test, model = uneven(NORMS["BatchNorm1d"])
+    every = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(bool)
+    utilities = []
+    for batched in (True, False):
+        problem = ValuationProblem(model, train, test, metric="log_likelihood", groups=UNEVEN, fit=recipe)
+        problem.engine.batched = batched
+        utilities.append(UnlearningGame(problem, name)(every))
+    np.testing.assert_allclose(utilities[0], utilities[1], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "sgd"])
+def test_one_row_and_all_rows_at_once(optimizer):
+    start, _, (x, y), *_ = uneven(NORMS["BatchNorm1d"])
+    recipe = Recipe(optimizer, lr=0.1, epochs=2, batch_size=None)
+    for count in (1, 2):
+        model = recipe.train(start, cross_entropy, x, y, rows=torch.arange(40) < count)
+        assert all(torch.isfinite(p).all() for p in model.state_dict().values())
+        assert not torch.equal(model[0].weight, start[0].weight) or count == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be retrained for many coalitions at once")
+def test_batches_of_one_row_throughout_are_named_and_the_advice_helps():
+    start, _, (x, y), test, _ = uneven(NORMS["BatchNorm1d"])
+    with pytest.raises(ValueError, match="batch_size is 1, but BatchNorm1d cannot train on a batch of one row: give"):
+        Recipe(batch_size=1).train(start, cross_entropy, x, y)
+    recipe = Recipe(batch_size=2, epochs=1, init=start)
+    model = recipe.train(start, cross_entropy, x, y)
+    coalition = [[False, True, True, False]]
+    wrong = ValuationProblem(model, (x, y), test, groups=UNEVEN, fit=Recipe(batch_size=1, init=start))
+    with pytest.raises(ValueError, match="batch_size is 1, but BatchNorm1d"):
+        UnlearningGame(wrong, "retrain")(coalition)
+    right = ValuationProblem(model, (x, y), test, groups=UNEVEN, fit=recipe)
+    assert np.isfinite(UnlearningGame(right, "retrain")(coalition)).all()
+
+
+def test_images_train_on_a_batch_of_one_row_as_they_did():
+    """Their statistics are those of the pixels: nothing is joined."""
+    (x, y), _ = breast_cancer()
+    torch.manual_seed(0)
+    start, x, y = convolutional().double(), torch.as_tensor(x), torch.as_tensor(y)
+    recipe = Recipe("sgd", lr=0.1, epochs=1, batch_size=39)
+    model = recipe.train(start, cross_entropy, x, y)
+    other = copy.deepcopy(start).train()
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+    for batch in torch.as_tensor(recipe.orders(40, 0)[0]).split(39):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(other(x[batch]), y[batch]).backward()
+        optimizer.step()
+    torch.testing.assert_close(model[1].weight, other[1].weight, atol=1e-12, rtol=0)
+    torch.testing.assert_close(model[2].running_mean, other[2].running_mean, atol=1e-12, rtol=0)

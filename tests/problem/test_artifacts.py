@@ -237,7 +237,7 @@ def test_a_file_gives_the_same_back(tmp_path, hidden):
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
         hashes = file.get_tensor("hashes")
-    assert metadata["format"] == "unshap-artifacts/2"
+    assert metadata["format"] == "unshap-artifacts/3"
     assert {"torch", "numpy", "python", "unshap-plugin"} == set(json.loads(metadata["versions"]))
     assert hashes.dtype == np.int64
     a, b = (UnlearningGame(part(problem, one), "newton")(every(3)) for one in (stored, path))
@@ -294,7 +294,7 @@ def damage(path, how):
         ("text", "cannot be read"),
         ("missing", "cannot be read"),
         ("flipped", "is damaged"),
-        ("foreign", "is not in the format 'unshap-artifacts/2'"),
+        ("foreign", "is not in the format 'unshap-artifacts/3'"),
         ("lacking", "is of another version"),
     ],
 )
@@ -464,3 +464,49 @@ def test_artefacts_of_the_same_parameters_in_other_layers_are_refused():
     assert all(torch.equal(p, q) for p, q in zip(other.parameters(), problem.model.parameters(), strict=True))
     with pytest.raises(InvalidValueError, match="model"):
         ValuationProblem(problem.model, *data, access="partial", fit=problem.recipe, artifacts=artifacts)
+
+
+# The same name, another loss; the same model, another recipe.
+
+
+def with_loss(problem, loss, **kwargs):
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    return ValuationProblem(problem.model, *data, loss=loss, outputs="logits", metric="log_likelihood", **kwargs)
+
+
+LOSSES = {
+    "half of it": lambda o, y: cross_entropy(o, y) / 2,
+    "of smoothed labels": lambda o, y: nn.functional.cross_entropy(o, y, reduction="none", label_smoothing=0.1),
+    "hinge": lambda o, y: nn.functional.multi_margin_loss(o, y, reduction="none"),
+}
+
+
+@pytest.mark.parametrize("other", LOSSES)
+def test_artefacts_of_another_loss_of_the_same_name_are_refused(other):
+    problem = logistic()
+    mine = lambda o, y: cross_entropy(o, y)  # noqa: E731
+    stored = compute_artifacts(with_loss(problem, mine))
+    with pytest.raises(InvalidValueError, match=r"were computed with another loss: that of row \d+ was \S+ and is"):
+        part(problem, stored, loss=LOSSES[other], outputs="logits", fit=None)
+    same = part(problem, stored, loss=lambda o, y: 1.0 * cross_entropy(o, y), outputs="logits", fit=None)
+    assert same.stored is stored
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        ({"l2": 0.5}, "fit has another l2 than the artefacts were computed with \\(0.5 instead of 2 for parameter"),
+        ({"l2": {"0.weight": 2.0}}, "fit has another l2 .* \\(0 instead of 2 for parameter number 12"),
+        ({"l2": 2.0, "init": nn.Sequential(nn.Linear(6, 2)).double()}, "fit has another init than the artefacts"),
+        ({}, "fit has another l2 than the artefacts"),
+    ],
+)
+def test_a_recipe_that_contradicts_artefacts_is_refused(fit, message):
+    problem = logistic()
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    recipe = Recipe(l2=2.0, init=problem.recipe.init)
+    stored = compute_artifacts(ValuationProblem(problem.model, *data, metric="log_likelihood", fit=recipe))
+    with pytest.raises(InvalidValueError, match=message):
+        part(problem, stored, fit=fit)
+    matrix, asked = every(3), [part(problem, stored, fit=one) for one in (recipe, None)]
+    np.testing.assert_array_equal(*(UnlearningGame(one, "newton")(matrix) for one in asked))

@@ -32,7 +32,7 @@ class Returns(nn.Module):
         self.linear, self.what = net(), what
 
     def forward(self, x):
-        return {"dict": {"logits": self.linear(x)}, "tuple": (self.linear(x),), "none": None}[self.what]
+        return {"dict": {"scores": self.linear(x)}, "tuple": (self.linear(x),), "none": None}[self.what]
 
 
 def raises_for_some(outputs, targets):
@@ -43,7 +43,7 @@ def raises_for_some(outputs, targets):
 
 REAL, REAL_TEST = X[:, 0].copy(), XT[:, 0].copy()
 BAD = {
-    "column labels for a classifier": (lambda: ValuationProblem(LogisticRegression().fit(X, Y), (X, Y), (XT, YT[:, None])), "one class label per row"),
+    "column labels for a classifier": (lambda: ValuationProblem(LogisticRegression().fit(X, Y), (X, Y), (XT, np.stack([YT, YT], 1))), "one class label per row"),
     "labels that it was not fitted on": (lambda: ValuationProblem(LogisticRegression().fit(X, 2 * Y - 1), (X, Y), (XT, YT)), r"train y has class 0 in row \d+, but the model was fitted on -1, 1"),
     "log-likelihood of real numbers": (lambda: ValuationProblem(net(1), (X, REAL), (XT, REAL_TEST), loss="mse", metric="log_likelihood"), "metric 'log_likelihood' needs class labels"),
     "accuracy of several outputs": (lambda: ValuationProblem(net(2), (X, X[:, :2]), (XT, XT[:, :2]), loss="mse", metric="accuracy"), "metric 'accuracy' needs class labels"),
@@ -59,8 +59,8 @@ BAD = {
     "metric with a bug": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), metric=lambda o, y: {}["x"]), r"cannot be computed .*KeyError"),
     "one valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), valued=3), "valued is 3, but a list of groups"),
     "text valued": (lambda: ValuationProblem(net(), (X, Y), (XT, YT), groups=list("ab") * 20, valued="a"), "valued is 'a', but a list of groups"),
-    "columns in another order": (lambda: ValuationProblem(net(), (pd.DataFrame(X).iloc[:, ::-1], Y), (pd.DataFrame(XT), YT)), "test x has the columns 0, 1, .*, but .*, 1, 0 are needed, in that order"),
-    "numbers as objects": (lambda: ValuationProblem(net(), (X, Y.astype(object)), (XT, YT)), "train y has dtype object, but numbers are needed"),
+    "columns of other names": (lambda: ValuationProblem(net(), (pd.DataFrame(X), Y), (pd.DataFrame(XT, columns=list("abcdef")), YT)), "train x has the columns 0, 1, .*, but test x lacks the columns 0, .* and has the columns 'a', .* beyond them"),
+    "numbers as text": (lambda: ValuationProblem(net(), (X.astype(str), Y), (XT, YT)), "train x has dtype <U.*, but numbers are needed"),
     "ragged rows": (lambda: ValuationProblem(net(), ([[1.0], [1.0, 2.0]], Y), (XT, YT)), "train x is not an array"),
     "no problem": (lambda: UnlearningGame(3), "problem is a int, but a ValuationProblem"),
     "artefacts of a model": (lambda: compute_artifacts(net()), "problem is a Linear, but a ValuationProblem"),

@@ -166,7 +166,7 @@ def test_notes_reach_the_result_and_its_json():
     assert len(result.notes) == 1
     again = ValuationResult.from_json(result.to_json())
     assert again.notes == result.notes
-    assert shapley_values(UnlearningGame(make(groups=GROUPS), "finetune"), "exact").notes == ()
+    assert make(groups=GROUPS).notes == ()
 
 
 def test_the_data_that_was_given_is_not_changed():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -134,7 +136,7 @@ def test_products_are_those_with_the_matrices(bias):
     vectors = torch.randn(5, engine.n_parameters, dtype=torch.float64)
     flat = engine.flatten(theta)
     torch.testing.assert_close(head.flat(head.heads(flat)), flat, atol=0, rtol=0)
-    curved = head.row_loss(head.scores(head.heads(flat))).weighted(weights[:, None])
+    curved = head.expanded(head.heads(flat)).weighted(weights[:, None])
     products = head.flat(head.sums(curved(head.scores(head.heads(vectors)))))
     torch.testing.assert_close(products, (head(theta, weights)[2] @ vectors[:, :, None])[:, :, 0], atol=1e-12, rtol=0)
 
@@ -230,3 +232,29 @@ def test_too_many_parameters_are_refused_before_any_work():
         AccessError, match=r"at most 4096, but Sequential has 7202; unlearners that would work: .*finetune"
     ):
         UnlearningGame(ValuationProblem(wide, (x, y), test), "newton")
+
+
+@pytest.mark.parametrize("unlearner", ["newton", "influence", "auto"])
+@pytest.mark.parametrize("hidden", [0, 20])
+def test_a_model_that_equals_its_initial_parameters_is_named_and_the_advice_helps(unlearner, hidden):
+    """What comes of init=model after a training in place; but an optimum may be where it began."""
+    given = early_stopped(hidden=hidden)
+    data = (given.x, given.y), (given.x_test, given.y_test)
+    start = copy.deepcopy(given.model)
+    start.load_state_dict(given.recipe.init)
+    mistaken = ValuationProblem(given.model, *data, fit=Recipe("sgd", init=given.model))
+    if hidden and unlearner == "auto":
+        unlearner = "influence"
+    with pytest.raises(InvalidValueError, match=r"equals the initial parameters .* copy.deepcopy\(model.state_d"):
+        UnlearningGame(mistaken, unlearner)(~np.eye(40, dtype=bool)[:2])
+    right = ValuationProblem(given.model, *data, fit=Recipe("sgd", init=copy.deepcopy(start.state_dict())))
+    assert np.isfinite(UnlearningGame(right, unlearner)(~np.eye(40, dtype=bool)[:2])).all()
+
+
+def test_an_optimum_may_be_where_training_began():
+    x, y = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).double(), torch.tensor([0, 0, 1, 1])
+    model = torch.nn.Linear(1, 2).double()
+    torch.nn.init.zeros_(model.weight)
+    torch.nn.init.zeros_(model.bias)
+    problem = ValuationProblem(model, (x, y), (x, y), fit=Recipe("sgd", init=model))
+    assert np.isfinite(UnlearningGame(problem, "newton")([[True, True, True, False], [False] * 4])).all()

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
+from unshap_plugin.evaluation import EXCLUDING
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
@@ -49,9 +51,19 @@ def retrained(
     seeds: tuple[int, ...],
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the utilities of retraining on each coalition with each seed, ``[s, m]`` or ``[s, m, t]``."""
+    """Return the utilities of retraining on each coalition with each seed, ``[s, m]`` or ``[s, m, t]``.
+
+    Raises
+    ------
+    DivergenceError
+        If retraining on one of them fails.
+    """
     games = [UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", seed=seed) for seed in seeds]
-    return np.stack([evaluated(game, coalitions, progress) for game in games])
+    try:
+        return np.stack([evaluated(game, coalitions, progress) for game in games])
+    except DivergenceError as error:  # the comparison is with retraining: there is no other unlearner for that
+        advice = ("a model that can be trained on few rows", "larger groups")
+        raise DivergenceError(error.what, error.coalition, advice) from error
 
 
 def evaluated(
@@ -68,7 +80,11 @@ def evaluated(
     start = 0
     while start < len(coalitions):
         part = coalitions[start : start + game.chunk]
-        parts.append(game(part))
+        try:
+            parts.append(game(part))
+        except DivergenceError as error:  # leaving it out is no way here
+            advice = tuple(way for way in error.advice if way != EXCLUDING)
+            raise DivergenceError(error.what, error.coalition, advice) from error
         start += len(part)
         if progress is not None:
             progress(len(part))
@@ -78,7 +94,8 @@ def evaluated(
         first = coalitions[excluded.argmax()]
         raise DivergenceError(
             f"the comparison with retraining needs the utility of every coalition, but {int(excluded.sum())} were "
-            f"excluded, first {game.problem.describe(first)}: use another unlearner or other settings.",
+            f"excluded, first {in_words(first, game.problem.players)}",
             tuple(bool(keep) for keep in first),
+            ("other settings", "another unlearner"),
         )
     return utilities

@@ -8,19 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from unshap_plugin.cli._sources import Source, entries, first
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.cli._numbers import as_numbers, finite_numbers
+from unshap_plugin.cli._sources import Source, entries
 
-__all__ = ["Features", "finite_numbers", "numbers"]
+__all__ = ["Features"]
 
 #: A text column with more distinct entries than this is hardly a category.
 MANY_CATEGORIES = 30
-#: Beyond this, variances overflow on the way.
-_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Features:
     def of(cls, train: Source, without: Collection[str | None]) -> Features:
         """Return those of a training table, which are all columns but a few."""
         columns = [column for column in train.frame if column not in without]
-        numeric = tuple(column for column in columns if numbers(train.frame[column]) is not None)
+        numeric = tuple(column for column in columns if not np.isnan(as_numbers(train, column)).any())
         return cls(numeric, tuple(column for column in columns if column not in numeric))
 
     def typed(self, source: Source) -> pd.DataFrame:
@@ -69,56 +66,23 @@ class Features:
         """Return a note about each column of categories that may have been meant otherwise."""
         return [note for column in self.textual for note in _mixed(train, column)]
 
-
-def numbers(column: pd.Series) -> NDArray[np.float64] | None:
-    """Return the entries as numbers, or ``None`` if any of them is none."""
-    found: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    return None if np.isnan(found).any() else found
-
-
-def finite_numbers(source: Source, column: str, advice: str) -> NDArray[np.float64]:
-    """Return a column that must hold finite numbers.
-
-    Parameters
-    ----------
-    source
-        The table.
-    column
-        The name of the column.
-    advice
-        What to do where it has text.
-
-    Raises
-    ------
-    InvalidValueError
-        If it has text, infinity, or numbers that are too large to compute with.
-    """
-    found = pd.to_numeric(source.frame[column], errors="coerce").to_numpy(dtype=np.float64)
-    text = np.isnan(found)
-    if text.any():
-        entry = source.frame[column].iloc[int(text.argmax())]
-        raise InvalidValueError(
-            f"column {column!r} of {source.name} must hold numbers, but has {entries(text)} of text, {first(text)}: "
-            f"{entry!r}; {advice}."
-        )
-    infinite = np.isinf(found)
-    if infinite.any():
-        raise InvalidValueError(
-            f"column {column!r} of {source.name} has {entries(infinite)} with infinity, {first(infinite)}: expected "
-            f"finite numbers; correct or drop those rows."
-        )
-    huge = np.abs(found) > _LARGEST
-    if huge.any():
-        raise InvalidValueError(
-            f"column {column!r} of {source.name} has {entries(huge)} beyond {_LARGEST:g}, {first(huge)}: expected "
-            f"numbers whose squares can be summed; correct or rescale them."
-        )
-    return found
+    def unseen(self, train: pd.DataFrame, other: pd.DataFrame, name: str) -> list[str]:
+        """Return a note about each column of typed features in which another table has categories of its own."""
+        notes = []
+        for column in self.textual:
+            known = set(train[column])
+            new = np.array([entry not in known for entry in other[column]], dtype=bool)
+            if new.any():
+                notes.append(
+                    f"{name} has {entries(new)} in column {column!r} that the training rows lack, first "
+                    f"{other[column].iloc[int(new.argmax())]!r}: as categories they are none of the known ones"
+                )
+        return notes
 
 
 def _mixed(source: Source, column: str) -> list[str]:
     """Return a note about a column of categories that may have been meant as numbers, or has very many."""
-    text = pd.to_numeric(source.frame[column], errors="coerce").isna().to_numpy()
+    text = np.isnan(as_numbers(source, column))
     entry = source.frame[column].iloc[int(text.argmax())]
     count = source.frame[column].nunique()
     if text.all():

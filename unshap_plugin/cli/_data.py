@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.cli._blanks import stripped
 from unshap_plugin.cli._examples import EXAMPLES, example
 from unshap_plugin.cli._flip import flip_labels
 from unshap_plugin.cli._models import MODELS, task_of, train_model
@@ -60,9 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
         metavar="reference.csv",
         help="table that is not training data and that the unlearner may look at; it needs no label column",
     )
-    data.add_argument("--label", metavar="COLUMN", help="column to predict")
+    data.add_argument("--label", type=stripped, metavar="COLUMN", help="column to predict")
+    data.add_argument(
+        "--task",
+        choices=["classification", "regression"],
+        help="what the labels are (default: classes if they are text, or whole numbers that are few or repeat)",
+    )
     data.add_argument(
         "--group",
+        type=stripped,
         metavar="COLUMN",
         help="column with the group of each row, such as its provider (default: every row is a player)",
     )
@@ -70,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
         "--valued",
         action="append",
         nargs="+",
+        type=stripped,
         metavar="GROUP",
         help="value only these groups (or row numbers) and always keep the others; the values are then those of the "
         "game over the valued ones, not the values of all restricted to them",
@@ -185,6 +193,12 @@ def load(
 def _table(options: argparse.Namespace) -> tuple[Table, NDArray[np.int64]]:
     """Return the table and its flipped rows."""
     task = task_of(options.model)
+    if options.task is not None:
+        if task not in (None, options.task):
+            raise InvalidValueError(
+                f"--model {options.model} is made for a {task}, but --task {options.task} was given: leave one out."
+            )
+        task = options.task
     if options.example is not None:
         columns = ("train", "test", "reference", "label", "group")
         given = [name for name in columns if getattr(options, name) is not None]

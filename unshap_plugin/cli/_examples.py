@@ -49,8 +49,9 @@ def example(name: str, *, task: Task | None = None, seed: int = 0) -> Table:
         raise UnknownNameError("example", name, EXAMPLES)
     data = EXAMPLES[name]()
     frame = pd.DataFrame(data.data).rename(columns=str)
-    named = "target_names" in data and task != "regression"
+    task = task or ("classification" if "target_names" in data else "regression")
+    named = "target_names" in data and task == "classification"
     frame["target"] = np.asarray(data.target_names)[data.target].astype(str) if named else data.target
     n_test = max(len(frame) - _MOST, round(TEST_SHARE * len(frame)))
-    source = Source(f"example {name!r}", frame, ())
+    source = Source(f"example {name!r}", frame)
     return make_table(source, label="target", task=task, seed=seed, n_test=n_test, most_test=_MOST_TEST)

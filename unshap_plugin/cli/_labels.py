@@ -5,28 +5,42 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
-from unshap_plugin.cli._columns import finite_numbers, numbers
+from unshap_plugin.cli._numbers import as_numbers, finite_numbers, number_of
 from unshap_plugin.cli._sources import Source, first, shortened
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidValueError, nearest
 
 __all__ = ["Task", "classes_of", "guess_task", "labels_of"]
 
 Task: TypeAlias = Literal["classification", "regression"]
 
-#: More distinct whole numbers than this are quantities, not classes.
-MAX_CLASSES = 20
+#: Whole numbers of more kinds than this are classes only if they repeat: so often at least, and so often on average.
+MAX_CLASSES, LEAST, AVERAGE = 20, 2, 5
 
 
-def guess_task(label: pd.Series) -> Task:
-    """Return what is learned: classification if the labels are text, or few distinct whole numbers."""
-    found = numbers(label)
-    if found is None:
-        return "classification"
-    whole = bool((found == np.round(found)).all())
-    return "classification" if whole and len(np.unique(found)) <= MAX_CLASSES else "regression"
+def guess_task(train: Source, label: str) -> tuple[Task, tuple[str, ...]]:
+    """Return what is learned, and a note where the labels may have been meant otherwise.
+
+    Text is classes, and so are whole numbers, if they are few or repeat.
+    """
+    found = as_numbers(train, label)
+    if np.isnan(found).any():
+        return "classification", ()
+    kinds, counts = np.unique(found, return_counts=True)
+    if not (np.isfinite(kinds).all() and (kinds == np.round(kinds)).all()):
+        return "regression", ()
+    few = len(kinds) <= MAX_CLASSES
+    repeat = counts.min() >= LEAST and counts.mean() >= AVERAGE
+    if len(kinds) <= 2:
+        return "classification", ()
+    taken, other = ("classes", "regression") if few or repeat else ("numbers", "classification")
+    note = (
+        f"the labels {label!r} are {len(kinds)} different whole numbers in {len(found)} rows: they were taken as "
+        f"{taken}, which --task {other} changes"
+    )
+    return "classification" if taken == "classes" else "regression", (note,)
 
 
 def classes_of(train: Source, label: str) -> tuple[str, ...]:
@@ -37,9 +51,10 @@ def classes_of(train: Source, label: str) -> tuple[str, ...]:
     InvalidValueError
         If there is a single class, or so many that they can hardly be classes.
     """
-    column = train.frame[label]
-    found, names = numbers(column), _class_names(column)
-    order = np.argsort(np.array(names) if found is None else found, kind="stable")
+    column, found = train.frame[label], as_numbers(train, label)
+    numeric = not np.isnan(found).any()
+    names = [_canonical(number) for number in found] if numeric else list(column)
+    order = np.argsort(found if numeric else np.array(names), kind="stable")
     classes = tuple(dict.fromkeys(names[i] for i in order))
     if len(classes) == 1:
         raise InvalidValueError(
@@ -47,14 +62,15 @@ def classes_of(train: Source, label: str) -> tuple[str, ...]:
             f"learn anything."
         )
     if len(classes) > MAX_CLASSES and 3 * len(classes) > len(column):
+        advice = ", or learn numbers with --task regression" if numeric else ""
         raise InvalidValueError(
             f"label column {label!r} of {train.name} has {len(classes)} different labels in {len(column)} rows, too "
-            f"many for classes: check the label column, or use --model ridge for numbers."
+            f"many for classes: name another label column{advice}."
         )
     return classes
 
 
-def labels_of(source: Source, label: str, classes: tuple[str, ...]) -> NDArray[Any]:
+def labels_of(source: Source, label: str, classes: tuple[str, ...], *, training: bool = False) -> NDArray[Any]:
     """Return the labels ``[rows]`` of a table: indices of classes, or numbers where there are no classes.
 
     Raises
@@ -63,22 +79,28 @@ def labels_of(source: Source, label: str, classes: tuple[str, ...]) -> NDArray[A
         If a label is none of the classes, or no finite number.
     """
     if not classes:
-        return finite_numbers(source, label, "a regression needs numbers; correct those rows, or use --model logistic")
+        # With text in training, a regression is not what was guessed, but what was asked for.
+        asked = "a regression needs numbers; correct those rows, or leave out what asks for one (--task, --model)"
+        return finite_numbers(
+            source, label, asked if training else "the training table has numbers there; correct those rows"
+        )
     number = {name: index for index, name in enumerate(classes)}
-    names = _class_names(source.frame[label])
+    column, comma = source.frame[label], source.separator != ","
+    # The same class for "1", "1.0" and 1.
+    if is_numeric_dtype(column):
+        names = [_canonical(entry) for entry in column]
+    else:
+        names = [name if name in number else _canonical(number_of(name, decimal_comma=comma)) for name in column]
     y = np.array([number.get(name, -1) for name in names], dtype=np.int64)
     unknown = y < 0
     if unknown.any():
+        name = str(column.iloc[int(unknown.argmax())])
         raise InvalidValueError(
-            f"{source.name} has class {names[int(unknown.argmax())]!r}, {first(unknown)}, which the training table "
+            f"{source.name} has class {name!r}, {first(unknown)}{nearest(name, classes)}, which the training table "
             f"lacks (it has {shortened(classes)}): drop those rows, or add training rows of that class."
         )
     return y
 
 
-def _class_names(label: pd.Series) -> list[str]:
-    """Return the class of every row as text, the same for "1", "1.0" and 1."""
-    found = numbers(label)
-    if found is None:
-        return [str(entry) for entry in label]
-    return [np.format_float_positional(number, trim="-") for number in found]
+def _canonical(number: float) -> str:
+    return np.format_float_positional(number, trim="-")

@@ -10,6 +10,7 @@ from typing import Any
 from unshap_plugin.plugins.catalogue import Registered
 from unshap_plugin.plugins.manager import Plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
+from unshap_plugin.printing import lines_of
 from unshap_plugin.problem.access import Access, ModelKind
 
 __all__ = ["as_json", "one_as_json", "one_as_text", "table"]
@@ -23,9 +24,7 @@ def table(plugins: Plugins) -> Iterator[str]:
         batching = "batched" if spec.batched else "one by one"
         access = _access(spec)
         rows.append((name, access, "yes" if spec.exact else "no", batching, str(one.provider), spec.summary))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)), row[5]])
+    yield from lines_of(rows, left=6)
     for name, each in plugins.unlearners.conflicts.items():
         yield ""
         yield (

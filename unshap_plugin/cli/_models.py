@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, RegressorMixin, is_regressor
 from torch import nn
 
 from unshap_plugin.cli._labels import Task
@@ -16,6 +16,7 @@ from unshap_plugin.cli._tables import Table
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError, nearest
 from unshap_plugin.importing import load_object, working_directory_on_path
 from unshap_plugin.losses import check_loss, resolve_loss
+from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.recipe import Recipe
 
@@ -123,7 +124,8 @@ def _train(module: nn.Module, recipe: Recipe, loss: str, table: Table, seed: int
 
 def _fit(model: Any, loss: str, table: Table, seed: int) -> Trained:
     # scikit-learn refuses to say what kind of model an object is that does not derive from its base class.
-    if isinstance(model, BaseEstimator) and (is_regressor(model) if table.classes else is_classifier(model)):
+    regresses = isinstance(model, RegressorMixin) or (isinstance(model, BaseEstimator) and is_regressor(model))
+    if regresses if table.classes else classifies(model):
         kind = "regressor, but the labels are classes" if table.classes else "classifier, but the labels are numbers"
         raise InvalidTypeError(f"{type(model).__name__} is a {kind}: give a model for a {table.task}.")
     try:

@@ -1,11 +1,12 @@
-"""Files that are written whole or not at all, lines of tables, and a bar that says how far a command is."""
+"""Files that are written whole or not at all, what is said of a run, and a bar that says how far it is."""
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,48 +14,67 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.printing import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_file", "check_writable", "lines_of", "number", "progress_bar", "write"]
+__all__ = ["check_out", "number", "progress_bar", "say", "write"]
+
+#: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
+FILES = {
+    "value": ("values.csv", "result.json", "values.png", "audit.json"),
+    "audit": ("audit.csv", "audit.json", "audit.png"),
+    "tune": ("tune.csv",),
+}
+#: The options whose files are read.
+_READ = ("train", "test", "reference", "artifacts")
 
 
-def check_writable(out: Path, option: str = "--out") -> None:
-    """Refuse a folder that could not be written to, without making it yet; the option is where it was given.
-
-    Raises
-    ------
-    InvalidValueError
-        If it, or the folder that it would be made in, cannot be written to.
-    """
-    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise InvalidValueError(
-            f"the output folder {str(out)!r} cannot be written ({error.strerror}: {str(existing)!r}): "
-            f"give another {option}."
-        ) from error
-
-
-def check_file(path: Path, option: str) -> None:
-    """Refuse a file that could not be written, whose folder has to be there; the option is where it was given.
+def check_out(command: str, options: argparse.Namespace) -> None:
+    """Refuse what could not be written, or should not be, before anything is read or made.
 
     Raises
     ------
     InvalidValueError
-        If it is a folder, or lies in none that can be written to.
+        If the folder of ``--out``, or that of ``--save-artifacts``, cannot be written to; if a file that is read would
+        be overwritten; or if results of another command are there, which would stand beside those of this one.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {str(path.parent)!r}, which is no folder"
-        raise InvalidValueError(f"the file {str(path)!r} of {option} {what}: give the path of a file.")
-    check_writable(path.parent, option)
+    _check_writable(options.out, "--out")
+    written = {options.out / name: "--out" for name in FILES[command]}
+    artifacts: Path | None = getattr(options, "save_artifacts", None)
+    if artifacts is not None:
+        _check_file(artifacts, "--save-artifacts")
+        if any(_same(artifacts, path) for path in written):
+            raise InvalidValueError(
+                f"--save-artifacts and --out would both write {str(artifacts)!r}: give another --save-artifacts."
+            )
+        written[artifacts] = "--save-artifacts"
+    for name in _READ:
+        given: Path | None = getattr(options, name, None)
+        for path, option in written.items():
+            if given is not None and _same(given, path):
+                raise InvalidValueError(
+                    f"{str(path)!r} would be overwritten, but it is the {name} file that is read: give another "
+                    f"{option}."
+                )
+    others = [name for names in FILES.values() for name in names if name not in FILES[command]]
+    for name in others:
+        if (options.out / name).exists():
+            raise InvalidValueError(
+                f"the output folder {str(options.out)!r} holds {name} of another command, which would seem to belong "
+                f"to these results: give another --out, or move that file away."
+            )
 
 
-def write(out: Path, outputs: Mapping[str, str | Axes]) -> None:
+def write(command: str, out: Path, outputs: Mapping[str, str | Axes]) -> Iterator[str]:
     """Write all files, texts and pictures, beside each other, and move them into place when they are complete.
+
+    What an earlier run of the command left in the folder is replaced or removed.
+
+    Returns
+    -------
+    Lines that name the files that were written, and the earlier ones.
 
     Raises
     ------
@@ -71,20 +91,28 @@ def write(out: Path, outputs: Mapping[str, str | Axes]) -> None:
                 else:
                     figure: Any = content.figure
                     figure.savefig(path, dpi=150)
+            old = [name for name in FILES[command] if (out / name).exists()]
+            stale = [name for name in old if name not in outputs]
+            for name in stale:
+                (out / name).unlink()
             for name in outputs:
                 (Path(folder) / name).replace(out / name)
     except OSError as error:
         raise InvalidValueError(
             f"the results cannot be written to {str(out)!r} ({error}): give another --out."
         ) from error
+    replaced = [name for name in old if name in outputs]
+    names = {"wrote": list(outputs), "replaced": replaced, "removed": stale}
+    return (
+        f"{word:<12} {', '.join(str(out / name) for name in each)}{' of an earlier run' if word != 'wrote' else ''}"
+        for word, each in names.items()
+        if each
+    )
 
 
-def lines_of(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table: its first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "  ".join(cells).rstrip()
+def say(lines: Iterable[str]) -> None:
+    """Print lines, each of which is one whatever the names in it are, without empty ones at the beginning."""
+    sys.stdout.write("\n".join(map(one_line, lines)).lstrip("\n") + "\n")
 
 
 def number(value: float, form: str) -> str:
@@ -103,3 +131,28 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.n)
 
         yield progress
+
+
+def _check_writable(folder: Path, option: str) -> None:
+    """Refuse a folder that could not be written to, without making it yet."""
+    existing = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InvalidValueError(
+            f"the output folder {str(folder)!r} cannot be written ({error.strerror}: {str(existing)!r}): "
+            f"give another {option}."
+        ) from error
+
+
+def _check_file(path: Path, option: str) -> None:
+    """Refuse a file that could not be written, whose folder has to be there."""
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"lies in {str(path.parent)!r}, which is no folder"
+        raise InvalidValueError(f"the file {str(path)!r} of {option} {what}: give the path of a file.")
+    _check_writable(path.parent, option)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))

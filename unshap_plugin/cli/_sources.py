@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unshap_plugin.cli._blanks import stripped
+from unshap_plugin.cli._decoding import SEPARATORS, decoded, separator_of
 from unshap_plugin.errors import InvalidValueError
 
-__all__ = ["Source", "check_complete", "entries", "first", "read_csv", "shortened"]
-
-# Named one by one because what pandas takes for missing differs between its versions ("None").
-_MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"]
+__all__ = ["Source", "entries", "first", "read_csv", "shortened"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,17 @@ class Source:
     name
         The name that messages call it by.
     frame
-        The rows, under the names of their columns.
+        The rows, under the names of their columns: text without blanks around it, or numbers.
     notes
         What was done to it, in sentences.
+    separator
+        What separated its columns.
     """
 
     name: str
     frame: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    separator: str = ","
 
 
 def read_csv(path: Path) -> Source:
@@ -47,30 +50,29 @@ def read_csv(path: Path) -> Source:
     """
     name = f"table {str(path)!r}"
     try:
+        text, notes = decoded(path.read_bytes(), name)
+    except OSError as error:
+        raise InvalidValueError(f"{name} cannot be read ({error.strerror or error}): check the path.") from error
+    separator = separator_of(text)
+    try:
         # Without header: pandas would rename repeated columns, and take the first for an index if rows are too long.
         raw = pd.read_csv(
-            path,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_values=_MISSING,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-            compression=None,
+            io.StringIO(text), sep=separator, header=None, dtype=object, na_filter=False, skipinitialspace=True
         )
     except pd.errors.EmptyDataError:
         raise InvalidValueError(f"{name} is empty: expected a header line and rows.") from None
-    except OSError as error:
-        raise InvalidValueError(f"{name} cannot be read ({error.strerror or error}): check the path.") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+    except pd.errors.ParserError as error:
         raise InvalidValueError(
-            f"{name} is not a CSV file with commas, in UTF-8 ({str(error).strip()}): convert it."
+            f"{name} is not a CSV file with {SEPARATORS[separator]} ({stripped(str(error))}): correct that line, or "
+            f"write the table again."
         ) from error
+    raw = raw.apply(lambda column: column.map(stripped))
     header = raw.iloc[0]
-    named = header.notna()
-    notes = () if named.all() else (f"{name}: columns without a name were ignored (a row index, mostly)",)
-    frame = raw.iloc[1:].loc[:, named.to_numpy()].reset_index(drop=True)
-    frame.columns = pd.Index([str(column).strip() for column in header[named]])
+    named = (header != "").to_numpy()
+    if not named.all():
+        notes += (f"{name}: columns without a name were ignored (a row index, mostly)",)
+    frame = raw.iloc[1:].loc[:, named].reset_index(drop=True)
+    frame.columns = pd.Index(header[named].tolist(), dtype=object)
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InvalidValueError(f"{name} has two columns {twice!r}: give every column a name of its own.")
@@ -78,18 +80,7 @@ def read_csv(path: Path) -> Source:
         raise InvalidValueError(
             f"{name} has no rows below its header: two training rows and one test row are the least."
         )
-    return Source(name, frame, notes)
-
-
-def check_complete(source: Source) -> None:
-    """Raise ``InvalidValueError`` if an entry is missing."""
-    for column in source.frame:
-        missing = source.frame[column].isna().to_numpy()
-        if missing.any():
-            raise InvalidValueError(
-                f"{source.name} has {entries(missing)} in column {column!r} missing, {first(missing)}: fill them in, "
-                f"or drop those rows."
-            )
+    return Source(name, frame, notes, separator)
 
 
 def entries(which: NDArray[np.bool_]) -> str:

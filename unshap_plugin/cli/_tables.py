@@ -14,8 +14,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from unshap_plugin.cli._columns import Features
+from unshap_plugin.cli._decoding import SEPARATORS
 from unshap_plugin.cli._labels import Task, classes_of, guess_task, labels_of
-from unshap_plugin.cli._sources import Source, check_complete, read_csv, shortened
+from unshap_plugin.cli._numbers import check_complete, comma_notes, number_columns
+from unshap_plugin.cli._sources import Source, read_csv, shortened
 from unshap_plugin.cli._split import evenly, split
 from unshap_plugin.errors import InvalidValueError, nearest
 
@@ -90,7 +92,8 @@ def read_tables(
     group
         The column that says whose each training row is; it is not a feature.
     task
-        ``None``: classification if the labels are text, or at most 20 different whole numbers; otherwise regression.
+        ``None``: classification if the labels are text, or whole numbers of at most 20 kinds or that repeat (each
+        twice or more, and five times on average); otherwise regression. A note says so where they are whole numbers.
     seed
         Seed of the split.
 
@@ -101,6 +104,7 @@ def read_tables(
     """
     source = read_csv(train)
     columns = list(source.frame.columns)
+    _check_separated(source, at_least=2)
     for option, column in (("label", label), ("group", group)):
         if column is not None and column not in columns:
             raise InvalidValueError(
@@ -151,13 +155,16 @@ def make_table(
         raise InvalidValueError(f"{train.name} has one row: at least two are needed to compare their values.")
     given = [source for source in (train, test, reference) if source is not None]
     notes = [note for source in given for note in source.notes]
+    numeric = number_columns(train)
     for source in given:
-        check_complete(source)
-    task = task or guess_task(train.frame[label])
+        check_complete(source, numeric)
+    if task is None:
+        task, said = guess_task(train, label)
+        notes += said
     classes = classes_of(train, label) if task == "classification" else ()
     features = Features.of(train, without=(label, group))
-    notes += features.notes(train)
-    x, y = features.typed(train), labels_of(train, label, classes)
+    notes += [*comma_notes(train, [*features.numeric, label]), *features.notes(train)]
+    x, y = features.typed(train), labels_of(train, label, classes, training=True)
     rows = np.arange(len(y))
     groups = rows if group is None else train.frame[group].to_numpy(dtype=str)
     if test is None:
@@ -172,6 +179,7 @@ def make_table(
         notes.append(f"{train.name}: split by the seed into {len(rows)} training and {len(aside)} test rows")
     else:
         x_test, y_test = features.typed(test), labels_of(test, label, classes)
+        notes += features.unseen(x, x_test, test.name)
     scaler = None if classes else _scaler(train, label, y[rows])
     encoder = features.encoder().fit(x.iloc[rows])
     encoded = _encoded(encoder, x.iloc[rows])
@@ -195,9 +203,19 @@ def make_table(
     )
 
 
+def _check_separated(source: Source, at_least: int) -> None:
+    """Refuse a table whose columns could not be told apart."""
+    if len(source.frame.columns) < min(at_least, 2):
+        raise InvalidValueError(
+            f"{source.name} has the single column {shortened(source.frame.columns)}, but at least {at_least} are "
+            f"needed: separate them by {', '.join(SEPARATORS.values())}, all by the same."
+        )
+
+
 def _beside(path: Path, what: str, needed: list[str], label: str | None = None) -> Source:
     """Read a table that goes with the training table: the needed columns of it, and the label if it has that."""
     source = read_csv(path)
+    _check_separated(source, at_least=len(needed))
     columns = list(source.frame.columns)
     absent = [column for column in needed if column not in columns]
     if absent:

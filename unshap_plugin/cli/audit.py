@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, number, progress_bar, write
+from unshap_plugin.cli._output import check_out, number, progress_bar, say, write
+from unshap_plugin.printing import lines_of
 
 __all__ = ["add", "run"]
 
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Audit an unlearner; files are written before anything is said."""
-    check_writable(options.out)
+    check_out("audit", options)
     loaded = data.load(options)
     with progress_bar("audit") as progress:
         report = audit(loaded.game, coalitions=options.coalitions, seeds=options.seeds, progress=progress)
@@ -40,10 +40,8 @@ def run(options: argparse.Namespace) -> int:
         "audit.json": report.to_json() + "\n",
         "audit.png": report.plot(),
     }
-    write(options.out, outputs)
-    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report)]
-    lines.append(f"wrote         {', '.join(str(options.out / name) for name in outputs)}")
-    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    wrote = write("audit", options.out, outputs)
+    say([*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report), *wrote])
     return 0
 
 
@@ -64,24 +62,24 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     settings = ", ".join(f"{name}={value!r}" for name, value in report.settings.items())
     yield "(floor, ceiling: one retraining against another; nothing: the model left as it is)"
     yield ""
-    yield f"unlearner     {report.unlearner} ({settings or 'no settings'})"
-    yield f"metric        {report.metric}, in whose units the errors are"
+    yield f"unlearner    {report.unlearner} ({settings or 'no settings'})"
+    yield f"metric       {report.metric}, in whose units the errors are"
     yield (
-        f"equal size    Spearman {number(bounds.spearman_within, '.3f')}, ceiling "
+        f"equal size   Spearman {number(bounds.spearman_within, '.3f')}, ceiling "
         f"{number(bounds.noise_spearman_within, '.3f')}  (what depends on the size of a coalition taken away)"
     )
-    yield f"size alone    {number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
+    yield f"size alone   {number(bounds.size_share, '.0%')} of the squared error, which shifts all values equally"
     of = "" if report.complete else ", as far as the audited coalitions show"
     yield (
-        f"bounds        values within {bounds.values:.2g} of retrained ones, differences of two within "
+        f"bounds       values within {bounds.values:.2g} of retrained ones, differences of two within "
         f"{bounds.differences:.2g}{of}"
     )
     if values is not None:
         yield (
-            f"values        off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
+            f"values       off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
             f"{number(values.pearson, '.3f')}, ceiling {number(values.noise_pearson, '.3f')}"
         )
-    yield f"cost          one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
-    yield f"retrainings   {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
-    yield f"seconds       {report.seconds:.2f}"
-    yield f"verdict       {report.verdict}"
+    yield f"cost         one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
+    yield f"retrainings  {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
+    yield f"seconds      {report.seconds:.2f}"
+    yield f"verdict      {report.verdict}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import io
 import sys
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, NoReturn
 
 from unshap_plugin.cli import COMMANDS
+from unshap_plugin.cli._advice import in_options
 from unshap_plugin.errors import InvalidValueError, UnshapError
 
 __all__ = ["main"]
@@ -24,14 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
+    options = argparse.Namespace()
     try:
-        options = _parser().parse_args(argv)
+        _parser().parse_args(argv, options)
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = functools.partial(_show_warning, options)
             run: Callable[[argparse.Namespace], int] = options.run
             return run(options)
     except UnshapError as error:
-        sys.stderr.write(f"unshap: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"unshap: error: {in_options(' '.join(str(error).split()), vars(options))}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("unshap: interrupted, nothing was written\n")
@@ -54,5 +57,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    sys.stderr.write(f"unshap: warning: {' '.join(str(message).split())}\n")
+def _show_warning(options: argparse.Namespace, message: Warning | str, *_: Any, **__: Any) -> None:
+    sys.stderr.write(f"unshap: warning: {in_options(' '.join(str(message).split()), vars(options))}\n")

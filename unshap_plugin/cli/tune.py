@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unshap_plugin.audit.tuning import Tuning, tune
 from unshap_plugin.cli import _data as data
-from unshap_plugin.cli._output import check_writable, lines_of, number, write
+from unshap_plugin.cli._output import check_out, number, say, write
 from unshap_plugin.cli._settings import as_options, by_name, grid_values
+from unshap_plugin.printing import lines_of
 
 __all__ = ["add", "run"]
 
@@ -40,16 +40,15 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Tune an unlearner; the file is written before anything is said."""
-    check_writable(options.out)
+    check_out("tune", options)
     grid = by_name("--grid", options.grid)
     loaded = data.load(options)
     tuning = tune(loaded.game, grid or None, coalitions=options.coalitions, seeds=options.seeds)
-    write(options.out, {"tune.csv": tuning.table.to_csv(index=False, lineterminator="\n")})
+    wrote = write("tune", options.out, {"tune.csv": tuning.table.to_csv(index=False, lineterminator="\n")})
     best = {**by_name("--setting", options.setting), **tuning.settings}
     lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(tuning)]
     lines += _summary(tuning, loaded.game.problem.metric.name, options.seed, best)
-    lines.append(f"wrote        {options.out / 'tune.csv'}")
-    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    say([*lines, *wrote])
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -14,11 +13,12 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
-from unshap_plugin.cli._output import check_file, check_writable, lines_of, progress_bar, write
+from unshap_plugin.cli._output import check_out, progress_bar, say, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import METHODS
 from unshap_plugin.estimators.auto import MAX_EXACT
 from unshap_plugin.plugins.registry import find_estimator
+from unshap_plugin.printing import lines_of
 from unshap_plugin.result import ValuationResult
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
@@ -79,28 +79,24 @@ def run(options: argparse.Namespace) -> int:
     }
     if report is not None:
         outputs["audit.json"] = report.to_json() + "\n"
-    write(options.out, outputs)
+    wrote = [*write("value", options.out, outputs)]
     if artifacts is not None:
+        word = "replaced" if options.save_artifacts.exists() else "wrote"
         artifacts.save(options.save_artifacts)
-    written = [options.out / name for name in outputs]
+        wrote.append(f"{word:<12} {options.save_artifacts}")
     lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
     lines += _summary(result, len(game.problem.y_test))
     if options.flip is not None:
         lines.append(_found(result, marked))
     if report is not None:
         lines.append(f"audit        {report.verdict}")
-    if artifacts is not None:
-        written.append(options.save_artifacts)
-    lines.append(f"wrote        {', '.join(map(str, written))}")
-    sys.stdout.write("\n".join(lines).lstrip("\n") + "\n")
+    say([*lines, *wrote])
     return 0
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what can be refused before anything is read."""
-    check_writable(options.out)
-    if options.save_artifacts is not None:
-        check_file(options.save_artifacts, "--save-artifacts")
+    check_out("value", options)
     check_access_options(options)
     if options.estimator != "auto":
         find_estimator(options.estimator)

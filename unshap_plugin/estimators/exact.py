@@ -65,7 +65,8 @@ class Exact(Estimator):
             first = coalitions[bad.argmax()]
             raise DivergenceError(
                 f"estimator 'exact' needs the utility of every coalition, but {int(bad.sum())} were excluded, first "
-                f"the one that keeps players {np.flatnonzero(first).tolist()}: use estimator='permutation'.",
+                f"the one that keeps players {np.flatnonzero(first).tolist()}: use settings that exclude none, or "
+                f"estimator='permutation', whose result says what the sum of its values lacks.",
                 tuple(bool(keep) for keep in first),
             )
         self._told += len(utilities)

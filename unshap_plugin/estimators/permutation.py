@@ -100,10 +100,12 @@ class Permutation(Estimator):
     def estimate(self) -> Estimate:
         """Return the means over pairs, and their standard errors."""
         if (self._count < 2).any():
-            player = int((self._count.reshape(self.n_players, -1).min(axis=1) < 2).argmax())
+            left = self._count.reshape(self.n_players, -1).min(axis=1)
+            player = int(left.argmin())
+            budget = "a larger budget, " if left[player] else ""  # which does not help where none is left of many
             raise BudgetError(
-                f"after the exclusions player number {player} has fewer than two pairs of contributions: raise the "
-                f"budget, or use more cautious settings of the unlearner."
+                f"after the exclusions player number {player} has {int(left[player])} of {self._asked_pairs} pairs of "
+                f"contributions, but two are needed: use {budget}more cautious settings, or another unlearner."
             )
         variance = self._squares / (self._count - 1)
         return Estimate(self._mean.copy(), np.sqrt(variance / self._count), self._count - 1)

@@ -36,8 +36,13 @@ class Classes:
         """Return the number of classes, c."""
         return len(self.labels)
 
+    @property
+    def numbered(self) -> bool:
+        """Tell whether the labels are their own numbers, ``0 .. c - 1``."""
+        return self.labels.dtype.kind in "iu" and np.array_equal(self.labels, np.arange(len(self)))
+
     def encode(self, y: Any, what: str) -> NDArray[np.int64]:
-        """Return the numbers of the classes of labels ``[rows]``.
+        """Return the numbers of the classes of labels ``[rows]``, or of a column of them, ``[rows, 1]``.
 
         Raises
         ------
@@ -47,6 +52,8 @@ class Classes:
             If one of them is none of the classes.
         """
         given = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+        if given.ndim == 2 and given.shape[1] == 1:
+            given = given[:, 0]
         if given.ndim != 1:
             raise InvalidTypeError(
                 f"{what} has shape {list(given.shape)}, but a classifier needs one class label per row: convert it."

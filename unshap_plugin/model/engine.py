@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias, TypeVar
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,10 @@ from torch.func import functional_call, vmap
 
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.model.folded import FoldedModule
+from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
+from unshap_plugin.portable import Portable
 
 __all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
 
@@ -31,7 +33,7 @@ Theta: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
 
 
-class Engine:
+class Engine(Portable):
     """A module and its loss, evaluated for many coalitions at once.
 
     Parameters
@@ -46,10 +48,18 @@ class Engine:
         self.module = module
         self.loss = loss
         self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
+        self.restless: set[tuple[str, str]] = set()  # layers and their plain attributes that forward sets
+        self._announced: set[str] = set()
+        self._make_anew()
+
+    #: Views of the module's own numbers, which a copy takes of its own module.
+    _left_behind: ClassVar[tuple[str, ...]] = ("theta0", "_fixed", "_folded")
+
+    def _make_anew(self) -> None:
+        module = self.module
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
         self._folded: FoldedModule | Literal[False] | None = None  # not tried yet
-        self._announced: set[str] = set()
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
     @property
@@ -86,7 +96,8 @@ class Engine:
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
-        outputs: Tensor = functional_call(self.module, {**self._fixed, **theta}, *arguments(x))
+        with attributes_kept(self.module, self.restless):
+            outputs: Tensor = logits_of(functional_call(self.module, {**self._fixed, **theta}, *arguments(x)))
         return outputs
 
     def outputs(self, theta: Theta, x: Rows) -> Tensor:
@@ -202,7 +213,10 @@ class Engine:
         if not self.batched:
             return loop()
         try:
-            return batched()
+            with warnings.catch_warnings():
+                # Of single operations torch says so itself when it runs them one by one, and names no module.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                return batched()
         except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
             # The errors that vmap refuses with. Nothing is lost: the loop raises whatever is not vmap's fault.
             if out_of_memory(error):

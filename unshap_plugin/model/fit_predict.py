@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from torch import Tensor
 
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.numeric import as_numbers
 
-__all__ = ["ConstantModel", "classifies", "predicted", "refit"]
+__all__ = ["ConstantModel", "Relabelled", "classifies", "predicted", "refit"]
 
 
 class ConstantModel:
@@ -36,49 +39,100 @@ class ConstantModel:
         return torch.as_tensor(self.output, device="cpu").expand(rows, *self.output.shape)
 
 
+@dataclass(frozen=True)
+class Relabelled:
+    """A fitted classifier whose own numbers of classes are not the labels.
+
+    Parameters
+    ----------
+    model
+        The classifier.
+    classes_
+        The labels of the classes that it saw, ``[k]``, in its order.
+    encoded
+        Whether it was fitted on their numbers, ``0 .. k - 1``, and answers these.
+    """
+
+    model: Any
+    classes_: NDArray[Any]
+    encoded: bool
+
+    def predict(self, x: Any) -> NDArray[Any]:
+        """Return the labels of rows ``[rows, ...]``."""
+        answers = np.asarray(self.model.predict(x))
+        return self.classes_[answers.ravel().astype(np.int64)] if self.encoded else answers
+
+
 def classifies(model: Any) -> bool:
-    """Tell whether a model is a scikit-learn classifier."""
+    """Tell whether a model is a classifier: by its base class or tags, ``predict_proba`` or ``classes_``.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression, Ridge
+    >>> classifies(LogisticRegression()), classifies(Ridge())
+    (True, False)
+    """
+    if isinstance(model, ClassifierMixin) or hasattr(model, "predict_proba") or hasattr(model, "classes_"):
+        return True
     return isinstance(model, BaseEstimator) and bool(is_classifier(model))
 
 
-def predicted(model: Any, x: NDArray[Any], classes: Classes | None, seed: int = 0) -> Tensor:
+def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Tensor:
     """Return what ``model`` says about the rows of ``x``.
 
     A classifier with ``predict_proba`` gives log-probabilities ``[rows, classes]`` (valid logits; classes that it
     has not seen get the smallest probability), one without gives its choice as 0 and 1, anything else gives
     ``predict(x)`` as it is. What it draws from the global generators comes from the seed.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        If its answers are not one for each row, or do not tell which class they are of.
     """
+    rows = int(x.shape[0]) if hasattr(x, "shape") else len(x)
     if isinstance(model, ConstantModel):
-        return model.outputs(len(x))
+        return model.outputs(rows)
     with seeded(seed), warnings.catch_warnings():
-        # Rows are arrays here, whatever the model was fitted on: names of columns were compared when they were read.
-        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        # Tables have the right columns, and arrays go by position: both were compared when they were read.
+        warnings.filterwarnings("ignore", "X (does not have valid|has) feature names", UserWarning)
         if classes is None:
-            outputs = model.predict(x)
-            return outputs.detach().cpu() if isinstance(outputs, Tensor) else _on_cpu(np.asarray(outputs))
-        scores = np.zeros((len(x), len(classes)))
-        if hasattr(model, "predict_proba"):
-            scores[:, classes.columns(model.classes_)] = model.predict_proba(x)
+            given = model.predict(x)
+            return _checked(_numbers(model, given).cpu(), model, rows)
+        inner = model.model if isinstance(model, Relabelled) else model
+        scores = np.zeros((rows, len(classes)))
+        if hasattr(inner, "predict_proba"):
+            probabilities = inner.predict_proba(x)
+            if isinstance(probabilities, Tensor):
+                probabilities = probabilities.detach().cpu()
+            elif isinstance(probabilities, list) and np.ndim(probabilities[0]) > 1:
+                raise InvalidTypeError(
+                    f"{_name(inner)} has several targets, one predict_proba for each, but one class label per row is "
+                    f"needed: fit one model per target."
+                )
+            probabilities = np.asarray(probabilities, dtype=np.float64)
+            scores[:, _columns(model, probabilities.shape, rows, classes)] = probabilities
             return _on_cpu(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)))
-        scores[np.arange(len(x)), classes.encode(model.predict(x), "a prediction")] = 1.0
+        chosen = classes.encode(model.predict(x), "a prediction")
+        scores[np.arange(len(_checked(_on_cpu(chosen), inner, rows))), chosen] = 1.0
         return _on_cpu(scores)
 
 
-def refit(
-    model: Any, x: NDArray[Any], y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int
-) -> Any:
+def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int) -> Any:
     """Return a copy of ``model``, fitted from scratch on these rows.
 
-    Without a row, a classifier finds all classes equally likely and a regressor answers 0 (of the ``shape`` that the
-    given model answers for a row); with rows of a single class, a classifier answers that class (many classifiers
-    refuse to be fitted on these). What the fit draws from the global generators comes from the seed.
+    Without a row, a classifier finds all classes equally likely, and anything else answers 0 (of the ``shape`` that
+    the given model answers for a row), or what it has as ``empty_output``; with rows of a single class, a classifier
+    answers that class. ``fit`` is not asked there, since most refuse such rows. Where a classifier refuses labels
+    ``0, 2`` for the lack of 1, it is fitted on their numbers, 0 and 1, and answers are translated. What the fit draws
+    from the global generators comes from the seed.
 
     Parameters
     ----------
     model
         An object with ``fit`` and ``predict``.
     x, y
-        The rows ``[rows, ...]`` and their targets; of a classifier the numbers of their classes, ``[rows]``.
+        The rows ``[rows, ...]`` in any form that the object takes, and their targets; of a classifier the numbers of
+        their classes, ``[rows]``.
     classes
         The labels of the classes of a classifier, on which it is fitted.
     shape
@@ -86,21 +140,73 @@ def refit(
     seed
         Seed of what is random in the fit.
     """
-    if classes is not None:
-        seen = np.unique(y)
-        if len(seen) < 2:
-            shares = np.full(len(classes), 1.0 / len(classes))
-            if len(seen) == 1:
-                shares = np.full(len(classes), np.finfo(np.float64).eps)
-                shares[int(seen[0])] = 1.0
-            return ConstantModel(np.log(shares))
-        y = classes.decode(y)
-    elif isinstance(model, BaseEstimator) and len(y) == 0:
-        return ConstantModel(np.zeros(shape))
+    if len(y) == 0:
+        shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
+        own = getattr(model, "empty_output", None)
+        return ConstantModel(shares if own is None else np.full(shape, own, dtype=np.float64))
+    if classes is None:
+        # One target per row is a row of numbers or a column, as the model answers it.
+        return _fitted(model, x, y.reshape(len(y), *shape) if y.size == len(y) * np.prod(shape) else y, seed)
+    seen, numbers = np.unique(y, return_inverse=True)
+    if len(seen) == 1:
+        shares = np.full(len(classes), np.finfo(np.float64).eps)
+        shares[int(seen[0])] = 1.0
+        return ConstantModel(np.log(shares))
+    labels = classes.decode(seen)
+    try:
+        fitted = _fitted(model, x, classes.decode(y), seed)
+    except Exception as error:
+        if not (classes.numbered and int(seen[-1]) >= len(seen)):
+            raise
+        try:
+            return Relabelled(_fitted(model, x, numbers.reshape(y.shape), seed), labels, encoded=True)
+        except Exception:
+            raise error from None
+    return fitted if hasattr(fitted, "classes_") else Relabelled(fitted, labels, encoded=False)
+
+
+def _fitted(model: Any, x: Any, y: NDArray[Any], seed: int) -> Any:
     fresh = clone(model) if isinstance(model, BaseEstimator) else copy.deepcopy(model)
     with seeded(seed):
         fitted = fresh.fit(x, y)
     return fresh if fitted is None else fitted
+
+
+def _columns(model: Any, shape: tuple[int, ...], rows: int, classes: Classes) -> NDArray[np.int64]:
+    """Return the numbers of the classes that the columns of ``predict_proba`` are of."""
+    labels = getattr(model, "classes_", None)
+    if shape == (rows, len(classes)) and (labels is None or len(labels) != shape[1]):
+        return np.arange(len(classes))  # it counts classes that it has not seen
+    wanted = len(classes) if labels is None else len(labels)
+    if shape != (rows, wanted):
+        raise InvalidValueError(
+            f"predict_proba of {_name(model)} gave shape {list(shape)}, but {[rows, wanted]} is needed: one column for "
+            f"each class, in the order of classes_."
+        )
+    return np.arange(wanted) if labels is None else classes.columns(labels)
+
+
+def _numbers(model: Any, answers: Any) -> Tensor:
+    try:
+        return as_numbers(answers, "a prediction")
+    except InvalidTypeError as error:
+        raise InvalidTypeError(
+            f"{_name(model)} predicts {np.asarray(answers).dtype}, but numbers are needed: give a classifier classes_, "
+            f"or derive it from ClassifierMixin of scikit-learn."
+        ) from error
+
+
+def _checked(outputs: Tensor, model: Any, rows: int) -> Tensor:
+    if outputs.ndim == 0 or len(outputs) != rows:
+        raise InvalidValueError(
+            f"predict of {_name(model)} gave shape {list(outputs.shape)} for {rows} rows, but one answer for each is "
+            f"needed: check its predict."
+        )
+    return outputs
+
+
+def _name(model: Any) -> str:
+    return type(model.model if isinstance(model, Relabelled) else model).__name__
 
 
 def _on_cpu(array: NDArray[Any]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
 from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
 from unshap_plugin.softmax import log_softmax, softmax
@@ -71,7 +72,7 @@ class FoldedModule:
         if any(part._forward_hooks or part._forward_pre_hooks or part.training for part in module.modules()):
             return None
         try:
-            graph = fx.Tracer().trace(module)
+            graph = fx.Tracer().trace(copied(module))  # a forward may keep what it computes, here of nothing
         except Exception:  # what cannot be traced is not folded: any module may have any code
             return None
         called = {id(p): name for name, p in [*module.named_parameters(), *module.named_buffers()]}

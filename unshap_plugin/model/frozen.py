@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.probes import calls_of, versions_of
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, leaves, n_rows, take
@@ -150,7 +150,7 @@ def cut(module: nn.Module, sets: Sequence[Rows]) -> Part | None:
             continue
         again = take(next(x for x, given in zip(rows, sets, strict=True) if given is largest), index)
         if all(_near(a, b) for a, b in zip(leaves(tried), leaves(again), strict=True)):
-            return Part(copy.deepcopy(candidate.module), candidate.prefix, rows)
+            return Part(copied(candidate.module), candidate.prefix, rows)
     return None
 
 

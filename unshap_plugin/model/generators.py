@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unshap_plugin.threads import alone
+
 __all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
 
 
@@ -38,9 +40,9 @@ def coalition_seed(seed: int, coalition: NDArray[np.bool_]) -> int:
 def seeded(seed: int) -> Iterator[None]:
     """Let code that draws from the global generators (torch, numpy, random) draw from this seed.
 
-    They are left as they were found.
+    They are left as they were found, and no other thread of this package's draws from them meanwhile.
     """
-    with torch.random.fork_rng(), kept():
+    with kept(), torch.random.fork_rng():
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         random.seed(seed)
@@ -71,9 +73,10 @@ def moved(before: tuple[Any, ...]) -> str | None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Put the global generators back afterwards."""
-    before = states()
-    try:
-        yield
-    finally:
-        moved(before)
+    """Put the global generators back afterwards; meanwhile no other thread uses them here."""
+    with alone():
+        before = states()
+        try:
+            yield
+        finally:
+            moved(before)

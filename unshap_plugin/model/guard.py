@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.generators import moved, states
+from unshap_plugin.threads import alone
 
 __all__ = ["Lent", "guard"]
 
@@ -29,8 +30,9 @@ class Lent(Protocol):
 def guard(model: Lent, data: Sequence[Tensor]) -> Iterator[None]:
     """See to it that a block of foreign code leaves alone what it was lent, whatever ends the block.
 
-    The model is compared with the copy that was taken when it was given, and put back; torch counts the changes of the
-    data in place; the global generators of torch, numpy and Python are put back where they were.
+    Other threads wait meanwhile. The model is compared with the copy that was taken when it was given, and put back;
+    torch counts the changes of the data in place; the global generators of torch, numpy and Python are put back where
+    they were.
 
     Parameters
     ----------
@@ -56,6 +58,12 @@ def guard(model: Lent, data: Sequence[Tensor]) -> Iterator[None]:
     Traceback (most recent call last):
     unshap_plugin.errors.ContractError: drew from the global random generator of torch: ...
     """
+    with alone(), _compared(model, data):
+        yield
+
+
+@contextlib.contextmanager
+def _compared(model: Lent, data: Sequence[Tensor]) -> Iterator[None]:
     generators, versions = states(), [tensor._version for tensor in data]
 
     def broken() -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments, n_rows
 
 __all__ = ["Call", "calls_of", "penultimate", "versions_of"]
@@ -85,12 +85,12 @@ def calls_of(module: nn.Module, x: Rows, which: Callable[[str, nn.Module], bool]
         layer.register_forward_pre_hook(before, with_kwargs=True, prepend=True)
         layer.register_forward_hook(after)
 
-    probe = copy.deepcopy(module)
+    probe = copied(module)
     for name, layer in probe.named_modules():
         if which(name, layer):
             watch(name, layer)
     positional, named = arguments(x)
-    return calls, probe(*positional, **named)
+    return calls, logits_of(probe(*positional, **named))
 
 
 def versions_of(values: list[Any]) -> list[int]:

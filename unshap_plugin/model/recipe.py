@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +23,12 @@ from unshap_plugin.errors import (
 )
 from unshap_plugin.losses import Loss
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.given import copied, logits_of, unwrapped
+from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
 from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
 
-__all__ = ["Recipe", "resolve_recipe", "to_training"]
+__all__ = ["Recipe", "resolve_recipe"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Recipe:
         if not (self.init is None or isinstance(self.init, Mapping | nn.Module)):
             raise InvalidTypeError(f"init is a {type(self.init).__name__}, but a state dict or a module is needed.")
         if self.init is not None:
-            state = self.init.state_dict() if isinstance(self.init, nn.Module) else self.init
+            state = unwrapped(self.init).state_dict() if isinstance(self.init, nn.Module) else self.init
             object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
 
     def check(self, module: nn.Module) -> None:
@@ -125,31 +126,35 @@ class Recipe:
         InvalidValueError
             If ``init`` does not fit the module, or is not known and a layer cannot draw its own parameters.
         """
-        state, trained = module.state_dict(), _trained(module)
+        state, trained = module.state_dict(), trained_names(module)
         if self.init is not None:
             assert isinstance(self.init, Mapping)
             wrong = [k for k in state if k in trained and not _fits(self.init.get(k), state[k])]
             if wrong:
+                near = nearest(wrong[0], [] if wrong[0] in self.init else self.init)
                 raise InvalidValueError(
-                    f"init lacks {wrong[0]!r}, or has it in another shape than the model's "
-                    f"{list(state[wrong[0]].shape)}: "
-                    f"pass the state dict that the model had before training."
+                    f"init lacks {wrong[0]!r}{near}, or has it in another shape than the model's "
+                    f"{list(state[wrong[0]].shape)}: pass the state dict that the model had before training (of the "
+                    f"module inside, where it was wrapped)."
                 )
             return {name: self.init[name].to(value) if name in trained else value for name, value in state.items()}
-        fresh = copy.deepcopy(module)
+        fresh = copied(module)
         with seeded(seed):
             for layer in fresh.modules():
                 own = list(layer.parameters(recurse=False))
                 if own and not any(p.requires_grad for p in own):
                     continue
-                if own and not callable(getattr(layer, "reset_parameters", None)):
-                    raise InvalidValueError(
-                        f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
-                        f"(no reset_parameters): pass fit=Recipe(init=...) with the state dict before training."
-                    )
+                before = [(p.detach().clone(), p._version) for p in own]
                 reset: Any = getattr(layer, "reset_parameters", None)
                 if callable(reset):
                     reset()
+                # A weight that is computed from parameters (weight norm) may be drawn in the place of these.
+                if any(p._version == n and torch.equal(p, old) for p, (old, n) in zip(own, before, strict=True)):
+                    why = "reset_parameters leaves some as they are" if callable(reset) else "no reset_parameters"
+                    raise InvalidValueError(
+                        f"the initial parameters are not known and {type(layer).__name__} cannot draw its own "
+                        f"({why}): pass fit=Recipe(init=...) with the state dict before training."
+                    )
         drawn = fresh.state_dict()
         return {name: (drawn[name] if name in trained else value).detach().clone() for name, value in state.items()}
 
@@ -180,29 +185,38 @@ class Recipe:
         seed
             Orders the rows, and seeds dropout.
         """
-        model = copy.deepcopy(module)
+        model = dense(copied(unwrapped(module)))
         keep = np.ones(n_rows(x), dtype=bool) if rows is None else rows.cpu().numpy()
         count = int(keep.sum())
         if count == 0:
             return model.eval()
         to_training(model)
+        size = self.batch_size or count
+        apart = one_row_fails(model, take(x, torch.as_tensor(keep.nonzero()[0][:1], device=y.device)))
+        if apart and size == 1 < count:
+            raise InvalidValueError(
+                f"batch_size is 1, but {apart} cannot train on a batch of one row: give the batch_size that the model "
+                f"was trained with."
+            )
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         parameters = [p for _, p in named]
 
         def objective(index: Tensor) -> Tensor:
             positional, named_rows = arguments(take(x, index))
-            outputs: Tensor = model(*positional, **named_rows)
+            outputs: Tensor = logits_of(model(*positional, **named_rows))
             penalty = [self.strength(name) / (2 * count) * p.square().sum() for name, p in named if self.strength(name)]
             return loss(outputs, y[index]).mean() + sum(penalty)
 
         with seeded(seed), torch.enable_grad():
+            if apart and count == 1:
+                still(model)
             if self.optimizer == "lbfgs":
                 self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
             else:
                 optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
                 for order in self.orders(len(keep), seed):
                     own = torch.as_tensor(order[keep[order]], device=y.device)
-                    for batch in own.split(self.batch_size or count):
+                    for batch in joined(own.split(size)) if apart else own.split(size):
                         optimizer.zero_grad()
                         objective(batch).backward()
                         optimizer.step()
@@ -220,41 +234,6 @@ class Recipe:
 
         step: Callable[..., Any] = optimizer.step  # its types changed between versions of torch
         step(closure)
-
-
-def to_training(module: nn.Module) -> nn.Module:
-    """Set the layers that train to training mode and the others to evaluation mode, and return the module.
-
-    A layer of which parameters are frozen does not train: its batch norm keeps its statistics, its dropout is off. A
-    layer without parameters (dropout) trains if one before it does, in the order of the children of a module.
-    """
-    module.eval()
-    for layer in _training_layers(module):
-        layer.train()
-    return module
-
-
-def _training_layers(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the largest submodules that train throughout."""
-    if all(p.requires_grad for p in module.parameters()):
-        yield module
-        return
-    begun = any(p.requires_grad for p in module.parameters(recurse=False))
-    for child in module.children():
-        own = list(child.parameters())
-        if own or begun:
-            yield from _training_layers(child)
-        begun = begun or any(p.requires_grad for p in own)
-
-
-def _trained(module: nn.Module) -> set[str]:
-    """Return the names of the parameters and buffers that training sets: tied weights have several."""
-    layers = {layer for part in _training_layers(module) for layer in part.modules()}
-    names = {name for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
-    for path, layer in module.named_modules(remove_duplicate=False):
-        if layer in layers:
-            names |= {f"{path}.{name}" if path else name for name, _ in layer.named_buffers(recurse=False)}
-    return names
 
 
 def _fits(given: Tensor | None, value: Tensor) -> bool:

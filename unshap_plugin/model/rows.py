@@ -1,4 +1,4 @@
-"""Rows of data: a tensor, or a dict or tuple of tensors with a common first dimension."""
+"""Rows of data: a tensor, a dict or tuple of tensors with a common first dimension, or rows in a form of their own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.model.numeric import as_numbers
+from unshap_plugin.model.raw import RawRows
 
 __all__ = [
     "Rows",
@@ -26,11 +29,13 @@ __all__ = [
     "to_like",
 ]
 
-Rows: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
+Rows: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor] | RawRows
 
 
 def map_rows(function: Callable[[Tensor], Tensor], rows: Rows) -> Rows:
     """Apply ``function`` to every tensor of ``rows``, keeping the structure."""
+    if isinstance(rows, RawRows):
+        return rows
     if isinstance(rows, Tensor):
         return function(rows)
     if isinstance(rows, dict):
@@ -42,11 +47,14 @@ def arguments(rows: Rows) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """Return rows as the positional and keyword arguments of a model."""
     if isinstance(rows, dict):
         return (), rows
+    assert not isinstance(rows, RawRows)  # which no module is given
     return (rows if isinstance(rows, tuple) else (rows,)), {}
 
 
 def leaves(rows: Rows) -> list[Tensor]:
     """Return the tensors of ``rows`` in order."""
+    if isinstance(rows, RawRows):
+        return []
     if isinstance(rows, Tensor):
         return [rows]
     return list(rows.values()) if isinstance(rows, dict) else list(rows)
@@ -54,11 +62,13 @@ def leaves(rows: Rows) -> list[Tensor]:
 
 def n_rows(rows: Rows) -> int:
     """Return the number of rows."""
-    return len(leaves(rows)[0])
+    return len(rows if isinstance(rows, RawRows) else leaves(rows)[0])
 
 
 def take(rows: Rows, index: Tensor) -> Rows:
     """Select rows: ``index`` of shape ``[...]`` gives tensors of shape ``[..., *features]``."""
+    if isinstance(rows, RawRows):
+        return rows.take(index.cpu().numpy())
     return map_rows(lambda tensor: tensor[index.to(tensor.device)], rows)
 
 
@@ -75,6 +85,9 @@ def row_hashes(*parts: Rows) -> Tensor:
     """
     pieces = []
     for part in parts:
+        if isinstance(part, RawRows):
+            pieces.append(torch.as_tensor(part.digests().copy(), device="cpu"))
+            continue
         tensors = [part[key] for key in sorted(part)] if isinstance(part, dict) else leaves(part)
         for tensor in tensors:
             values = tensor.detach().cpu()
@@ -105,7 +118,7 @@ def as_rows(value: Any, what: str) -> Rows:
     InvalidValueError
         If there is no row, or the first dimensions differ.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not issparse(value):  # a sparse matrix by keys is a dict too
         rows: Rows = {str(key): _as_tensor(item, f"{what}[{key!r}]") for key, item in value.items()}
     elif isinstance(value, tuple):
         rows = tuple(_as_tensor(item, f"{what}[{i}]") for i, item in enumerate(value))
@@ -135,21 +148,7 @@ def check_finite(rows: Rows, what: str) -> None:
 
 
 def _as_tensor(value: Any, what: str) -> Tensor:
-    if isinstance(value, Tensor):
-        tensor = value.detach()
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise InvalidValueError(f"{what} is not an array ({error}): rows of one length are needed.") from error
-        if array.dtype.kind not in "biuf":
-            raise InvalidTypeError(
-                f"{what} has dtype {array.dtype}, but numbers are needed: encode text and categories first."
-            )
-        # What torch has no type for: unsigned and long numbers, the other byte order. Always a copy, since torch
-        # refuses read-only and negatively strided arrays.
-        kinds = {"b": "?", "i": "i8", "u": "i8", "f": "f4" if array.itemsize <= 4 else "f8"}
-        tensor = torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])), device="cpu")
+    tensor = as_numbers(value, what)
     if tensor.ndim == 0:
         raise InvalidValueError(
             f"{what} is a single number, but rows are needed: pass an array with one entry per row."

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 __all__ = ["change", "difference", "layers", "same"]
 
+#: What every module has.
+_OWN = frozenset(vars(nn.Module()))
+_PLAIN = (bool, int, float, complex, str, bytes)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -30,10 +37,12 @@ def difference(given: nn.Module, other: nn.Module) -> str | None:
     return None
 
 
-def change(given: nn.Module, module: nn.Module) -> str | None:
+def change(given: nn.Module, module: nn.Module, restless: Set[tuple[str, str]] = frozenset()) -> str | None:
     """Return what of ``module`` is not as in ``given``, of which it was a copy, or ``None``.
 
-    Compared are the architecture, all parameters and buffers bit for bit, the mode, what is trained, and the gradients.
+    Compared are the architecture, all parameters and buffers bit for bit, the mode, what is trained, the gradients, and
+    plain attributes that are numbers, text, tensors or arrays: all but the ``restless``, pairs of the name of a layer
+    and of its attribute, which its own forward sets.
     """
     if difference(given, module) is not None:
         return "the layers"
@@ -47,7 +56,13 @@ def change(given: nn.Module, module: nn.Module) -> str | None:
         if (tensor.grad is None) != (other.grad is None):
             return f"the gradient of {name!r}"
     modes = zip(given.modules(), module.modules(), strict=True)
-    return "the mode" if any(a.training != b.training for a, b in modes) else None
+    if any(a.training != b.training for a, b in modes):
+        return "the mode"
+    for (name, a), b in zip(given.named_modules(), module.modules(), strict=True):
+        for key in sorted({*vars(a), *vars(b)} - _OWN):
+            if (name, key) not in restless and not _alike(vars(a).get(key), vars(b).get(key)):
+                return f"the attribute {f'{name}.{key}'.lstrip('.')!r}"
+    return None
 
 
 def layers(module: nn.Module) -> list[str]:
@@ -58,6 +73,16 @@ def layers(module: nn.Module) -> list[str]:
 def same(a: Tensor, b: Tensor) -> bool:
     """Tell whether two tensors are equal entry by entry, where NaN equals NaN."""
     return torch.equal(a, b) or (a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all()))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Tell whether two attributes are alike, as far as they are of a kind that can be compared."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return (a.shape, a.dtype, a.device) == (b.shape, b.dtype, b.device) and same(a, b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    plain = isinstance(a, _PLAIN) or isinstance(b, _PLAIN)
+    return not plain or (type(a) is type(b) and (a == b or a != a))
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -6,23 +6,24 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError
-from unshap_plugin.losses import LOSSES, Loss, cross_entropy
+from unshap_plugin.losses import LOSSES, Loss, cross_entropy, nll_loss
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.fit_predict import classifies, predicted
 from unshap_plugin.model.frozen import cut, freeze
+from unshap_plugin.model.given import copied, unwrapped
+from unshap_plugin.model.modes import dense
+from unshap_plugin.model.raw import RawRows, as_raw
 from unshap_plugin.model.recipe import Recipe
-from unshap_plugin.model.rows import Rows, map_rows, to_like
+from unshap_plugin.model.rows import Rows, as_rows, check_finite, map_rows, to_like
 from unshap_plugin.model.same_module import change, same
 from unshap_plugin.model.sklearn_linear import LinearModel
 
-__all__ = ["FittedObject", "TrainedModule", "as_array"]
+__all__ = ["FittedObject", "TrainedModule", "as_input"]
 
 
 class TrainedModule:
@@ -72,25 +73,40 @@ class TrainedModule:
         linear: LinearModel | None = None,
         parameters: str | Sequence[str] | None = None,
     ) -> None:
+        module = unwrapped(module)
         if recipe is not None:
             recipe.check(module)
         self.loss, self.recipe = loss, recipe
-        self._given = copy.deepcopy(module).eval()
+        self._given = dense(copied(module)).eval()
         self._given.zero_grad()
         self.note = None if parameters is None else freeze(self._given, parameters)
+        _check_precision(self._given)
         # Where some parameters are frozen, scikit-learn's fit would not leave them as they are: the recipe does.
         self.linear = linear if all(p.requires_grad for p in self._given.parameters()) else None
         self.whole: tuple[Engine, Rows] | None = None
         self._restore()
 
-    def rows(self, rows: Rows) -> Rows:
+    def read(self, value: Any, what: str) -> Rows:
+        """Return rows of finite numbers, placed.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If they are something else.
+        """
+        rows = self.placed(as_rows(value, what))
+        check_finite(rows, what)
+        return rows
+
+    def placed(self, rows: Rows) -> Rows:
         """Return rows on the device and (where they are floating) in the dtype of the parameters."""
         return to_like(rows, next(iter(self.engine.theta0.values()))) if self.engine.theta0 else rows
 
     def targets(self, y: Tensor) -> Tensor:
         """Return targets in the dtype that the loss takes."""
-        if self.loss is cross_entropy:
-            return y if y.is_floating_point() else y.long()
+        if self.loss in (cross_entropy, nll_loss):
+            column = y.ndim == 2 and y.shape[1] == 1
+            return y if y.is_floating_point() else (y[:, 0] if column else y).long()
         return y.to(self.engine.dtype) if self.loss in LOSSES.values() and self.engine.theta0 else y
 
     def outputs(self, model: nn.Module, x: Rows) -> Tensor:
@@ -108,7 +124,7 @@ class TrainedModule:
                 f"the model returned a {type(outputs).__name__}, but a tensor [rows, ...] is needed: wrap the model in "
                 f"a module that returns its outputs alone."
             )
-        return outputs
+        return outputs.detach().clone()  # it may be a view of a parameter
 
     def cut(self, sets: Sequence[Rows]) -> list[Rows] | None:
         """Go on with the end of the module that has the parameters, and return what the rest makes of sets of rows.
@@ -125,13 +141,13 @@ class TrainedModule:
 
     def put_back(self) -> str | None:
         """Put the module back as it was given where something changed it, and return what that was."""
-        changed = change(self._given, self.model) or self._replaced()
+        changed = change(self._given, self.model, self.engine.restless) or self._replaced()
         if changed is not None:
             self._restore()
         return changed
 
     def _restore(self) -> None:
-        self.model: nn.Module = copy.deepcopy(self._given)
+        self.model: nn.Module = copied(self._given)
         self.engine = Engine(self.model, self.loss)
 
     def _replaced(self) -> str | None:
@@ -139,6 +155,15 @@ class TrainedModule:
         theirs = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
         odd = [n for n, p in self.engine.theta0.items() if n not in theirs or theirs[n].data_ptr() != p.data_ptr()]
         return f"{odd[0]!r}" if odd else None
+
+
+def _check_precision(module: nn.Module) -> None:
+    for name, p in module.named_parameters():
+        if p.requires_grad and p.dtype not in (torch.float32, torch.float64):
+            raise InvalidTypeError(
+                f"parameter {name!r} is {p.dtype}, in which the small steps of unlearning are rounded away: pass "
+                f"copy.deepcopy(model).float()."
+            )
 
 
 class FittedObject:
@@ -186,7 +211,20 @@ class FittedObject:
         """Tell whether it is a classifier."""
         return classifies(self._given)
 
-    def rows(self, rows: Rows) -> Rows:
+    def read(self, value: Any, what: str) -> Rows:
+        """Return rows: numbers on the processor, tables, text and sparse rows in the form in which they are given.
+
+        What may be missing in them is for the object to say.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If they are no rows.
+        """
+        raw = as_raw(value, what)
+        return self.placed(as_rows(value, what)) if raw is None else raw
+
+    def placed(self, rows: Rows) -> Rows:
         """Return rows on the processor, where the answers are."""
         return map_rows(Tensor.cpu, rows)
 
@@ -196,7 +234,7 @@ class FittedObject:
 
     def outputs(self, model: Any, x: Rows, seed: int = 0) -> Tensor:
         """Return the outputs ``[rows, ...]`` of such an object; what it draws comes from the seed."""
-        return predicted(model, as_array(x), self.classes, seed)
+        return predicted(model, as_input(x), self.classes, seed)
 
     def watch(self, x: Rows) -> None:
         """Take the answers on these rows for what tells whether the object was changed."""
@@ -213,15 +251,16 @@ class FittedObject:
         return "the answers"
 
 
-def as_array(x: Rows) -> NDArray[Any]:
-    """Return rows as one array, for models that are not torch modules.
+def as_input(x: Rows) -> Any:
+    """Return a copy of rows as an object takes them: in the form in which they were given, numbers as an array.
 
     Raises
     ------
     InvalidTypeError
         If they are a dict or tuple of tensors.
     """
+    if isinstance(x, RawRows):
+        return x.handed()
     if not isinstance(x, Tensor):
         raise InvalidTypeError("x is a dict or tuple of tensors, but a model with fit and predict takes one array.")
-    array: NDArray[Any] = np.asarray(x.cpu().numpy())
-    return array
+    return x.cpu().numpy().copy()

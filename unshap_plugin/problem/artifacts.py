@@ -20,6 +20,8 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import LOSSES
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.penalties import penalties
+from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, n_rows, row_hashes
 from unshap_plugin.model.same_module import layers
 
@@ -27,7 +29,10 @@ __all__ = ["STAND_INS", "Artifacts", "fingerprint"]
 
 #: Artefacts that can stand in for the rows that an unlearner would need to see (``Unlearner.stored``).
 STAND_INS = ("hessian", "gram", "fisher")
-_FORMAT = "unshap-artifacts/2"
+_FORMAT = "unshap-artifacts/3"
+
+#: By how much losses of one row may differ from one machine to another, relative and absolute.
+_ROUND_OFF = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,8 @@ class Artifacts:
         Versions of the packages that computed them.
     hashes
         A 64-bit hash of every row ``(x, y)``, int64 ``[n]``.
+    losses
+        The loss of every row, ``[n]``: it tells losses of one name apart.
     gradient
         Sum of the gradients of the losses of the rows, ``[p]``.
     fisher
@@ -63,6 +70,7 @@ class Artifacts:
     model: str
     versions: Mapping[str, str]
     hashes: Tensor
+    losses: Tensor
     gradient: Tensor
     fisher: Tensor
     l2: Tensor
@@ -86,17 +94,20 @@ class Artifacts:
         """Tell whether the artefact of that name is there."""
         return getattr(self, name) is not None
 
-    def check(self, engine: Engine, x: Rows, y: Tensor) -> None:
-        """Raise ``InvalidValueError`` unless they belong to this model, and these rows were among theirs."""
+    def check(self, engine: Engine, recipe: Recipe | None, x: Rows, y: Tensor) -> None:
+        """Raise ``InvalidValueError`` unless they belong to this model, and these rows were among theirs.
+
+        Nor may a recipe say otherwise of how it was trained.
+        """
         if self.model != fingerprint(engine):
             raise InvalidValueError(
                 "the artefacts are those of another model: its parameters, its buffers, which of them are trainable, "
                 "or its loss differ; give the model as it was when they were computed, or compute them anew with "
                 "compute_artifacts(problem) where all data is at hand."
             )
-        left = Counter(self.hashes.tolist())
+        left, hashes = Counter(self.hashes.tolist()), row_hashes(x, y).tolist()
         odd = []
-        for index, one in enumerate(row_hashes(x, y).tolist()):
+        for index, one in enumerate(hashes):
             if left[one] == 0:
                 odd.append(index)
             left[one] -= 1
@@ -106,6 +117,36 @@ class Artifacts:
                 f"computed from, the first being row {odd[0]}: prepare rows and labels (scaling, padding) as they were "
                 f"then, or leave these out."
             )
+        self._check_losses(engine, x, y, hashes)
+        self._check_recipe(engine, recipe)
+
+    def _check_losses(self, engine: Engine, x: Rows, y: Tensor, hashes: list[int]) -> None:
+        stored = dict(zip(self.hashes.tolist(), self.losses.tolist(), strict=True))
+        with torch.no_grad():
+            losses = engine.loss(engine.call(engine.theta0, x), y)
+        theirs = losses.new_tensor([stored[one] for one in hashes])
+        if not torch.allclose(losses, theirs, *_ROUND_OFF):
+            row = int((losses - theirs).abs().argmax())
+            raise InvalidValueError(
+                f"the artefacts were computed with another loss: that of row {row} was {float(theirs[row]):g} and is "
+                f"{float(losses[row]):g}; give the loss that they were computed with, or compute them anew."
+            )
+
+    def _check_recipe(self, engine: Engine, recipe: Recipe | None) -> None:
+        if recipe is None:
+            return
+        given = dict(zip(("l2", "init"), penalties(engine, recipe), strict=True))
+        if recipe.init is None:
+            del given["init"]
+        for name, value in given.items():
+            stored: Tensor = getattr(self, name).to(value)
+            if not torch.allclose(stored, value):
+                at = int((stored - value).abs().argmax())
+                raise InvalidValueError(
+                    f"fit has another {name} than the artefacts were computed with ({float(value[at]):g} instead of "
+                    f"{float(stored[at]):g} for parameter number {at}): give the fit of the problem that they are of "
+                    f"(or none), or compute them anew."
+                )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them to one file in the safetensors format; a file that is there is replaced when all is written.

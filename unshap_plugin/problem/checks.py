@@ -13,6 +13,7 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
+from unshap_plugin.threads import alone
 
 __all__ = [
     "check_labels",
@@ -131,6 +132,13 @@ def checked_outputs(trained: TrainedModule | FittedObject, x: Rows, what: str) -
             f"the model cannot be applied to the {what} rows ({type(error).__name__}: {error}): pass a trained model "
             f"and the data in the form that it takes."
         ) from error
+    changed = trained.put_back() if isinstance(trained, TrainedModule) else None
+    if changed is not None:
+        raise InvalidValueError(
+            f"the forward of {type(trained.model).__name__} changes {changed} in place, also in evaluation mode, but "
+            f"many models are computed from the given one: leave it alone there (an embedding with max_norm: set that "
+            f"to None once it is trained, of weights that were normalised)."
+        )
     if not torch.isfinite(outputs).all():
         raise InvalidValueError(f"the model as given has outputs that are not finite on the {what} rows.")
     return outputs
@@ -193,12 +201,14 @@ def utilities(metric: Metric, outputs: Tensor, y: Tensor, shape: tuple[int, ...]
     Traceback (most recent call last):
     unshap_plugin.errors.InvalidValueError: metric 'mean' gave shape [] for 2 models, but [m] or [m, t] is needed: ...
     """
-    given, generators = y.clone(), states()
+    given = y.clone()
     versions = outputs._version, given._version
-    try:
-        scores = metric.score(outputs, given)
-    finally:
-        generator = moved(generators)
+    with alone():  # what another thread draws would be taken for the metric's
+        generators = states()
+        try:
+            scores = metric.score(outputs, given)
+        finally:
+            generator = moved(generators)
     if not isinstance(scores, Tensor):
         raise InvalidTypeError(
             f"metric {metric.name!r} returned a {type(scores).__name__}, but a tensor [m] or [m, t] is needed: one row "

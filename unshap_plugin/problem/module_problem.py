@@ -14,11 +14,14 @@ from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.given import unwrapped
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
 from unshap_plugin.model.trained import TrainedModule
+from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
+from unshap_plugin.problem.evidence import kind_of_outputs
 from unshap_plugin.problem.problem import ValuationProblem
 
 __all__ = ["ModuleProblem"]
@@ -63,10 +66,11 @@ class ModuleProblem(ValuationProblem):
 
     @property
     def task(self) -> Literal["classification", "regression"] | None:
-        """Task that the module was trained for, as far as its loss tells."""
-        if self.loss is mse:
+        """Task that the module was trained for, as far as the user or its loss tells."""
+        if self._said == "values" or (self._said is None and self.loss is mse):
             return "regression"
-        return "classification" if self.loss in LOSSES.values() or self.classes is not None else None
+        classes = self._said is not None or self.loss in LOSSES.values() or self.classes is not None
+        return "classification" if classes else None
 
     @property
     def kind(self) -> ModelKind:
@@ -83,6 +87,7 @@ class ModuleProblem(ValuationProblem):
         trained_rows: int | None,
     ) -> None:
         if isinstance(self.given_model, nn.Module):
+            self.given_model = unwrapped(self.given_model)
             self.loss = resolve_loss(loss)
             self.trained = TrainedModule(self.given_model, self.loss, recipe, parameters=parameters)
             self.classes = _text_classes(train[1], test[1])
@@ -107,6 +112,13 @@ class ModuleProblem(ValuationProblem):
         if self.reference is not None:
             self.reference = others[0], self.reference[1]
 
+    def _kind_of(self, outputs: Tensor, said: Outputs | None) -> Outputs | None:
+        if not isinstance(self.given_model, nn.Module):
+            return super()._kind_of(outputs, said)
+        kind, note = kind_of_outputs(said, self.trained.model, self.loss, self.x, outputs)
+        self.notes += () if note is None else (note,)
+        return kind
+
     def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
         if self.classes is not None and self.linear is None and outputs[0].numel() != len(self.classes):
             raise InvalidValueError(
@@ -119,7 +131,7 @@ class ModuleProblem(ValuationProblem):
         if not self.engine.theta0:
             return super()._checked(artifacts)
         stored = artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
-        stored.check(self.engine, self.x, self.y)
+        stored.check(self.engine, self.recipe, self.x, self.y)
         if self.access == "full" and len(stored) != len(self.y):
             raise InvalidValueError(
                 f"the artefacts are of {len(stored)} rows and train has {len(self.y)}, but access is 'full': pass "

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.losses import Loss, resolve_loss
-from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import is_linear_model
@@ -81,10 +82,21 @@ class ObjectProblem(ValuationProblem):
 
 
 def _classes(model: Any, train: Any, test: Any) -> Classes | None:
-    """Return the classes of a classifier, those that it was fitted on where it says so."""
-    if not classifies(model):
+    """Return the classes of a classifier (or of labels that are text), those that it was fitted on where it says so."""
+    if not (classifies(model) or is_text(train)):
         return None
     labels = getattr(model, "classes_", None)
     if labels is None:
-        labels = np.unique(np.concatenate([np.asarray(y).ravel() for y in (train, test)]))
+        given = np.concatenate([np.asarray(y).ravel() for y in (train, test)])
+        try:
+            labels = np.unique(given[~pd.isna(given)])
+        except TypeError as error:
+            raise InvalidTypeError(
+                f"y has labels of several types ({error}): make them all text, or all numbers."
+            ) from error
+    if isinstance(labels, list) and any(np.ndim(one) for one in labels):
+        raise InvalidTypeError(
+            f"{type(model).__name__} was fitted on {len(labels)} targets, but one class label per row is needed: fit "
+            f"one model for each."
+        )
     return Classes(np.asarray(labels))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import Self
+
+from unshap_plugin.portable import Portable
 
 __all__ = ["ComputedOnce"]
 
 T = TypeVar("T")
 
 
-class ComputedOnce:
+class ComputedOnce(Portable):
     """Something with a memory of what functions computed from it.
 
-    Every game has a memory of its own, for its unlearner: ``UnlearningGame`` takes ``scoped()`` of the problem.
+    Every game has a memory of its own, for its unlearner: ``UnlearningGame`` takes ``scoped()`` of the problem. A copy
+    starts with an empty memory.
 
     Examples
     --------
@@ -27,14 +29,17 @@ class ComputedOnce:
     (0, 0, 0)
     """
 
+    _left_behind: ClassVar[tuple[str, ...]] = ("_memory",)
+
     def __init__(self) -> None:
+        self._make_anew()
+
+    def _make_anew(self) -> None:
         self._memory: dict[Hashable, Any] = {}
 
     def scoped(self) -> Self:
         """Return a shallow copy with an empty memory of its own."""
-        scoped = copy.copy(self)
-        scoped._memory = {}
-        return scoped
+        return self.__copy__()
 
     def once(self, compute: Callable[..., T], *arguments: Hashable) -> T:
         """Return ``compute(self, *arguments)``, computed the first time that it is asked for.

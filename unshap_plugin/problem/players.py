@@ -67,14 +67,15 @@ def players_of(
 
 def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]:
     """Return the valued groups, each once, in the order in which they were given."""
-    wanted = np.asarray(valued)
-    if wanted.ndim != 1:
+    if np.asarray(valued, dtype=object).ndim != 1:
         raise InvalidTypeError(f"valued is {valued!r}, but a list of groups is needed.")
-    chosen = list(dict.fromkeys(wanted.tolist()))
+    listed = valued.tolist() if isinstance(valued, np.ndarray) else list(valued)
+    chosen = list(dict.fromkeys(str(one) if isinstance(one, str) else one for one in listed))
     for one in chosen:
-        if one not in known:
+        if one not in known or any(isinstance(one, bool) != isinstance(group, bool) for group in known if group == one):
+            close = nearest(one, (str(group) for group in known if str(group) != one))
             raise InvalidValueError(
-                f"valued names {one!r}, which is not among the groups{nearest(one, map(str, known))}; "
+                f"valued names {one!r}, which is not among the groups{close}; "
                 f"the groups are {', '.join(map(repr, known[:10]))}{', ...' if len(known) > 10 else ''}."
             )
     if not chosen:
@@ -97,9 +98,23 @@ def _labels(labels: ArrayLike) -> NDArray[Any]:
         raise InvalidTypeError(f"groups cannot be read ({error}): one label per row is needed.") from error
     if missing:
         raise InvalidValueError(f"groups has no label in {missing} rows: every row needs one.")
-    per_row = np.asarray([str(one) if isinstance(one, str) else one for one in listed], dtype=object)
-    if per_row.ndim == 1 and all(isinstance(one, bool | int | float | np.number) for one in listed):
-        return np.asarray(listed)
-    if per_row.ndim == 1:
-        return np.asarray([str(one) for one in listed])
-    return per_row
+    listed = [str(one) if isinstance(one, str) else one for one in listed]
+    per_row = np.asarray(listed, dtype=object)
+    if per_row.ndim != 1:
+        return per_row
+    numbers = all(isinstance(one, bool | int | float | np.number) for one in listed)
+    unified = np.asarray(listed if numbers else [str(one) for one in listed])
+    _check_apart(listed, unified.tolist(), numbers)
+    return unified
+
+
+def _check_apart(listed: list[Any], unified: list[Any], numbers: bool) -> None:
+    """Raise where labels that are not the same would be one player: ``1`` and ``"1"``, or ``True`` and 1."""
+    first: dict[Any, Any] = {}
+    for given, one in zip(listed, unified, strict=True):
+        other = first.setdefault(one, given)
+        if given != other or (numbers and isinstance(given, bool) != isinstance(other, bool)):
+            raise InvalidValueError(
+                f"groups has the labels {other!r} and {given!r}, which could not be told apart: use labels of one "
+                f"type, such as text."
+            )

@@ -17,22 +17,20 @@ from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
+from unshap_plugin.model.columns import Columns
+from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, leaves, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
+from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
-from unshap_plugin.problem.checks import (
-    check_labels,
-    check_pair,
-    check_utility,
-    checked_outputs,
-    count_trained,
-)
-from unshap_plugin.problem.data import Reader, columns_of
+from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
+from unshap_plugin.problem.data import Reader
+from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
-from unshap_plugin.problem.reference import test_and_reference
+from unshap_plugin.problem.reference import seen_in_training, test_and_reference
 from unshap_plugin.scorers import Answers
 
 __all__ = ["ValuationProblem"]
@@ -50,15 +48,18 @@ class ValuationProblem(ComputedOnce):
         ``SGDClassifier`` become torch modules with their coefficients, loss and penalty (where their settings allow
         it), and are retrained by their own ``fit``. Copies are taken: the model itself is never touched.
     train
-        ``(x, y)``: the rows to be valued, and background rows if at hand. ``x`` is an array or tensor, or a dict or
-        tuple of them (passed to the model as keywords or arguments) with one common first dimension. Floating
-        rows take the dtype and device of the model. Labels of classifiers, and columns of tables with their order, are
-        those that the model was fitted on.
+        ``(x, y)``, or a data set or loader of torch: the rows to be valued, and background rows if at hand. ``x`` is
+        what the model takes: an array or tensor, or a dict or tuple of them (passed to a module as keywords or
+        arguments); of objects also a table, whose columns go by their names, a sparse matrix or texts.
     test
         ``(x, y)`` on which utility is measured.
     loss
-        The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``, or a callable
+        The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``,
+        ``binary_cross_entropy`` (probabilities), ``nll_loss`` (log-probabilities), or a callable
         ``(outputs, targets) -> [rows]``.
+    outputs
+        What a module returns: ``"logits"``, ``"probabilities"``, ``"log_probabilities"`` or ``"values"``. ``None``:
+        what the loss and the module itself show. Metrics of classes then take the right link, once.
     metric
         A name such as ``accuracy``, ``log_likelihood``, ``neg_mean_squared_error``, ``r2`` or ``neg_loss``; a scorer of
         scikit-learn or its name; a callable ``(outputs, targets) -> number or [t]``; or a dict of these. Higher is
@@ -78,9 +79,8 @@ class ValuationProblem(ComputedOnce):
     fit
         How the model was trained: a ``Recipe``, or a dict of its settings.
     artifacts
-        What ``compute_artifacts`` returned for the problem with all data, or the file that it was saved to. In partial
-        access some unlearners then work as if the rows that are not at hand were. That they are of this model, and of
-        the training rows among others, is checked.
+        What ``compute_artifacts`` returned for the problem with all data, or the file that it was saved to: in partial
+        access some unlearners then work as if all rows were at hand. That they are of this model and data is checked.
     trained_rows
         Number of rows that the model was trained on, in partial access, if that is known: the share of them that a
         coalition forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all.
@@ -88,8 +88,7 @@ class ValuationProblem(ComputedOnce):
         Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
         ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
         one that has parameters of its own. The others are frozen, in retraining too. Where the chosen ones enter only
-        the end of the module, what the frozen part makes of the rows is computed once: ``model``, ``x``, ``x_test``,
-        ``reference`` and ``recipe`` are then those of the end. Else every pass takes the whole module.
+        the end of the module, ``model``, ``x``, ``x_test``, ``reference`` and ``recipe`` are then those of the end.
 
     Attributes
     ----------
@@ -105,6 +104,8 @@ class ValuationProblem(ComputedOnce):
         What a reader of the values should know of how the problem was set up, in sentences.
     stored
         The artefacts that were given.
+    outputs_are
+        What the outputs of a module are, as far as that is known.
     given_utility
         The utility of the given model, float64, a scalar or ``[t]``: that of the coalition that keeps everybody.
 
@@ -146,6 +147,7 @@ class ValuationProblem(ComputedOnce):
         test: tuple[Any, Any],
         *,
         loss: str | Loss = "cross_entropy",
+        outputs: Outputs | None = None,
         metric: MetricLike | None = None,
         groups: ArrayLike | None = None,
         valued: Sequence[Any] | NDArray[Any] | None = None,
@@ -158,17 +160,20 @@ class ValuationProblem(ComputedOnce):
     ) -> None:
         if access not in ("full", "partial"):
             raise UnknownNameError("access", access, ["full", "partial"])
+        train, test = as_pair(train, "train"), as_pair(test, "test")
         check_pair(train, "train")
         check_pair(test, "test")
         self.access = access
+        self._said = outputs
         self.notes: tuple[str, ...] = ()
         super().__init__()
         self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        reader = Reader(self.trained, self.classes, columns_of(self.given_model, train[0]))
+        reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
-        (self.x_test, self.y_test), self.notes = tested, self.notes + notes
+        (self.x_test, self.y_test), seen = tested, seen_in_training(tested[0], self.x)
+        self.notes += notes if seen is None else (*notes, seen)
         self.stored = None if artifacts is None else self._checked(artifacts)
         at_hand, stored = n_rows(self.x), None if self.stored is None else len(self.stored)
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)
@@ -177,14 +182,18 @@ class ValuationProblem(ComputedOnce):
         self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
-        self.metric = resolve_metric(metric, self.loss, self.answers)
+        rows = self.x
         self._cut(parameters)
-        for x, y, what in ((self.x, self.y, "train"), (self.x_test, self.y_test, "test")):
-            outputs = checked_outputs(self.trained, x, what)
-            self._check_loss(outputs, y)
+        answers = [checked_outputs(self.trained, x, what) for x, what in ((self.x, "train"), (self.x_test, "test"))]
+        self.outputs_are = self._kind_of(answers[0], outputs)
+        for one, y in zip(answers, (self.y, self.y_test), strict=True):
+            self._check_loss(one, y)
+        if access == "full" and not isinstance(model, nn.Module):
+            self.notes += compared_with_plain_fit(self.given_model, rows, self.y, self.classes)
         #: Shape of the outputs for one row.
-        self.output_shape = outputs.shape[1:]
-        utility = check_utility(self.metric, outputs, self.y_test)
+        self.output_shape = answers[1].shape[1:]
+        self.metric = resolve_metric(metric, self.loss, self.answers)
+        utility = check_utility(self.metric, answers[1], self.y_test)
         self.given_utility: NDArray[np.float64] = utility.double().cpu().numpy()
 
     #: What ``help`` shows, since ``__new__`` takes anything.
@@ -208,7 +217,8 @@ class ValuationProblem(ComputedOnce):
     @property
     def answers(self) -> Answers:
         """What the outputs of the model are."""
-        return Answers(self.task, None if self.classes is None else self.classes.labels)
+        labels = None if self.classes is None else self.classes.labels
+        return Answers(self.task, labels, outputs=self.outputs_are)
 
     @property
     def kind(self) -> ModelKind:
@@ -244,11 +254,12 @@ class ValuationProblem(ComputedOnce):
         """Return the outputs ``[rows, ...]`` for rows ``x`` of a ``model`` of the kind that was given."""
         return self.trained.outputs(model, x)
 
-    def describe(self, coalition: NDArray[np.bool_]) -> str:
-        """Return ``coalition``, bool ``[n_players]``, in words that fit an error message."""
-        kept = [str(player) for player, keep in zip(self.players, coalition, strict=True) if keep]
-        shown = ", ".join(kept[:6]) + (", ..." if len(kept) > 6 else "")
-        return f"the coalition that keeps {len(kept)} of {self.n_players} players ({shown or 'none'})"
+    def _brought(self) -> Mapping[str, Any]:
+        return {
+            f"the loss {getattr(self.loss, '__name__', type(self.loss).__name__)!r}": self.loss,
+            f"metric {self.metric.name!r}": self.metric.score,
+            f"the model ({type(self.given_model).__name__})": self.given_model,
+        }
 
     def _take(
         self,
@@ -264,6 +275,15 @@ class ValuationProblem(ComputedOnce):
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:
         """Go on with the end of the model that has the parameters, where it can be told from the rest."""
+
+    def _kind_of(self, outputs: Tensor, said: Outputs | None) -> Outputs | None:  # noqa: ARG002
+        """Return what the outputs for the training rows are."""
+        if said is not None:
+            raise InvalidValueError(
+                f"outputs is of torch modules, but {type(self.given_model).__name__} says itself what it answers: "
+                f"leave it out."
+            )
+        return "logits"
 
     def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
         """Raise unless the loss can be computed from outputs and targets of all rows."""

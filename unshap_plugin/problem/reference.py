@@ -12,8 +12,9 @@ from torch import Tensor
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.model.rows import Rows, leaves, n_rows, row_hashes, take
 from unshap_plugin.problem.data import Reader
+from unshap_plugin.problem.loaders import as_pair
 
-__all__ = ["Reference", "split_test", "test_and_reference"]
+__all__ = ["Reference", "seen_in_training", "split_test", "test_and_reference"]
 
 #: Rows, and their targets where these are known.
 Reference: TypeAlias = tuple[Rows, Tensor | None]
@@ -51,8 +52,9 @@ def test_and_reference(
     Examples
     --------
     >>> from unshap_plugin.losses import cross_entropy
+    >>> from unshap_plugin.model.columns import Columns
     >>> from unshap_plugin.model.trained import TrainedModule
-    >>> reader = Reader(TrainedModule(torch.nn.Linear(1, 2), cross_entropy), None)
+    >>> reader = Reader(TrainedModule(torch.nn.Linear(1, 2), cross_entropy), None, Columns.of(None, None))
     >>> (x, _), reference, _ = test_and_reference(reader, ([[1.0], [2.0]], [0, 1]), "test", torch.zeros(1, 1), "full")
     >>> reference[0] is x
     True
@@ -67,6 +69,7 @@ def test_and_reference(
         if given != "test":
             raise UnknownNameError("reference", given, ["test"])
         return pair, pair, ()
+    given = as_pair(given, "reference")
     labelled = isinstance(given, tuple) and len(given) == 2
     x, y = reader.pair(given, "reference") if labelled else (reader.rows(given, "reference"), None)
     kept = _elsewhere(x, pair[0], train)
@@ -84,6 +87,24 @@ def test_and_reference(
         stacklevel=3,
     )
     return pair, (take(x, kept), None if y is None else y[kept.to(y.device)]), ()
+
+
+def seen_in_training(test: Rows, train: Rows) -> str | None:
+    """Say so if more than half of the test rows are training rows too.
+
+    Examples
+    --------
+    >>> print(seen_in_training(torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [1.0]])))
+    2 of 2 test rows are training rows too: the values say how well the model remembers them, not how well it does on \
+new data; test it on rows that it was not trained on.
+    """
+    seen = n_rows(test) - len(_elsewhere(test, train))
+    if 2 * seen <= n_rows(test):
+        return None
+    return (
+        f"{seen} of {n_rows(test)} test rows are training rows too: the values say how well the model remembers them, "
+        f"not how well it does on new data; test it on rows that it was not trained on."
+    )
 
 
 def split_test(x: Rows, y: Tensor, train: Rows) -> tuple[tuple[Rows, Tensor], Reference | None, str]:
@@ -126,4 +147,8 @@ def _elsewhere(x: Rows, *known: Rows) -> Tensor:
     """Return the numbers of the rows that are in none of the known sets."""
     seen = {one for rows in known for one in row_hashes(rows).tolist()}
     kept = [index for index, one in enumerate(row_hashes(x).tolist()) if one not in seen]
-    return torch.tensor(kept, dtype=torch.long, device=leaves(x)[0].device)
+    return torch.tensor(kept, dtype=torch.long, device=_device(x))
+
+
+def _device(x: Rows) -> torch.device:
+    return leaves(x)[0].device if leaves(x) else torch.device("cpu")

@@ -56,14 +56,14 @@ class HeadNewton:
         for step in range(steps + 1):
             own = weights[moving]
             # The first expansion, at the given parameters, is that of all coalitions.
-            expansion = self._expanded(theta[moving] if step else self.given)
+            expansion = self.head.expanded(theta[moving] if step else self.given)
             reached = self._value(expansion, theta[moving], own)
             for _ in range(_HALVINGS):
                 worse = ~(reached <= value[moving] + round_off(value[moving]))
                 if not worse.any():
                     break
                 theta[moving[worse]] = (theta[moving[worse]] + before[moving[worse]]) / 2
-                expansion = self._expanded(theta[moving])
+                expansion = self.head.expanded(theta[moving])
                 reached = self._value(expansion, theta[moving], own)
             if step == steps:
                 break
@@ -75,9 +75,6 @@ class HeadNewton:
             if len(moving) == 0:
                 break
         return self.head.flat(theta)
-
-    def _expanded(self, theta: Tensor) -> Expansion:
-        return self.head.row_loss(self.head.scores(theta))
 
     def _value(self, expansion: Expansion, theta: Tensor, weights: Tensor) -> Tensor:
         """Return the objective up to a constant, ``[m]``."""
@@ -136,7 +133,7 @@ def _each(vectors: Tensor, matrices: Tensor) -> Tensor:
 
 def _blocks(head: LinearHead, given: Tensor) -> Tensor:
     """Return the matrices of all rows within each output, ``[c, d, d]``."""
-    expansion = head.row_loss(head.scores(given))
+    expansion = head.expanded(given)
     multiply: Callable[[Tensor], Tensor] = expansion.weighted(torch.ones_like(expansion.losses)[:, None])
     blocks = []
     for k in range(head.n_outputs):

@@ -17,15 +17,19 @@ _BLOCK = 4 * 2**20
 
 
 def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
-    """Return the name of the linear layer that has all parameters of a module, and its features ``[rows, d]``.
+    """Return the name of the linear layer that has all trainable parameters, and the features of these, ``[rows, d]``.
 
-    The features are what the layer is applied to, with a last one of 1 if it has a bias. ``None`` for other modules.
+    The features are what the layer is applied to where its weight is trainable, and a last one of 1 where its bias is.
+    ``None`` for other modules.
     """
-    own = [(name, layer) for name, layer in engine.module.named_modules() if list(layer.parameters(recurse=False))]
+    named = list(engine.module.named_modules())
+    own = [(name, layer) for name, layer in named if any(p.requires_grad for p in layer.parameters(recurse=False))]
     if len(own) != 1 or type(own[0][1]) is not nn.Linear:
         return None
     name, layer = own[0]
-    if len(engine.theta0) != len(list(layer.parameters())):
+    # Hooks may change its input or its output, or compute its weight from parameters of other names.
+    hooks = layer._forward_pre_hooks or layer._forward_hooks
+    if hooks or not engine.theta0.keys() <= {f"{name}.{p}".lstrip(".") for p in ("weight", "bias")}:
         return None
     with torch.no_grad():
         calls, _ = calls_of(engine.module, x, lambda one, _layer: one == name)
@@ -33,7 +37,9 @@ def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
     if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != n_rows(x):
         return None
     z = seen[0].detach()
-    return name, z if layer.bias is None else torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+    ones = z.new_ones(len(z), 1)
+    free = [(z, layer.weight), (ones, layer.bias)]
+    return name, torch.cat([features for features, p in free if p is not None and p.requires_grad], dim=1)
 
 
 class LinearHead:
@@ -55,10 +61,10 @@ class LinearHead:
         The loss of rows as a function of their scores.
     """
 
-    def __init__(self, features: Tensor, layer: nn.Linear, row_loss: RowLoss) -> None:
+    def __init__(self, features: Tensor, layer: nn.Linear, fixed: Tensor | None, row_loss: RowLoss) -> None:
         self.features, self.row_loss = features, row_loss
-        self.n_features, self.n_outputs = layer.in_features, layer.out_features
-        self._transposed = features.T.contiguous()
+        self.n_features, self.n_outputs = layer.in_features if layer.weight.requires_grad else 0, layer.out_features
+        self._transposed, self._fixed = features.T.contiguous(), fixed
 
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
@@ -69,23 +75,34 @@ class LinearHead:
         name, z = found
         layer = engine.module.get_submodule(name)
         assert isinstance(layer, nn.Linear)
+        fixed = None
+        if not all(p.requires_grad for p in layer.parameters()):
+            with torch.no_grad():
+                [call], _ = calls_of(engine.module, x, lambda one, _layer: one == name)
+            free = torch.cat([p.detach().reshape(layer.out_features, -1) for p in engine.theta0.values()], dim=1)
+            fixed = call.output.detach().T - free @ z.T
         try:
             row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z)
         except RuntimeError:  # what comes after the layer cannot be batched
             return None
-        return cls(z, layer, row_loss)
+        return cls(z, layer, fixed, row_loss)
 
     def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values ``[m]``, gradients ``[m, p]`` and matrices ``[m, p, p]``."""
-        weight, *bias = theta.values()
-        expansion = self.row_loss(self.scores(torch.cat([weight, *(b[:, :, None] for b in bias)], dim=2)))
+        free = [p if p.ndim == 3 else p[:, :, None] for p in theta.values()]
+        expansion = self.expanded(torch.cat(free, dim=2))
         gradient = self.flat(self.sums(weights[:, None] * expansion.first))
         return (weights * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
 
+    def expanded(self, heads: Tensor) -> Expansion:
+        """Return the losses of the rows around the scores of parameters ``[m, c, d]``."""
+        scores = self.scores(heads)
+        return self.row_loss(scores if self._fixed is None else scores + self._fixed)
+
     def heads(self, flat: Tensor) -> Tensor:
         """Return flat parameters ``[m, p]`` by score and feature, ``[m, c, d]``."""
-        c, w = self.n_outputs, self.n_features
-        return torch.cat([flat[:, : c * w].reshape(-1, c, w), flat[:, c * w :].reshape(len(flat), c, -1)], dim=2)
+        m, c, w = len(flat), self.n_outputs, self.n_features
+        return torch.cat([flat[:, : c * w].reshape(m, c, w), flat[:, c * w :].reshape(m, c, -1)], dim=2)
 
     def flat(self, heads: Tensor) -> Tensor:
         """Return parameters ``[m, c, d]`` in the order of the parameters of the module, ``[m, p]``."""
@@ -93,7 +110,7 @@ class LinearHead:
         return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:].flatten(1)], dim=1)
 
     def scores(self, heads: Tensor) -> Tensor:
-        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, d]``."""
+        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, d]``, without what frozen ones add."""
         return batch_invariant_matmul(heads, self._transposed)
 
     def sums(self, by_row: Tensor) -> Tensor:

@@ -50,10 +50,13 @@ class NormalEquations:
         if layer is None:
             return None
         _, features = layer
+        nothing = {key: torch.zeros_like(p) for key, p in engine.theta0.items()}
         with torch.no_grad():
-            outputs = engine.call(engine.theta0, x).double().reshape(len(y), -1)
-        found = cls(engine, features, y, l2, init, free_bias)
-        linear = features.double() @ found.given
+            outputs, fixed = (engine.call(theta, x).double().reshape(len(y), -1) for theta in (engine.theta0, nothing))
+        if outputs.numel() != y.numel():
+            return None
+        found = cls(engine, features, y.double().reshape(len(y), -1) - fixed, l2, init, free_bias)
+        linear = features.double() @ found.given + fixed
         # What comes after the layer, if anything, has to be nothing.
         same = outputs.shape == linear.shape and torch.allclose(outputs, linear, rtol=1e-4, atol=1e-5)
         return found if same else None
@@ -84,17 +87,18 @@ class NormalEquations:
         """Return the stacked parameters of the layer."""
         given = engine.theta0
         weight, bias = (next((n for n in given if n.endswith(part)), None) for part in ("weight", "bias"))
-        assert weight is not None
-        stacked = {weight: theta[:, : given[weight].shape[1]].transpose(1, 2).to(given[weight].dtype)}
+        stacked = {}
+        if weight is not None:
+            stacked[weight] = theta[:, : given[weight].shape[1]].transpose(1, 2).to(given[weight].dtype)
         if bias is not None:
             stacked[bias] = theta[:, -1].to(given[bias].dtype)
         return {name: stacked[name].contiguous() for name in given}
 
     def _matrix(self, parameters: dict[str, Tensor]) -> Tensor:
         """Return the parameters of the layer as ``[d, c]``."""
-        weight = next(p for name, p in parameters.items() if name.endswith("weight")).double().T
+        weight = [p.double().T for name, p in parameters.items() if name.endswith("weight")]
         bias = [p.double()[None] for name, p in parameters.items() if name.endswith("bias")]
-        return torch.cat([weight, *bias])
+        return torch.cat([*weight, *bias])
 
 
 def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:

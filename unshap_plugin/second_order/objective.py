@@ -10,23 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import SecondOrder
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.solvers import solve_damped
 
-__all__ = [
-    "MAX_PARAMETERS",
-    "SETTLED",
-    "Objective",
-    "Quadratic",
-    "floored",
-    "penalties",
-    "raised",
-    "round_off",
-]
+__all__ = ["MAX_PARAMETERS", "SETTLED", "Objective", "Quadratic", "floored", "raised", "round_off"]
 
 #: Matrices of more parameters take too much memory and time.
 MAX_PARAMETERS = 4096
@@ -127,7 +120,15 @@ class Objective:
             theta = {name: part[0] for name, part in self.engine.unflatten(flat[None]).items()}
             return self.engine.loss(self.engine.call(theta, self.x), self.y).sum()
 
-        matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        try:
+            matrix: Tensor = torch.autograd.functional.hessian(total, self.given)
+        except RuntimeError as error:
+            if "derivative for" not in str(error):
+                raise
+            raise InvalidValueError(
+                f"{type(self.engine.module).__name__} has an operation of which torch knows no second derivative "
+                f"({error}): use an unlearner that needs gradients alone, such as 'finetune'."
+            ) from error
         return matrix
 
     def value(self, theta: Tensor, weights: Tensor) -> Tensor:
@@ -209,18 +210,6 @@ class Quadratic:
     init: Tensor
 
 
-def penalties(engine: Engine, recipe: Recipe | None) -> tuple[Tensor, Tensor]:
-    """Return the l2 strengths and the initial parameters of a recipe, ``[p]`` each; zero where they are not known."""
-    given = engine.flatten(engine.stack(1))[0]
-    l2, init = torch.zeros_like(given), torch.zeros_like(given)
-    if recipe is not None:
-        l2 = torch.cat([torch.full_like(p.flatten(), recipe.strength(name)) for name, p in engine.theta0.items()])
-        if recipe.init is not None:
-            state = recipe.initial_state(engine.module, seed=0)  # which is known
-            init = torch.cat([state[name].flatten() for name in engine.theta0]).to(given)
-    return l2, init
-
-
 def floored(proximal: Tensor, curvature: Tensor, n: int) -> Tensor:
     """Return the proximal strengths ``[p]``, raised to a hundredth of the mean curvature of one row of ``n`` at least.
 
@@ -280,4 +269,10 @@ def _stationary_proximal(objective: Objective) -> tuple[Tensor, bool]:
 def _strength(objective: Objective) -> Tensor:
     """Return the proximal strength at which the gradient of the proximal term is as large as that of the losses."""
     moved = objective.given - objective.init
-    return objective.residual(objective.given).norm() / moved.norm().clamp(min=torch.finfo(moved.dtype).tiny)
+    if not moved.any():
+        raise InvalidValueError(
+            f"{type(objective.engine.module).__name__} equals the initial parameters that fit says, as if it had "
+            f"learned nothing, but is at no optimum: pass a copy from before training, "
+            f"copy.deepcopy(model.state_dict()), since training changes a module in place."
+        )
+    return objective.residual(objective.given).norm() / moved.norm()

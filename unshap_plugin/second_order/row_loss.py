@@ -5,7 +5,6 @@ Scores are ``[m, c, rows]``, with the rows last, where the processor works on ma
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from unshap_plugin.model.engine import Engine
+from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments
 
 __all__ = ["AnyLoss", "Expansion", "Logistic", "RowLoss", "Softmax", "SoftmaxOfSigmoids", "recognised"]
@@ -148,7 +148,7 @@ class AnyLoss:
 
     def __init__(self, engine: Engine, x: Rows, y: Tensor, layer: str) -> None:
         self.x, self.y, self.loss = x, y, engine.loss
-        self._probe = copy.deepcopy(engine.module)
+        self._probe = copied(engine.module)
         self._given = self._probe.get_submodule(layer)
         self._given.__class__ = _Given  # which keeps what others may read of it
 
@@ -158,7 +158,7 @@ class AnyLoss:
         def of_one(scores: Tensor) -> Tensor:
             self._given.output = scores.T
             positional, named = arguments(self.x)
-            return self.loss(self._probe(*positional, **named), self.y)
+            return self.loss(logits_of(self._probe(*positional, **named)), self.y)
 
         with torch.enable_grad():
             leaf = scores.detach().requires_grad_()

@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unshap_plugin.losses import Loss, binary_cross_entropy_with_logits, cross_entropy, mse
+from unshap_plugin.losses import (
+    Loss,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    mse,
+    nll_loss,
+)
 from unshap_plugin.problem.module_problem import ModuleProblem
 
 __all__ = ["nearest_rows", "predicted_means", "soft_loss"]
@@ -17,11 +24,13 @@ _BLOCK = 1024
 def _predictive(loss: Loss, outputs: Tensor) -> Tensor:
     """Return the means of the distributions that outputs ``[rows, ...]`` stand for under a loss, of the same shape.
 
-    Probabilities for the cross entropies; the outputs themselves for the squared error, and for other losses, whose
-    distribution is not known.
+    Probabilities for the cross entropies, whatever they take; the outputs themselves for the squared error, and for
+    other losses, whose distribution is not known.
     """
     if loss is cross_entropy:
         return outputs.softmax(dim=-1)
+    if loss is nll_loss:
+        return outputs.exp()
     return torch.sigmoid(outputs) if loss is binary_cross_entropy_with_logits else outputs
 
 
@@ -33,7 +42,7 @@ def soft_loss(loss: Loss) -> Loss:
     """
     if loss is cross_entropy:
         return lambda outputs, means: F.cross_entropy(outputs, means, reduction="none")
-    return binary_cross_entropy_with_logits if loss is binary_cross_entropy_with_logits else mse
+    return loss if loss in (binary_cross_entropy, binary_cross_entropy_with_logits, nll_loss) else mse
 
 
 def predicted_means(problem: ModuleProblem) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import SGDClassifier
 
 from unshap_plugin.errors import AccessError
+from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -17,7 +18,7 @@ from unshap_plugin.unlearners.linear_exact import LinearExact
 from unshap_plugin.unlearners.newton import Newton, expansion
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay
-from unshap_plugin.unlearners.retrain import Retrain, trains_differently
+from unshap_plugin.unlearners.retrain import Retrain, obstacle_to_batches, trains_differently
 
 __all__ = ["choose"]
 
@@ -29,10 +30,10 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
 
     What measured best (``docs/unlearners.md``). The exact solution for a linear regression; Newton for another linear
-    head; for other modules the replay of their training, or fine-tuning where that is not known. Where no retained rows
-    are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and
-    ``gradient_ascent`` without. Retraining for models without parameters, and for scikit-learn's
-    ``SGDClassifier``.
+    head; for other modules the replay of their training, or fine-tuning where that is not known, or retraining where
+    training is so short that unlearning would cost more. Where no retained rows are at hand, the first two from stored
+    artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
+    models without parameters, and for scikit-learn's ``SGDClassifier``.
 
     Raises
     ------
@@ -75,10 +76,29 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     if not partial:
         # Layers that train differently from how they predict would be replayed as they predict.
         replayed = _works(Replay(), problem) and not trains_differently(engine, problem.x)
-        return (Replay() if replayed else _checked(FineTune(), problem)), why
+        method: Replay | FineTune = Replay() if replayed else FineTune()
+        method.check(problem)
+        if (recipe := _short(problem, method.steps)) is not None:
+            return Retrain(), (
+                f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the rows, "
+                f"less than half of the {method.steps} of {method.name}: retraining costs no more, and is exact"
+            )
+        return method, why
     if Access.REFERENCE in problem.available:
         return _checked(ReferenceTeacher(), problem), "no retained rows are at hand, but a reference set is"
     return _checked(GradientAscent(), problem), "no retained rows are at hand, and no reference set"
+
+
+def _short(problem: ModuleProblem, passes: int) -> Recipe | None:
+    """Return the recipe if training many models at once costs less than so many passes over all rows for each.
+
+    A pass of a training takes many steps of the optimiser, for which it counts twice. Where the initial parameters are
+    not known, retraining would start elsewhere than the given model did.
+    """
+    recipe = problem.recipe
+    if recipe is None or recipe.init is None or 2 * recipe.epochs >= passes:
+        return None
+    return recipe if problem.once(obstacle_to_batches) is None else None
 
 
 def _curved(problem: ModuleProblem) -> bool:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from unshap_plugin.errors import ContractError, InvalidTypeError, nearest
 from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import map_rows, take
 from unshap_plugin.model.same_module import change, difference, same
-from unshap_plugin.model.trained import as_array
+from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -79,7 +80,7 @@ class FunctionUnlearner(Unlearner):
 
     def _model(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
         """Return the model without one forget set, checked."""
-        model = copy.deepcopy(problem.model)
+        model = copied(problem.model) if isinstance(problem, ModuleProblem) else copy.deepcopy(problem.model)
         make: dict[str, Callable[[], Any]] = {
             "model": lambda: model,
             "forget": lambda: _pair(problem, ~retained),
@@ -92,9 +93,9 @@ class FunctionUnlearner(Unlearner):
         # Seeded, so that a function that draws from the global generators still is a function of the coalition.
         with seeded(seed), torch.enable_grad():
             unlearned = self.one(**asked, **self.settings)
-        if not isinstance(problem.model, nn.Module):
+        if not isinstance(problem, ModuleProblem):
             return _checked_object(unlearned)
-        changed = change(problem.model, model)
+        changed = change(problem.model, model, problem.engine.restless)
         if changed is not None:
             raise ContractError(f"changed {changed} of the model that it was given: work on copy.deepcopy(model)")
         if not isinstance(unlearned, nn.Module):
@@ -214,14 +215,14 @@ def _settings(function: Callable[..., Any], given: Collection[str]) -> dict[str,
 def _pair(problem: ValuationProblem, rows: Tensor) -> Any:
     index = rows.nonzero()[:, 0]
     x, y = take(problem.x, index), problem.y[index]
-    return (x, y) if isinstance(problem, ModuleProblem) else (as_array(x), y.cpu().numpy())
+    return (x, y) if isinstance(problem, ModuleProblem) else (as_input(x), y.cpu().numpy())
 
 
 def _reference(problem: ValuationProblem) -> Any:
     assert problem.reference is not None
     x, y = problem.reference
     if not isinstance(problem, ModuleProblem):
-        return as_array(x).copy(), None if y is None else y.cpu().numpy().copy()
+        return as_input(x), None if y is None else y.cpu().numpy().copy()
     return map_rows(torch.clone, x), None if y is None else y.clone()
 
 

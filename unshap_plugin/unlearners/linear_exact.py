@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import penalties
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 
@@ -76,6 +76,8 @@ class LinearExact(Unlearner):
         equations = problem.once(_equations, stored is not None)
         assert equations is not None
         theta = equations.solve(*_sums(problem, stored, equations, coalitions))
+        if len(problem.y) == problem.trained_rows:  # without a row: as before the training, penalised or not
+            theta[~problem.retained(coalitions).any(dim=1)] = equations.initial
         return StackedModels(problem.engine, equations.parameters(theta, problem.engine))
 
 

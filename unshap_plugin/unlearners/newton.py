@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer, check_number
+from unshap_plugin.model.engine import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import SecondOrder, second_order
@@ -18,6 +19,7 @@ from unshap_plugin.second_order.head_newton import HeadNewton
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
+from unshap_plugin.unlearners._refits import lacks_a_class, parameters_of, refits
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
@@ -51,6 +53,9 @@ class Newton(Unlearner):
 
     From stored artefacts one step from the given parameters is all there is, without halving: gradient and matrix of
     the retained rows are those of all rows less those of the forget rows, which is known at these parameters alone.
+
+    Where a group of rows is a player, coalitions without a row of some class have no optimum: the bias of that class
+    would go down for ever. A linear classifier of scikit-learn is fitted again for these, as ``retrain`` does it.
 
     Access: forget and retain rows, or forget rows and the stored Hessian. Cost per coalition and step:
     ``rows p^2 + p^3 / 3`` multiplications for ``p`` parameters (for a linear head with ``c`` outputs ``rows p^2 / 2``).
@@ -97,15 +102,39 @@ class Newton(Unlearner):
             return head.features.element_size() * (_ARRAYS * len(problem.y) * head.n_outputs + 12 * engine.n_parameters)
         return super().bytes_per_coalition(problem) + 24 * engine.n_parameters**2
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
         if self.stand_in(problem) is not None:
             return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.proximal)))
         start, heads = problem.once(_centred, self.proximal)
-        weights = problem.retained(coalitions).to(start.given.dtype)
+        retained = problem.retained(coalitions)
+        weights = retained.to(start.given.dtype)
         theta = start.descend(weights, self.steps) if heads is None else heads.minimise(weights, self.steps)
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
-        return StackedModels(engine, engine.unflatten(theta))
+        state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
+        return StackedModels(engine, state)
+
+
+def _refitted(
+    problem: ModuleProblem, state: Theta, retained: Tensor, coalitions: NDArray[np.bool_], seed: int
+) -> Theta:
+    """Put the fits of the given classifier where a coalition lacks a class: the loss has no minimum to step to there.
+
+    Not where every row is a player: coalitions lack a class only where they are tiny then, and the smallest probability
+    that a fit gives to such a class would drown the values of all rows.
+    """
+    if problem.linear is None or problem.n_players == len(problem.y):
+        return state
+    lacking = lacks_a_class(problem, retained)
+    if not lacking.any():
+        return state
+    fits = refits(problem, retained[lacking], coalitions[lacking.cpu().numpy()], seed)
+    given = problem.engine.state
+    for name, value in parameters_of(problem, problem.linear, fits).items():
+        if name not in state:
+            state[name] = given[name].expand(len(retained), *given[name].shape).clone()
+        state[name][lacking] = value
+    return state
 
 
 def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective, HeadNewton | None]:

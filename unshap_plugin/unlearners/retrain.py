@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,21 +12,21 @@ from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
 from unshap_plugin.model.engine import Engine, Theta, row_weights
-from unshap_plugin.model.fit_predict import refit
-from unshap_plugin.model.generators import coalition_seed, seeded
+from unshap_plugin.model.generators import seeded
+from unshap_plugin.model.given import copied
+from unshap_plugin.model.modes import to_training
 from unshap_plugin.model.optimizers import StackedOptimizer
-from unshap_plugin.model.recipe import Recipe, to_training
+from unshap_plugin.model.penalties import penalties
+from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
-from unshap_plugin.model.sklearn_linear import LinearModel
-from unshap_plugin.model.trained import as_array
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.second_order.objective import penalties
+from unshap_plugin.unlearners._refits import parameters_of, refits
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
-__all__ = ["Retrain", "trains_differently"]
+__all__ = ["Retrain", "obstacle_to_batches", "trains_differently"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,14 @@ class Retrain(Unlearner):
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
         if not isinstance(problem, ModuleProblem):
-            return ModelList(problem, _refits(problem, retained, coalitions, seed))
+            return ModelList(problem, refits(problem, retained, coalitions, seed))
         if problem.linear is not None:
-            return _stacked(problem, problem.linear, _refits(problem, retained, coalitions, seed))
+            fits = refits(problem, retained, coalitions, seed)
+            return StackedModels(problem.engine, parameters_of(problem, problem.linear, fits))
         recipe, engine = problem.recipe, problem.engine
         assert recipe is not None
         initial = recipe.initial_state(engine.module, seed)
-        obstacle = problem.once(_obstacle)
+        obstacle = problem.once(obstacle_to_batches)
         if obstacle is None and engine.batched:
             state = _train_stacked(recipe, engine, initial, problem, retained, seed)
         else:
@@ -78,26 +78,10 @@ class Retrain(Unlearner):
         return StackedModels(engine, state)
 
 
-def _refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> list[Any]:
-    """Return what the object that was given is, fitted on the retained rows of each coalition."""
-    x, y = as_array(problem.x), problem.y.cpu().numpy()
-    pairs = zip(retained.cpu().numpy(), coalitions, strict=True)
-    shape = problem.outputs(problem.model, problem.x).shape[1:]
-    model, classes = problem.given_model, problem.classes
-    return [refit(model, x[k], y[k], classes, shape, coalition_seed(seed, c)) for k, c in pairs]
-
-
-def _stacked(problem: ModuleProblem, linear: LinearModel, fits: list[Any]) -> StackedModels:
-    """Return fits of a linear model of scikit-learn as modules."""
-    each = [linear.parameters_of(fitted) for fitted in fits]
-    given = problem.engine.state
-    return StackedModels(problem.engine, {n: torch.stack([one[n] for one in each]).to(given[n]) for n in each[0]})
-
-
 def trains_differently(engine: Engine, x: Rows) -> str | None:
     """Return the name of what trains differently from how it predicts (a layer, or the module itself), if anything."""
     module = engine.module
-    training = to_training(copy.deepcopy(module))
+    training = to_training(copied(module))
     for layer in training.modules():
         dropout = isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0
         if layer.training and (dropout or isinstance(layer, nn.modules.batchnorm._BatchNorm)):
@@ -109,7 +93,7 @@ def trains_differently(engine: Engine, x: Rows) -> str | None:
     return None if same else type(module).__name__
 
 
-def _obstacle(problem: ModuleProblem) -> str | None:
+def obstacle_to_batches(problem: ModuleProblem) -> str | None:
     """Return what keeps the training of the module from being batched, if anything does."""
     assert problem.recipe is not None
     if problem.recipe.optimizer == "lbfgs":
@@ -122,7 +106,7 @@ def _train_each(
     recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train one model after the other: the plain-loop twin of ``_train_stacked``."""
-    start = copy.deepcopy(engine.module)
+    start = copied(engine.module)
     start.load_state_dict(initial)
     states = [
         recipe.train(start, engine.loss, problem.x, problem.y, rows=rows, seed=seed).state_dict() for rows in retained

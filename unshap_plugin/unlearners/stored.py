@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.rows import row_hashes
 from unshap_plugin.problem.artifacts import Artifacts, fingerprint
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -13,7 +14,7 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.curvature import second_order
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, penalties, raised
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, raised
 from unshap_plugin.versions import versions
 
 __all__ = ["compute_artifacts", "quadratic_of"]
@@ -76,7 +77,10 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
             sums = equations.sums(torch.ones(1, len(y), device=y.device))
             matrices["gram"], matrices["moments"] = (part[0] for part in sums)
     whole, rows = problem.trained.whole or (engine, x)  # a model that is the end of another is known by the whole
-    return Artifacts(fingerprint(whole), versions(), row_hashes(rows, y), gradient, fisher, l2, init, **matrices)
+    with torch.no_grad():
+        row_losses = engine.loss(engine.call(engine.theta0, x), y)
+    hashes = row_hashes(rows, y)
+    return Artifacts(fingerprint(whole), versions(), hashes, row_losses, gradient, fisher, l2, init, **matrices)
 
 
 def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None) -> Quadratic:

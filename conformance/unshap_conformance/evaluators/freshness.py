@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from opendataval.dataval import DataEvaluator, Sampler
 
 from unshap_conformance.axioms import TOLERANCE, compare_runs, exact_values
-from unshap_conformance.checks import Violation, compare
+from unshap_conformance.checks import Skipped, Violation, compare
 from unshap_conformance.evaluators.stages import Stage
 from unshap_conformance.evaluators.subject import GAME, EvaluatorSubject, silence, trained, values_of
 from unshap_plugin.model.generators import seeded
 
 __all__ = ["Change", "fresh_instances", "fresh_values", "random_state", "repeated_reading"]
+
+#: How often a new evaluator is looked for in the place of another one.
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,16 @@ def fresh_instances(subject: EvaluatorSubject, change: Change) -> None:
         expected = [values_of(evaluator, stage) for evaluator, stage in zip(alive, stages, strict=True)]
         for stage, values in zip(stages, expected, strict=True):
             compare(what, values, subject.values_on(stage), TOLERANCE)
-    for _ in range(5):
+    for _ in range(_TRIES):
         reborn = _reborn(subject, change.before)
         if reborn is not None:
             with seeded(0):
                 compare(what, expected[1], values_of(trained(reborn, change.after), change.after), TOLERANCE)
             return
+    raise Skipped(
+        f"no new evaluator came to stand where one had been in {_TRIES} tries, so that values that are kept by the "
+        f"place of an evaluator could not be seen."
+    )
 
 
 def repeated_reading(subject: EvaluatorSubject, stage: Stage) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from unshap_conformance.checks import Skipped, Subject, Violation
 from unshap_plugin import ValuationProblem
+from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError
 from unshap_plugin.plugin import Access
 from unshap_plugin.unlearners.base import Unlearner
@@ -84,7 +85,7 @@ class UnlearnerSubject(Subject):
         finite = torch.isfinite(outputs).flatten(1).all(dim=1).cpu().numpy()
         if not finite.all():
             raise Violation(
-                f"the model is not finite for {problem.describe(coalitions[int(np.argmin(finite))])}",
+                f"the model is not finite for {in_words(coalitions[int(np.argmin(finite))], problem.players)}",
                 expected="finite parameters and outputs",
                 got="infinity or NaN",
             )

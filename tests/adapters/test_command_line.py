@@ -1,0 +1,81 @@
+"""``unshap opendataval``: arguments that OpenDataVal's own command would end on with a traceback, or ignore."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unshap_plugin.cli.main import main
+
+pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
+
+# What OpenDataVal's own command imports is not ours, nor is that it pins memory without a GPU.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning"),
+]
+NOISE = ["--add-noise", "mix_labels", "--noise-kwargs", '{"noise_rate": 0.2}']
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a small job; return the exit code, and what was said on stderr."""
+    monkeypatch.chdir(tmp_path)
+    command = ["opendataval", "run", "--dataset", "iris", "--model", "logisticregression", "--output", str(tmp_path)]
+    command += ["--train", "20", "--valid", "10", "--test", "10", "--train-kwargs", '{"epochs": 2}']
+
+    def job(keywords, *more, dataval="unlearningshapley"):
+        text = keywords if isinstance(keywords, str) else json.dumps(keywords)
+        code = main([*command, "--dataval", dataval, "--dataval-kwargs", text, *more])
+        error = capsys.readouterr().err
+        assert "Traceback" not in error
+        return code, error
+
+    return job
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"budgt": 300}, "unknown argument of --dataval-kwargs, 'budgt' (did you mean 'budget'?); expected one of: "),
+        ({"unlearner": "newtn"}, "unknown unlearner 'newtn' (did you mean 'newton'?)"),
+        ({"utility": "metrics"}, "unknown utility 'metrics' (did you mean 'metric'?)"),
+        ({"budget": 5}, "budget=5 is too small"),
+        ({"budget": "many"}, "budget is 'many', but a whole number of at least 0 is needed"),
+        ({"settings": {"stepps": 3}, "unlearner": "newton"}, "'stepps'"),
+        ({"random_state": "x"}, "random_state is 'x', which cannot seed anything"),
+        ([1], "--dataval-kwargs is '[1]', but a JSON object is needed"),
+        ("{budget: 5}", "--dataval-kwargs is '{budget: 5}', but a JSON object is needed"),
+        ("'{}'", "but a JSON object is needed, such as '{\"random_state\": 0}'"),
+    ],
+)
+def test_bad_keywords_end_in_one_sentence(run, keywords, sentence):
+    code, error = run(keywords, *NOISE)
+    assert code == 2
+    assert error.startswith("unshap: error: ")
+    assert error.count("\n") == 1
+    assert sentence in error
+
+
+@pytest.mark.parametrize("option", ["--train-kwargs", "--noise-kwargs"])
+def test_other_keywords_that_are_no_json_are_not_ignored(run, option):
+    code, error = run({}, *NOISE, option, "epochs=3")
+    assert code == 2
+    assert f"{option} is 'epochs=3', but a JSON object is needed" in error
+
+
+def test_keywords_of_other_evaluators_end_in_one_sentence_too(run):
+    code, error = run({"num_models": "many"}, *NOISE, dataval="dataoob")
+    assert code == 2
+    assert error.startswith("unshap: error: OpenDataVal failed with ")
+    assert error.count("\n") == 1
+
+
+def test_what_is_advised_works(run):
+    code, error = run({"random_state": 0})
+    assert code == 2
+    assert "OpenDataVal failed with AttributeError" in error
+    assert "add --add-noise, which its experiments need." in error
+    assert run({"random_state": 0}, *NOISE)[0] == 0
+    assert run({"random_state": 0, "budget": 300}, *NOISE)[0] == 0
+    assert list(Path().glob("*.csv"))

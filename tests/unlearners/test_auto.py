@@ -1,0 +1,67 @@
+"""What ``auto`` takes where training is short: retraining many models at once, which is exact and costs less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from problems import breast_cancer
+from torch import nn
+
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin.losses import cross_entropy
+
+DATA, TEST = breast_cancer(rows=36, tests=40)
+GROUPS = np.arange(36) % 3
+
+
+def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full", hidden=8):
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Linear(6, hidden), layer or nn.Tanh(), nn.Linear(hidden, 2)).double()
+    recipe = Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8, init=start)
+    model = recipe.train(start, cross_entropy, torch.as_tensor(DATA[0]), torch.as_tensor(DATA[1]))
+    fit = recipe if init else Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8)
+    more = {"trained_rows": 100} if access == "partial" else {}
+    return ValuationProblem(model, DATA, TEST, groups=GROUPS, fit=fit, access=access, **more)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "name"),
+    [
+        ({"epochs": 1}, "retrain"),
+        ({"epochs": 9}, "retrain"),  # replay takes 20 macro steps
+        ({"epochs": 10}, "replay"),
+        ({"epochs": 5, "optimizer": "sgd"}, "retrain"),  # fine-tuning takes 12 steps
+        ({"epochs": 6, "optimizer": "sgd"}, "finetune"),
+        ({"epochs": 2, "init": False}, "finetune"),  # retraining would start elsewhere
+        ({"epochs": 2, "layer": nn.Dropout(0.5)}, "finetune"),  # and be done one by one
+        ({"epochs": 2, "optimizer": "lbfgs"}, "finetune"),
+        ({"epochs": 2, "access": "partial"}, "reference_teacher"),
+        ({"epochs": 2, "hidden": 300}, "retrain"),
+    ],
+)
+def test_short_trainings_are_retrained(kwargs, name):
+    assert UnlearningGame(problem(**kwargs)).unlearner.name == name
+
+
+@pytest.mark.parametrize("hidden", [8, 300])
+def test_the_reason_is_in_the_result_and_the_values_are_those_of_retraining_one_by_one(hidden):
+    short = problem(2, hidden=hidden)
+    result = shapley_values(UnlearningGame(short), "exact")
+    assert "its training is 2 passes over the rows, less than half of the 20 of replay" in result.reasons["unlearner"]
+    looped = problem(2, hidden=hidden)
+    looped.engine.batched = False
+    one_by_one = shapley_values(UnlearningGame(looped, "retrain"), "exact")
+    np.testing.assert_allclose(result.values, one_by_one.values, atol=1e-6)
+
+
+def test_the_largest_network_of_the_report_gets_it_too():
+    torch.manual_seed(0)
+    x, y = torch.rand(50, 784), torch.randint(0, 10, (50,))
+    start = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    for epochs, name in ((2, "retrain"), (20, "replay")):
+        recipe = Recipe("adam", lr=0.001, epochs=epochs, batch_size=64, init=start)
+        model = recipe.train(start, cross_entropy, x, y)
+        game = UnlearningGame(ValuationProblem(model, (x, y), (torch.rand(50, 784), y), fit=recipe))
+        assert game.unlearner.name == name
+        assert ("retraining costs no more, and is exact" in game.reason) == (name == "retrain")

@@ -1,0 +1,163 @@
+"""What a reader of values should be told before trusting them: functions of utilities and labels that cost nothing.
+
+Each returns a sentence, or ``None`` where there is nothing to say. Where a metric measures several things, each
+sentence is about one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out"]
+
+#: A sum that is missing by more than so many of its standard errors (or by more than round-off) is a bias.
+STANDARD_ERRORS = 2.0
+ROUND_OFF = 1e-9
+#: A method whose utility falls by less than this share of what separates the given model from an uninformed one hardly
+#: forgets.
+HARDLY = 0.1
+_HELPS = "use another unlearner, or say how a torch module was trained (fit=Recipe(..., init=...)), and audit the game."
+
+
+def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
+    """Say how many coalitions were excluded, of which sizes, and what that does to the sum of the values.
+
+    Parameters
+    ----------
+    coalitions, utilities
+        All that were evaluated, bool ``[m, n_players]`` and ``[m]`` or ``[m, t]``; excluded ones are NaN.
+    missing
+        What the values lack of ``v(all) - v(none)``, a scalar or ``[t]``.
+
+    Examples
+    --------
+    >>> kept = np.array([[False, False], [True, False], [False, True], [True, True]])
+    >>> print(left_out(kept, np.array([0.0, np.nan, 1.0, 3.0]), np.array(-0.5)))
+    1 of 4 evaluated coalitions were excluded (1 of the 2 that keep 1 player), and the values sum to 0.5 more than \
+v(all) - v(none): they are not those of the whole game; use an unlearner, settings or a metric that excludes none.
+    """
+    bad = np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1)
+    if not bad.any():
+        return None
+    sizes = coalitions.sum(axis=1).tolist()
+    every, gone = Counter(sizes), Counter(size for size, one in zip(sizes, bad, strict=True) if one)
+    each = ", ".join(
+        f"{gone[size]} of the {every[size]} that keep {size} player{'' if size == 1 else 's'}" for size in sorted(gone)
+    )
+    short = ", ".join(
+        f"{abs(one):.3g} {'less' if one > 0 else 'more'}" for one in np.atleast_1d(missing).tolist() if one != 0
+    )
+    sums = f"sum to {short} than v(all) - v(none)" if short else "sum to v(all) - v(none) all the same"
+    return (
+        f"{int(bad.sum())} of {len(bad)} evaluated coalitions were excluded ({each}), and the values {sums}: they are "
+        f"not those of the whole game; use an unlearner, settings or a metric that excludes none."
+    )
+
+
+def biased(missing: NDArray[np.float64], std_errors: NDArray[np.float64]) -> bool:
+    """Tell whether a sum that is missing, a scalar or ``[t]``, is more than the standard errors of the values explain.
+
+    Examples
+    --------
+    >>> biased(np.array(0.5), np.array([0.01, 0.01])), biased(np.array(0.01), np.array([0.01, 0.01]))
+    (True, False)
+    """
+    error = np.sqrt(np.square(std_errors).sum(axis=0))
+    return bool((np.abs(missing) > STANDARD_ERRORS * error + ROUND_OFF).any())
+
+
+def hardly_forgets(everybody: float, nobody: float, uninformed: float, *, exact: bool, metric: str) -> str | None:
+    """Say that a model that should have forgotten everything scores as well as the given one, or nearly so.
+
+    Parameters
+    ----------
+    everybody, nobody
+        The utilities of the coalitions that keep everybody and nobody.
+    uninformed
+        The utility of a model that answers the same for every row, what the given model answers on average.
+    exact
+        Whether the unlearner equals retraining, so that it has forgotten for sure.
+    metric
+        The name of what is measured.
+
+    Examples
+    --------
+    >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood"))
+    v(none) = -0.187 is close to v(all) = -0.182 (log_likelihood), although nothing is kept: the unlearner hardly \
+forgets, so that the values say little; use another unlearner, or say how a torch module was trained \
+(fit=Recipe(..., init=...)), and audit the game.
+    """
+    values = f"v(all) = {everybody:.3g} ({metric}), although nothing is kept"
+    if nobody >= everybody and exact:
+        return (
+            f"v(none) = {nobody:.3g} is no less than {values}: the given model is no better than one that has seen no "
+            f"data, so that the data as a whole is worth nothing; check the model and the test set."
+        )
+    if nobody >= everybody:
+        return (
+            f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets, or the given model is no "
+            f"better than one that has seen no data; {_HELPS}"
+        )
+    if not exact and everybody - nobody < HARDLY * (everybody - uninformed):
+        return (
+            f"v(none) = {nobody:.3g} is close to {values}: the unlearner hardly forgets, so that the values say "
+            f"little; {_HELPS}"
+        )
+    return None
+
+
+def far_below(
+    everybody: float, nobody: float, uninformed: float, others: NDArray[np.float64], metric: str
+) -> str | None:
+    """Say that the empty coalition is far below all others, and below what knowing nothing explains.
+
+    That is by more than the whole range of the others ``[m]``, and further below the uninformed model than the given
+    model is above it: most of each value is then what any data gains over an empty model that is bad.
+
+    Examples
+    --------
+    >>> print(far_below(0.8, -4.39, 0.0, np.array([-0.1, 0.5, 0.8]), "r2"))
+    v(none) = -4.39 (r2) is far below every other utility (-0.1 to 0.8), and below a model that answers the same for \
+every row (0): most of each value is what any data gains over nothing, whoever brings it; centre the targets of a \
+regression, or keep some rows as background (valued=).
+    """
+    if len(others) == 0:
+        return None
+    low, high = float(others.min()), float(others.max())
+    if not (low - nobody > high - low and uninformed - nobody > max(everybody - uninformed, 0.0)):
+        return None
+    return (
+        f"v(none) = {nobody:.3g} ({metric}) is far below every other utility ({low:.3g} to {high:.3g}), and below a "
+        f"model that answers the same for every row ({uninformed:.3g}): most of each value is what any data gains over "
+        f"nothing, whoever brings it; centre the targets of a regression, or keep some rows as background (valued=)."
+    )
+
+
+def lacking_classes(present: NDArray[np.bool_], metric: str) -> str | None:
+    """Say how many coalitions keep no row of some class, for a metric of probabilities.
+
+    Parameters
+    ----------
+    present
+        Whether each evaluated coalition keeps a row of each class, bool ``[m, classes]``.
+    metric
+        The name of what is measured.
+
+    Examples
+    --------
+    >>> print(lacking_classes(np.array([[True, True], [True, False], [False, False]]), "log_likelihood"))
+    1 of 3 evaluated coalitions have rows, but none of some class: the log_likelihood of test rows of that class is \
+then as low as the smallest probability that is assumed, which drives the amounts of the values; use \
+metric='accuracy', or groups that have rows of every class.
+    """
+    lacking = int((present.any(axis=1) & ~present.all(axis=1)).sum())
+    if lacking == 0:
+        return None
+    return (
+        f"{lacking} of {len(present)} evaluated coalitions have rows, but none of some class: the {metric} of test "
+        f"rows of that class is then as low as the smallest probability that is assumed, which drives the amounts of "
+        f"the values; use metric='accuracy', or groups that have rows of every class."
+    )

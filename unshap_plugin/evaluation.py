@@ -1,0 +1,150 @@
+"""Utilities of some coalitions in one pass: unlearn, score, and say who failed where that fails."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unshap_plugin.coalitions import in_words
+from unshap_plugin.divergence import Limit
+from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
+from unshap_plugin.model.engine import out_of_memory
+from unshap_plugin.plugins.catalogue import BUILTIN, Provider
+from unshap_plugin.plugins.registry import described
+from unshap_plugin.problem.checks import utilities
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.unlearners.base import Unlearner
+
+__all__ = ["EXCLUDING", "Evaluation"]
+
+#: The advice to leave out coalitions that fail, which helps where a game is made by the user.
+EXCLUDING = "on_error='exclude'"
+
+
+class Evaluation:
+    """Evaluation of coalitions by one unlearner, all of them in one pass.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    unlearner, provider
+        The unlearner, which can work on it, and who offers it.
+    seed
+        Its seed.
+    on_error
+        ``"raise"`` or ``"exclude"``: see ``UnlearningGame``.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from unshap_plugin.unlearners import LinearExact
+    >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 6.0])
+    >>> problem = ValuationProblem(Ridge().fit(x, y), train=(x, y), test=(x, y))
+    >>> Evaluation(problem, LinearExact(), None, 0, "raise").utilities(np.array([[True, True, True, False]])).round(2)
+    array([-3.42])
+    """
+
+    def __init__(
+        self,
+        problem: ValuationProblem,
+        unlearner: Unlearner,
+        provider: Provider | None,
+        seed: int,
+        on_error: Literal["raise", "exclude"],
+    ) -> None:
+        self.problem, self.unlearner, self.provider = problem, unlearner, provider
+        self.seed, self.on_error = seed, on_error
+        self._limit = Limit.of(problem, bounded=bool(unlearner.advice))
+
+    def bytes(self) -> int:
+        """Return the memory that one coalition takes.
+
+        Raises
+        ------
+        PluginError
+            If a plugin fails to say.
+        """
+        try:
+            problem = self.problem
+            return self.unlearner.bytes_per_coalition(problem) if isinstance(problem, ModuleProblem) else 1
+        except UnshapError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self._who()} failed when it was asked for the memory that a coalition takes "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+    def utilities(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the utilities ``[m]`` or ``[m, t]`` of coalitions, bool ``[m, n_players]``.
+
+        Raises
+        ------
+        DivergenceError
+            If unlearning diverges, or a utility is not finite (policy ``"raise"``).
+        ContractError
+            If the unlearner breaks its contract, whatever the policy.
+        RuntimeError, MemoryError
+            If several coalitions take more memory than there is.
+        """
+        problem = self.problem
+        step = "failed"
+        try:
+            outputs = self.unlearner.unlearn(problem, coalitions, self.seed).outputs(problem.x_test)
+            if outputs.shape[0] != len(coalitions) or outputs.shape[2:] != problem.output_shape:
+                expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
+                raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")
+            finite = torch.isfinite(outputs.reshape(len(coalitions), -1)).all(dim=1)
+            losses = self._limit.mean_losses(outputs)
+            sound = finite & (losses <= self._limit.loss)
+            values = np.full((len(coalitions), *problem.given_utility.shape), np.nan)
+            step = f"led to a failure of metric {problem.metric.name!r}"
+            if sound.any():
+                scores = utilities(problem.metric, outputs[sound], problem.y_test, values.shape[1:])
+                values[sound.cpu().numpy()] = scores.double().cpu().numpy()
+        except (Exception, SystemExit) as error:
+            if out_of_memory(error) and len(coalitions) > 1:
+                raise
+            if len(coalitions) > 1:
+                return self._one_by_one(coalitions, step, error)
+            if isinstance(error, ContractError):  # not for on_error to excuse
+                raise ContractError(
+                    f"{self._who()} {error} (for {in_words(coalitions[0], problem.players)})."
+                ) from error
+            if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
+                raise
+            return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
+        for k in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
+            values[k] = self._failed(coalitions[k], self._limit.why(finite[k], losses[k], values[k]))
+        return values
+
+    def _one_by_one(self, coalitions: NDArray[np.bool_], step: str, error: BaseException) -> NDArray[np.float64]:
+        """Find out which coalition it is that a batch failed for."""
+        values = np.concatenate([self.utilities(row[None]) for row in coalitions])
+        if np.isfinite(values).all():
+            raise ContractError(
+                f"{self._who()} {step} with {type(error).__name__}: {error} (for {len(coalitions)} coalitions at "
+                f"once, but for none of them alone, the first being {in_words(coalitions[0], self.problem.players)})."
+            ) from error
+        return values
+
+    def _who(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.unlearner.settings.items())
+        return f"{described(self.unlearner.name, self.provider)} ({settings or 'no settings'})"
+
+    def _failed(
+        self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
+    ) -> NDArray[np.float64]:
+        if self.on_error == "raise":
+            advice = [] if cause is not None else [self.unlearner.advice or "more cautious settings"]
+            raise DivergenceError(
+                f"{self._who()} {what} for {in_words(coalition, self.problem.players)}",
+                tuple(bool(keep) for keep in coalition),
+                (*advice, "another unlearner", EXCLUDING),
+            ) from cause
+        return np.full(self.problem.given_utility.shape, np.nan)

@@ -1,0 +1,127 @@
+"""What a result says of the game that it comes from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unshap_plugin.cautions import far_below, hardly_forgets, lacking_classes, left_out
+from unshap_plugin.errors import UnshapError
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.metrics import likelihoods
+from unshap_plugin.problem.checks import utilities
+from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.threads import alone
+from unshap_plugin.unlearners import Newton, Retrain
+from unshap_plugin.versions import versions
+
+__all__ = ["of_game", "of_unknown"]
+
+
+def of_game(game: UnlearningGame, missing: NDArray[np.float64]) -> dict[str, Any]:
+    """Return fields of a result of a game whose values lack so much of ``v(all) - v(none)``, a scalar or ``[t]``."""
+    problem = game.problem
+    return {
+        "players": tuple(game.players),
+        "metric": problem.metric.name,
+        "columns": problem.metric.parts,
+        "evaluations": game.evaluations,
+        "excluded": game.excluded,
+        "unlearner": game.unlearner.name,
+        "settings": dict(game.unlearner.settings),
+        "game_seed": game.seed,
+        "access": problem.access,
+        "versions": game.versions,
+        "reasons": {} if game.reason is None else {"unlearner": game.reason},
+        "notes": (*problem.notes, *_cautions(game, missing)),
+    }
+
+
+def of_unknown(game: Any, asked: int) -> dict[str, Any]:
+    """Return the same of a game of somebody else's, with ``n_players``, who was ``asked`` for so many utilities."""
+    return {
+        "players": tuple(getattr(game, "players", range(game.n_players))),
+        "metric": "utility",
+        "columns": (),
+        "evaluations": asked,
+        "excluded": 0,
+        "unlearner": "none",
+        "settings": {},
+        "game_seed": 0,
+        "access": "full",
+        "versions": versions(),
+        "reasons": {},
+        "notes": (),
+    }
+
+
+def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[str]:
+    coalitions, known = game.known()
+    problem = game.problem
+    notes = [left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
+    names = likelihoods(problem.metric)
+    if names and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
+        notes.append(lacking_classes(_present(problem, coalitions), names[0]))
+    yield from (note for note in notes if note is not None)
+
+
+def _of_the_ends(
+    game: UnlearningGame, coalitions: NDArray[np.bool_], known: NDArray[np.float64]
+) -> Iterator[str | None]:
+    """Yield what is to be said of the empty coalition, where it keeps nothing that the model was trained on."""
+    problem = game.problem
+    names = problem.metric.parts or (problem.metric.name,)
+    utility = known.reshape(len(known), -1)
+    empty = ~coalitions.any(axis=1)
+    kept_anyway = problem.access == "partial" or bool((problem.player_of_row < 0).any())
+    uninformed = None if kept_anyway or not empty.any() or len(names) != utility.shape[1] else _uninformed(problem)
+    if uninformed is None:
+        return
+    for k, name in enumerate(names):
+        nobody, everybody = float(utility[empty, k][0]), float(problem.given_utility.reshape(-1)[k])
+        others = utility[~empty, k]
+        yield hardly_forgets(everybody, nobody, uninformed[k], exact=game.unlearner.exact, metric=name)
+        yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name)
+
+
+def _uninformed(problem: ValuationProblem) -> NDArray[np.float64] | None:
+    """Return the utility ``[t]`` of answering for every row what the given model answers on average.
+
+    ``None`` where the metric does not take such answers.
+    """
+    outputs = problem.outputs(problem.model, problem.x_test)
+    if not outputs.is_floating_point():
+        return None
+    average = outputs.mean(dim=0, keepdim=True).expand_as(outputs).contiguous()
+    try:
+        with alone(), warnings.catch_warnings():  # a metric may warn of constant answers, which nobody asked for
+            warnings.simplefilter("ignore")
+            [scores] = utilities(problem.metric, average[None], problem.y_test, problem.given_utility.shape)
+    except (UnshapError, ArithmeticError, ValueError):
+        return None
+    found: NDArray[np.float64] = scores.double().cpu().numpy().reshape(-1)
+    return found if np.isfinite(found).all() else None
+
+
+def _floored(game: UnlearningGame) -> bool:
+    """Tell whether classes that were not seen get the smallest probability, as fits of scikit-learn's objects do."""
+    problem = game.problem
+    if not isinstance(problem, ModuleProblem):
+        return problem.answers.probable
+    rows = problem.n_players == len(problem.y)
+    fits = isinstance(game.unlearner, Retrain) or (isinstance(game.unlearner, Newton) and not rows)
+    return problem.linear is not None and fits
+
+
+def _present(problem: ValuationProblem, coalitions: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether each coalition keeps a row of each class of the test set, bool ``[m, classes]``."""
+    retained = problem.retained(coalitions).cpu()
+    classes = problem.y_test.unique().cpu()
+    has = problem.y.cpu()[:, None] == classes
+    return np.asarray(torch.stack([has[rows].any(dim=0) for rows in retained]).numpy())

@@ -1,0 +1,42 @@
+"""One thread at a time: what threads share without knowing it is used by one of them only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+__all__ = ["alone"]
+
+#: One lock for the process. A thread that holds it may take it again: an unlearner may ask its game for utilities.
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other threads out of what has to be alone, for as long as the block runs.
+
+    That is the global random generators, which are compared and put back, and a module whose parameters are swapped
+    while it is called. Threads take turns; one that waits within the block for another that wants to enter waits for
+    ever.
+
+    Examples
+    --------
+    >>> with alone():
+    ...     with alone():  # the same thread may
+    ...         print("in")
+    in
+    """
+    with _lock:
+        yield
+
+
+def _begin_anew() -> None:
+    """Take a new lock: a forked process has no thread that would give the old one back."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_begin_anew)
