@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
-from unshap_plugin.errors import InvalidTypeError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.normal(size=(20, 3)), RNG.normal(size=(10, 3))
