@@ -110,7 +110,7 @@ HONEST = {
     "few iterations": LogisticRegression(max_iter=3),
     "hardly penalised": LogisticRegression(C=1e4),
     "strongly penalised": LogisticRegression(C=1e-4),
-    "saga": LogisticRegression(solver="saga", max_iter=20),
+    "saga": LogisticRegression(solver="saga", random_state=0, max_iter=20),
     "balanced": LogisticRegression(class_weight="balanced"),
     "descent": SGDClassifier(),
     "forest": RandomForestClassifier(5),
