@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -73,6 +74,20 @@ def test_threads_on_one_problem_get_the_values_that_one_gets(name):
     expected = values(problem, unlearner)
     for one in in_threads(lambda p: values(p, unlearner), [problem] * 4):
         assert np.array_equal(one, expected)
+
+
+def test_threads_begin_on_a_problem_that_nobody_has_used():
+    """Everything that is done once is done by one of them; they are made to change places all the time."""
+    interval = sys.getswitchinterval()
+    expected = values(network(), "auto")
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(10):
+            problem = network()
+            for one in in_threads(lambda p: values(p, "auto"), [problem] * 4):
+                assert np.array_equal(one, expected)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @EVERY

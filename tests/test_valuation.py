@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
-from unshap_plugin.errors import InvalidTypeError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.normal(size=(20, 3)), RNG.normal(size=(10, 3))
@@ -63,6 +63,8 @@ def test_tables_have_the_columns_that_the_model_was_fitted_on():
     result = value(forest, (x, Y), (x_test, Y_TEST), groups=GROUPS)
     assert np.array_equal(result.values, value(forest, **DATA, groups=GROUPS).values)
     for model in (forest, Ridge().fit(x, Y)):
-        expected = value(model, (x, Y), (x_test, Y_TEST), groups=GROUPS)
-        found = value(model, (x[["c", "b", "a"]], Y), (x_test[["b", "a", "c"]], Y_TEST), groups=GROUPS)
-        np.testing.assert_allclose(found.values, expected.values, atol=1e-12)
+        straight = value(model, (x, Y), (x_test, Y_TEST), groups=GROUPS)
+        turned = value(model, (x[["c", "b", "a"]], Y), (x_test[["b", "a", "c"]], Y_TEST), groups=GROUPS)
+        assert np.array_equal(turned.values, straight.values)
+        with pytest.raises(InvalidValueError, match="fitted on the columns 'a', 'b', 'c', but train x lacks"):
+            value(model, (x[["c", "b"]], Y), (x_test, Y_TEST), groups=GROUPS)

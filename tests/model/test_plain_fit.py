@@ -110,7 +110,7 @@ HONEST = {
     "few iterations": LogisticRegression(max_iter=3),
     "hardly penalised": LogisticRegression(C=1e4),
     "strongly penalised": LogisticRegression(C=1e-4),
-    "saga": LogisticRegression(solver="saga", max_iter=20),
+    "saga": LogisticRegression(solver="saga", random_state=0, max_iter=20),
     "balanced": LogisticRegression(class_weight="balanced"),
     "descent": SGDClassifier(),
     "forest": RandomForestClassifier(5),
@@ -134,7 +134,7 @@ def test_honest_fits_pass_however_the_columns_are_scaled(model, load):
             warnings.simplefilter("ignore")
             fitted = clone(model).fit(rows, y)
         problem = ValuationProblem(fitted, (rows, y), (rows[::3], y[::3]), metric="accuracy")
-        assert problem.notes == ()
+        assert not any("plain fit" in note for note in problem.notes)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -143,13 +143,15 @@ def test_a_fit_in_single_precision_that_did_not_converge_is_at_most_noted(load):
     x, y = load(return_X_y=True)
     model = LogisticRegression().fit(x.astype("f4"), y)
     notes = ValuationProblem(model, (x.astype("f4"), y), (x[::3], y[::3])).notes
+    notes = [note for note in notes if "plain fit" in note]
     assert all("its training was stopped before it converged" in note for note in notes)
 
 
 @pytest.mark.parametrize("model", [Ridge(), Ridge(alpha=1e-8), LinearRegression(), Ridge(solver="sag", tol=1e-6)])
 def test_honest_regressions_pass(model):
     x, y = load_diabetes(return_X_y=True)
-    assert ValuationProblem(model.fit(x, y), (x, y), (x[::3], y[::3])).notes == ()
+    problem = ValuationProblem(model.fit(x, y), (x, y), (x[::3], y[::3]))
+    assert not any("plain fit" in note for note in problem.notes)
 
 
 def test_a_small_difference_is_a_note_with_the_values():

@@ -193,8 +193,8 @@ BAD = {
     ),
     "features of text": (dict(train=(X.astype(str), Y)), InvalidTypeError, r"train x has dtype"),
     "float labels": (dict(train=FLOAT_LABELS), InvalidValueError, r"cross_entropy needs integer class labels"),
-    "column of labels": (
-        dict(train=(X, Y[:, None])),
+    "columns of labels": (
+        dict(train=(X, np.stack([Y, Y, Y], 1))),
         InvalidValueError,
         r"cross_entropy needs targets \[rows\] or of the shape of the outputs",
     ),

@@ -23,6 +23,7 @@ from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
 from unshap_plugin.portable import Portable
+from unshap_plugin.threads import alone
 
 __all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
 
@@ -96,7 +97,7 @@ class Engine(Portable):
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
-        with attributes_kept(self.module, self.restless):
+        with alone(), attributes_kept(self.module, self.restless):
             outputs: Tensor = logits_of(functional_call(self.module, {**self._fixed, **theta}, *arguments(x)))
         return outputs
 
@@ -213,7 +214,7 @@ class Engine(Portable):
         if not self.batched:
             return loop()
         try:
-            with warnings.catch_warnings():
+            with alone(), warnings.catch_warnings():
                 # Of single operations torch says so itself when it runs them one by one, and names no module.
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 return batched()

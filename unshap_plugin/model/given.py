@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError
+from unshap_plugin.threads import alone
 
 __all__ = ["attributes_kept", "copied", "logits_of", "unwrapped"]
 
@@ -69,11 +70,12 @@ def copied(module: M) -> M:
     >>> module.last.requires_grad, copied(module).last.requires_grad
     (True, False)
     """
-    memo: dict[int, Any] = {}
-    for layer in module.modules():
-        for value in vars(layer).values():
-            memo.update((id(tensor), tensor.detach().clone()) for tensor in _computed(value))
-    return copy.deepcopy(module, memo)
+    with alone():  # another thread may be calling it with other parameters
+        memo: dict[int, Any] = {}
+        for layer in module.modules():
+            for value in vars(layer).values():
+                memo.update((id(tensor), tensor.detach().clone()) for tensor in _computed(value))
+        return copy.deepcopy(module, memo)
 
 
 def _computed(value: Any) -> Iterator[Tensor]:

@@ -68,7 +68,8 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
         first = plain(0)
         distance = _distance(given, first)
         if distance > NOTED:
-            drawn = _distance(plain(1), first) > NOTED
+            # By the fit, or with every answer.
+            drawn = max(_distance(plain(1), first), _distance(_answers(model, x, classes), given)) > NOTED
     except Exception as error:
         raise InvalidValueError(
             f"{kind} cannot be fitted on the {n_rows(x)} training rows ({type(error).__name__}: {error}), as it is for "

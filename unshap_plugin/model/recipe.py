@@ -27,6 +27,7 @@ from unshap_plugin.model.given import copied, logits_of, unwrapped
 from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
 from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
+from unshap_plugin.threads import alone
 
 __all__ = ["Recipe", "resolve_recipe"]
 
@@ -126,7 +127,8 @@ class Recipe:
         InvalidValueError
             If ``init`` does not fit the module, or is not known and a layer cannot draw its own parameters.
         """
-        state, trained = module.state_dict(), trained_names(module)
+        with alone():  # another thread may be calling it with other parameters
+            state, trained = module.state_dict(), trained_names(module)
         if self.init is not None:
             assert isinstance(self.init, Mapping)
             wrong = [k for k in state if k in trained and not _fits(self.init.get(k), state[k])]

@@ -22,6 +22,7 @@ from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, as_rows, check_finite, map_rows, to_like
 from unshap_plugin.model.same_module import change, same
 from unshap_plugin.model.sklearn_linear import LinearModel
+from unshap_plugin.threads import alone
 
 __all__ = ["FittedObject", "TrainedModule", "as_input"]
 
@@ -117,7 +118,7 @@ class TrainedModule:
         InvalidTypeError
             If it returns something else than one tensor.
         """
-        with torch.no_grad():
+        with torch.no_grad(), alone():
             outputs = self.engine.call(dict(model.named_parameters()), x)
         if not isinstance(outputs, Tensor) or outputs.ndim == 0:
             raise InvalidTypeError(

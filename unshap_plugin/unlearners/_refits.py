@@ -36,11 +36,9 @@ def refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.b
     told = problem.once(_warned)
     for kind in {one.category.__name__: one for one in caught if one.category.__name__ not in told}.values():
         told.add(kind.category.__name__)
-        warnings.warn(
-            f"the fit of {type(model).__name__} warns for some coalitions (said once): {kind.category.__name__}: "
-            f"{kind.message}",
-            stacklevel=2,
-        )
+        # As it was, so that what filters ignore stays ignored.
+        where = f"(in the fit of {type(model).__name__} for some coalitions; said once)"
+        warnings.warn(f"{kind.message} {where}", kind.category, stacklevel=2)
     return fits
 
 
