@@ -10,7 +10,8 @@ from torch import nn
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
 from unshap_plugin.losses import cross_entropy, mse
 from unshap_plugin.model.engine import Engine
-from unshap_plugin.second_order.curvature import GeneralCurvature, LinearHead, linear_layer
+from unshap_plugin.second_order.curvature import GeneralCurvature
+from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.normal_equations import NormalEquations
 
 torch.manual_seed(0)
