@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,15 +43,15 @@ class FoldedModule:
     Use ``FoldedModule.of``, which tells whether a module can be folded.
     """
 
-    def __init__(self, module: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
-        self._module, self._graph, self._layers = module, graph, layers
+    def __init__(self, module: nn.Module, root: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
+        self._module, self._root, self._graph, self._layers = module, root, graph, layers
         # Products with a vector are added up in another way for one copy than for several.
         self._in_pairs = any(
             isinstance(one.layer, nn.Linear) and 1 in one.layer.weight.shape for one in layers.values()
         )
         #: Names of the parameters and buffers that may come in copies.
         self.parameters = {path for one in layers.values() for path in one.names.values()}
-        self._signature = inspect.signature(module.forward)
+        self._signature = inspect.signature(root.forward)
         # Where the module asks for the number of rows, it has to get that of the copies from the start.
         self._counts = any(node.op == "call_method" and node.target in ("size", "dim") for node in graph.nodes) or any(
             node.op == "call_function" and node.target is getattr for node in graph.nodes
@@ -71,26 +72,29 @@ class FoldedModule:
     def _traced(cls, module: nn.Module) -> FoldedModule | None:
         if any(part._forward_hooks or part._forward_pre_hooks or part.training for part in module.modules()):
             return None
-        try:
-            graph = fx.Tracer().trace(copied(module))  # a forward may keep what it computes, here of nothing
-        except Exception:  # what cannot be traced is not folded: any module may have any code
-            return None
         called = {id(p): name for name, p in [*module.named_parameters(), *module.named_buffers()]}
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
+        root = nn.Sequential(module).eval() if stacked_layer(module) is not None else module
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the tracer's own
+                graph = fx.Tracer().trace(copied(root))  # a forward may keep what it computes, here of nothing
+        except Exception:  # what cannot be traced is not folded: any module may have any code
+            return None
         layers = {}
         for node in graph.nodes:
-            if node.op == "get_attr" and called.get(id(_attribute(module, node.target))) in trained:
+            if node.op == "get_attr" and called.get(id(_attribute(root, node.target))) in trained:
                 return None
             if node.op != "call_module":
                 continue
-            layer = module.get_submodule(node.target)
+            layer = root.get_submodule(node.target)
             own = {name: called[id(p)] for name, p in _own(layer)}
             if any(p.requires_grad for p in layer.parameters()):
                 form = stacked_layer(layer)
                 if form is None or len(node.args) != 1 or node.kwargs:
                     return None
                 layers[node.target] = _Layer(layer, form, own)
-        return cls(module, graph, layers) if layers else None
+        return cls(module, root, graph, layers) if layers else None
 
     def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
         """Return the outputs ``[m, rows, ...]``.
@@ -152,12 +156,12 @@ class FoldedModule:
 
     def _plain(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if node.op == "get_attr":
-            return _attribute(self._module, node.target).detach()
+            return _attribute(self._root, node.target).detach()
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         if node.op == "call_function":
             return node.target(*args, **kwargs)  # type: ignore[operator]
-        layer = self._module.get_submodule(str(node.target))
+        layer = self._root.get_submodule(str(node.target))
         if type(layer) in (nn.Softmax, nn.LogSoftmax) and args[0].ndim > 1 and layer.dim in (-1, args[0].ndim - 1):
             return (softmax if type(layer) is nn.Softmax else log_softmax)(args[0])
         return functional_call(layer, {name: p.detach() for name, p in layer.named_parameters()}, args, kwargs)
