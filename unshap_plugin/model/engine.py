@@ -199,7 +199,7 @@ class Engine(Portable):
         """Return the outputs ``[m, rows, ...]`` of every model, on its own rows or on those that all share."""
         if self._folded is None:
             self._folded = FoldedModule.of(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
-        if self._folded is not False and theta.keys() <= self._folded.parameters:
+        if self._folded and theta.keys() <= self._folded.parameters:
             return self._folded(theta, x, rows_per_copy=rows_per_copy)
         return vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
 

@@ -182,8 +182,8 @@ class FoldedModule:
                 expected = torch.stack(each)
             except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason
                 return False
-        close = {"rtol": _TOLERANCE, "atol": _TOLERANCE * float(expected.abs().max())}
-        return found.shape == expected.shape and torch.allclose(found, expected, **close)
+        least = _TOLERANCE * float(expected.abs().max())
+        return found.shape == expected.shape and torch.allclose(found, expected, rtol=_TOLERANCE, atol=least)
 
 
 def _own(layer: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -149,8 +149,10 @@ class AnyLoss:
     def __init__(self, engine: Engine, x: Rows, y: Tensor, layer: str) -> None:
         self.x, self.y, self.loss = x, y, engine.loss
         self._probe = copied(engine.module)
-        self._given = self._probe.get_submodule(layer)
-        self._given.__class__ = _Given  # which keeps what others may read of it
+        given = self._probe.get_submodule(layer)
+        given.__class__ = _Given  # which keeps what others may read of it
+        assert isinstance(given, _Given)
+        self._given = given
 
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
