@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from opendataval.model import Model
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from unshap_plugin import Metric, Recipe
 from unshap_plugin.errors import InvalidTypeError
-from unshap_plugin.losses import Loss, mse
+from unshap_plugin.losses import Loss, cross_entropy, mse
 
 __all__ = ["Refit", "as_tensor", "log_likelihood", "mediator_metric", "recipe_of", "training_loss"]
 
@@ -66,8 +66,9 @@ def log_likelihood(model: Model, y: Tensor) -> Metric:
         return Metric("log_likelihood", lambda out, y: -(out.double() - y.double()).square().flatten(1).mean(dim=1))
 
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
-        p = outputs.double().clamp(min=torch.finfo(torch.float32).eps)
-        return ((p / p.sum(dim=-1, keepdim=True)).log() * targets.double()).sum(dim=-1).mean(dim=1)
+        # The classes first: sums over few of them are slow where they are last.
+        p = outputs.movedim(-1, 0).double().contiguous().clamp(min=torch.finfo(torch.float32).eps)
+        return ((p / p.sum(dim=0)).log() * targets.double().T[:, None]).sum(dim=0).mean(dim=1)
 
     return Metric("log_likelihood", score)
 
@@ -236,7 +237,7 @@ def _binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+    return cross_entropy(outputs, targets)
 
 
 def _eps(outputs: Tensor) -> float:

@@ -3,8 +3,9 @@
 One formulation serves every gradient unlearner (docs/decisions.md). ``theta`` is a dict of parameters with one
 copy per coalition, ``[m, *shape]``; ``weights`` is ``[m, rows]``, one row of weights per coalition over rows that all
 coalitions share (or, with ``rows_per_copy``, over rows ``[m, rows, ...]`` of its own). Every function has two
-implementations: ``torch.func.vmap`` over the coalitions, and a plain loop over them with ordinary autograd. The loop
-is the reference in the tests, and what a module falls back to when ``vmap`` cannot handle it.
+implementations: all coalitions at once, and a plain loop over them. At once is the graph of the module with the copies
+folded into the rows (``FoldedModule``), or ``torch.func.vmap`` where it has no such form. The loop is the reference in
+the tests, and what a module falls back to that neither can handle.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.objective import SETTLED, Objective, round_off
 from unshap_plugin.second_order.row_loss import Expansion
-from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, dot
+from unshap_plugin.second_order.solvers import TILE, conjugate_gradients, dot
 
 __all__ = ["EigenvaluePreconditioner", "HeadNewton"]
 
@@ -39,6 +40,7 @@ class HeadNewton:
         self.given, self.correction = head.heads(objective.given[None]), head.heads(objective.correction[None])
         # l2/2 |theta|^2 + proximal/2 |theta - init|^2 is theta (diagonal theta / 2 - pulled), and a constant.
         self.diagonal = head.heads((objective.l2 + objective.proximal)[None])
+        self.diagonal[:, :, head.features.shape[1] :] = 1  # of what is filled up, which stays zero
         self.pulled = head.heads((objective.proximal * objective.init)[None])
         self.constant = (objective.proximal * objective.init.square()).sum() / 2
         self.preconditioner = EigenvaluePreconditioner(_blocks(head, self.given), self.diagonal[0])
@@ -127,19 +129,22 @@ class EigenvaluePreconditioner:
 
 def _each(vectors: Tensor, matrices: Tensor) -> Tensor:
     """Return ``vectors[:, k] @ matrices[k]`` for every output ``k``, ``[m, c, d]``."""
-    products = [batch_invariant_matmul(vectors[:, k], matrix) for k, matrix in enumerate(matrices)]
-    return torch.stack(products, dim=1)
+    m = len(vectors)
+    rows = vectors.transpose(0, 1)
+    rows = F.pad(rows, (0, 0, 0, -m % TILE)) if m % TILE else rows
+    return torch.bmm(rows, matrices)[:, :m].transpose(0, 1)
 
 
 def _blocks(head: LinearHead, given: Tensor) -> Tensor:
-    """Return the matrices of all rows within each output, ``[c, d, d]``."""
+    """Return the matrices of all rows within each output, ``[c, width, width]``."""
     expansion = head.expanded(given)
     multiply: Callable[[Tensor], Tensor] = expansion.weighted(torch.ones_like(expansion.losses)[:, None])
+    columns = F.pad(head.features, (0, head.width - head.features.shape[1]))
     blocks = []
     for k in range(head.n_outputs):
         unit = torch.zeros_like(expansion.first)
         unit[:, k] = 1
-        blocks.append(head.features.T @ (multiply(unit)[0, k][:, None] * head.features))
+        blocks.append(columns.T @ (multiply(unit)[0, k][:, None] * columns))
     return torch.stack(blocks)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, RowLoss, recognised
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
+from unshap_plugin.second_order.solvers import TILE, batch_invariant_matmul
 
 __all__ = ["LinearHead", "linear_layer"]
 
@@ -57,6 +58,8 @@ class LinearHead:
         ``[z_i, 1]``, ``[rows, d]``, without the one where the layer has no bias.
     n_outputs
         Number of scores, ``c``.
+    width
+        ``d``, filled up to what products like.
     row_loss
         The loss of rows as a function of their scores.
     """
@@ -64,7 +67,12 @@ class LinearHead:
     def __init__(self, features: Tensor, layer: nn.Linear, fixed: Tensor | None, row_loss: RowLoss) -> None:
         self.features, self.row_loss = features, row_loss
         self.n_features, self.n_outputs = layer.in_features if layer.weight.requires_grad else 0, layer.out_features
-        self._transposed, self._fixed = features.T.contiguous(), fixed
+        self._fixed = fixed
+        # Filled up once, and so are parameters by feature: to `width` columns, of which the last are zero.
+        rows, d = features.shape
+        self.width = d + -d % TILE
+        self._columns = F.pad(features, (0, self.width - d))
+        self._transposed = F.pad(self._columns.T, (0, -rows % TILE)).contiguous()
 
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
@@ -90,32 +98,33 @@ class LinearHead:
     def __call__(self, theta: Theta, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values ``[m]``, gradients ``[m, p]`` and matrices ``[m, p, p]``."""
         free = [p if p.ndim == 3 else p[:, :, None] for p in theta.values()]
-        expansion = self.expanded(torch.cat(free, dim=2))
+        expansion = self.expanded(F.pad(torch.cat(free, dim=2), (0, self.width - self.features.shape[1])))
         gradient = self.flat(self.sums(weights[:, None] * expansion.first))
         return (weights * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
 
     def expanded(self, heads: Tensor) -> Expansion:
-        """Return the losses of the rows around the scores of parameters ``[m, c, d]``."""
+        """Return the losses of the rows around the scores of parameters ``[m, c, width]``."""
         scores = self.scores(heads)
         return self.row_loss(scores if self._fixed is None else scores + self._fixed)
 
     def heads(self, flat: Tensor) -> Tensor:
-        """Return flat parameters ``[m, p]`` by score and feature, ``[m, c, d]``."""
+        """Return flat parameters ``[m, p]`` by score and feature, ``[m, c, width]``."""
         m, c, w = len(flat), self.n_outputs, self.n_features
-        return torch.cat([flat[:, : c * w].reshape(m, c, w), flat[:, c * w :].reshape(m, c, -1)], dim=2)
+        parts = [flat[:, : c * w].reshape(m, c, w), flat[:, c * w :].reshape(m, c, -1)]
+        return F.pad(torch.cat(parts, dim=2), (0, self.width - self.features.shape[1]))
 
     def flat(self, heads: Tensor) -> Tensor:
-        """Return parameters ``[m, c, d]`` in the order of the parameters of the module, ``[m, p]``."""
-        w = self.n_features
-        return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:].flatten(1)], dim=1)
+        """Return parameters ``[m, c, width]`` in the order of the parameters of the module, ``[m, p]``."""
+        w, d = self.n_features, self.features.shape[1]
+        return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:d].flatten(1)], dim=1)
 
     def scores(self, heads: Tensor) -> Tensor:
-        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, d]``, without what frozen ones add."""
-        return batch_invariant_matmul(heads, self._transposed)
+        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, width]``, without what frozen ones add."""
+        return batch_invariant_matmul(heads, self._transposed)[:, :, : len(self.features)]
 
     def sums(self, by_row: Tensor) -> Tensor:
-        """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, d]``, for ``[m, c, rows]``."""
-        return batch_invariant_matmul(by_row, self.features)
+        """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, width]``, for ``[m, c, rows]``."""
+        return batch_invariant_matmul(by_row, self._columns)
 
     def _second(self, expansion: Expansion) -> Tensor:
         """Return the Hessians in the scores, ``[m, rows, c, c]``."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["batch_invariant_matmul", "conjugate_gradients", "damped_factor", "dot", "solve_damped"]
+__all__ = ["TILE", "batch_invariant_matmul", "conjugate_gradients", "damped_factor", "dot", "solve_damped"]
 
-_TILE = 8
+#: Products are taken of rows and columns in multiples of this.
+TILE = 8
 
 
 def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -32,8 +33,8 @@ def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
     rows = a.flatten(0, -2)
     m, n = len(rows), b.shape[1]
     # Copies are made only where there is something to fill.
-    rows = nn.functional.pad(rows, (0, 0, 0, -m % _TILE)) if m % _TILE else rows
-    columns = nn.functional.pad(b, (0, -n % _TILE)) if n % _TILE else b
+    rows = nn.functional.pad(rows, (0, 0, 0, -m % TILE)) if m % TILE else rows
+    columns = nn.functional.pad(b, (0, -n % TILE)) if n % TILE else b
     return (rows @ columns)[:m, :n].unflatten(0, a.shape[:-1])
 
 
