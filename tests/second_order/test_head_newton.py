@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -53,53 +55,52 @@ def head_of(module, loss, y):
 def test_derivatives_are_those_of_autograd(module, loss, y, kind):
     head = head_of(module, loss, y)
     assert type(head.row_loss) is kind
-    c = head.n_outputs
-    scores = 2 * torch.randn(4, c, 40, dtype=torch.float64)
-    found, weights = head.row_loss(scores), torch.rand(4, 1, 40, dtype=torch.float64)
-    vectors = torch.randn(4, c, 40, dtype=torch.float64)
-    products = found.weighted(weights)(vectors)
+    c, rows = head.n_outputs, len(head.columns)
+    assert rows == 64
+    scores = 2 * torch.randn(4, c, rows, dtype=torch.float64)
+    found, weights = head.row_loss(scores), torch.rand(4, 1, rows, dtype=torch.float64)
+    vectors = torch.randn(4, c, rows, dtype=torch.float64)
+    products = found.weighted(weights)(vectors)[:, :, :40]
     tail = nn.Sequential(*list(module)[1:]) if isinstance(module, nn.Sequential) else nn.Identity()
     for k in range(4):
-        leaf = scores[k].T.clone().requires_grad_()
+        leaf = scores[k, :, :40].T.clone().requires_grad_()
         losses = loss(tail(leaf), y)
         (first,) = torch.autograd.grad(losses.sum(), leaf, create_graph=True)
-        (second,) = torch.autograd.grad((first * vectors[k].T).sum(), leaf)
-        torch.testing.assert_close(found.losses[k], losses.detach(), atol=1e-9, rtol=1e-9)
-        torch.testing.assert_close(found.first[k].T, first.detach(), atol=1e-9, rtol=1e-9)
-        torch.testing.assert_close(products[k].T, weights[k].T * second, atol=1e-8, rtol=1e-8)
+        (second,) = torch.autograd.grad((first * vectors[k, :, :40].T).sum(), leaf)
+        torch.testing.assert_close(found.losses[k, :40], losses.detach(), atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(found.first[k, :, :40].T, first.detach(), atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(products[k].T, weights[k, :, :40].T * second, atol=1e-8, rtol=1e-8)
 
 
 @EVERY
 def test_several_vectors_at_one_point(module, loss, y, kind):
     head = head_of(module, loss, y)
-    scores, weights = torch.randn(1, head.n_outputs, 40, dtype=torch.float64), torch.rand(3, 1, 40).double()
-    vectors = torch.randn(3, head.n_outputs, 40, dtype=torch.float64)
+    scores, weights = torch.randn(1, head.n_outputs, 64, dtype=torch.float64), torch.rand(3, 1, 64).double()
+    vectors = torch.randn(3, head.n_outputs, 64, dtype=torch.float64)
     found = head.row_loss(scores).weighted(weights)(vectors)
     expected = head.row_loss(scores.expand(3, -1, -1)).weighted(weights)(vectors)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 
-def centred(module, loss, y, l2):
-    engine = Engine(module.double(), loss)
-    objective = Objective(engine, X, y, second_order(engine, X, y), Recipe(l2=l2))
+def centred(module, loss, y, l2, dtype=torch.float64):
+    engine, x = Engine(copy.deepcopy(module).to(dtype), loss), X.to(dtype)
+    y = y.to(dtype) if y.is_floating_point() else y
+    objective = Objective(engine, x, y, second_order(engine, x, y), Recipe(l2=l2))
     objective.centre(0.5)
     return objective
 
 
 @pytest.mark.parametrize("name", ["softmax", "logistic", "several logistic", "sigmoids", "squares"])
-def test_the_objective_is_minimised(name):
-    """Where it is convex: to the point that the exact steps reach, with a gradient of next to nothing."""
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 5e-3)])
+def test_steps_are_those_with_a_matrix_for_each_coalition(name, dtype, tolerance):
+    """In double precision the same, in single precision roughly; the objective is as low as theirs."""
     module, loss, y, _ = LOSSES[name]
-    objective = centred(module, loss, y, 0.3)
-    weights = (torch.rand(12, 40) < torch.rand(12, 1)).double()
-    found = HeadNewton(objective).minimise(weights, 30)
-    exact = objective.descend(weights, 30)
+    objective = centred(module, loss, y, 0.3, dtype)
+    weights = (torch.rand(12, 40) < torch.rand(12, 1)).to(dtype)
+    found, exact = HeadNewton(objective).minimise(weights, 10), objective.descend(weights, 10)
+    torch.testing.assert_close(found, exact, atol=tolerance * float(exact.abs().max()), rtol=0)
     values = objective.value(found, weights), objective.value(exact, weights)
-    torch.testing.assert_close(*values, atol=1e-3, rtol=1e-4)
-    _, gradient, _ = objective.expand(found, weights)
-    _, at_start, _ = objective.expand(objective.given.expand_as(found), weights)
-    moved = at_start.norm(dim=1) > 1e-6
-    assert (gradient.norm(dim=1)[moved] <= 0.1 * at_start.norm(dim=1)[moved]).all()
+    torch.testing.assert_close(*values, atol=tolerance, rtol=tolerance)
 
 
 def test_a_step_that_leads_upwards_is_halved():
@@ -116,14 +117,15 @@ def test_a_step_that_leads_upwards_is_halved():
 
 
 @EVERY
-def test_no_bit_depends_on_the_other_coalitions(module, loss, y, kind):
-    solver = HeadNewton(centred(module, loss, y, 0.3))
-    weights = (torch.rand(11, 40) < 0.6).double()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_bit_depends_on_the_other_coalitions(module, loss, y, kind, dtype):
+    solver = HeadNewton(centred(module, loss, y, 0.3, dtype))
+    weights = (torch.rand(11, 40) < 0.6).to(dtype)
     whole = solver.minimise(weights, 4)
     for few in (slice(0, 1), slice(2, 5), slice(10, 11)):
         some = solver.minimise(weights[few], 4)
         if kind is AnyLoss:
-            torch.testing.assert_close(some, whole[few], atol=1e-10, rtol=0)
+            torch.testing.assert_close(some, whole[few], atol=1e-4 if dtype == torch.float32 else 1e-10, rtol=0)
         else:
             assert torch.equal(some, whole[few])
 

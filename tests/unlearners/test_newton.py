@@ -136,7 +136,7 @@ def test_products_are_those_with_the_matrices(bias):
     vectors = torch.randn(5, engine.n_parameters, dtype=torch.float64)
     flat = engine.flatten(theta)
     torch.testing.assert_close(head.flat(head.heads(flat)), flat, atol=0, rtol=0)
-    curved = head.expanded(head.heads(flat)).weighted(weights[:, None])
+    curved = head.expanded(head.heads(flat)).weighted(head.filled(weights)[:, None])
     products = head.flat(head.sums(curved(head.scores(head.heads(vectors)))))
     torch.testing.assert_close(products, (head(theta, weights)[2] @ vectors[:, :, None])[:, :, 0], atol=1e-12, rtol=0)
 

@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.second_order.linear_head import LinearHead
-from unshap_plugin.second_order.objective import SETTLED, Objective, round_off
+from unshap_plugin.second_order.objective import HALVINGS, SETTLED, SUFFICIENT, Objective, round_off
 from unshap_plugin.second_order.row_loss import Expansion
 from unshap_plugin.second_order.solvers import TILE, conjugate_gradients, dot
 
 __all__ = ["EigenvaluePreconditioner", "HeadNewton"]
 
-_HALVINGS = 6
-#: To which share of itself conjugate gradients bring the residual of a step, and in how many of them at most.
-_TOLERANCE, _ITERATIONS = 0.1, 30
+#: To which share of itself conjugate gradients bring the residual of a step, and in how many of them at most. What is
+#: computed in single precision is meant to be no more exact than that, and far less than retrainings differ by.
+_TOLERANCE, _ITERATIONS = {torch.float32: 0.1, torch.float64: 1e-8}, 100
 
 
 class HeadNewton:
@@ -48,45 +48,49 @@ class HeadNewton:
     def minimise(self, weights: Tensor, steps: int) -> Tensor:
         """Return the parameters ``[m, p]`` after at most so many steps, for weights of the rows ``[m, rows]``.
 
-        A coalition is left alone once a step promised next to nothing. A step that does not lower the objective is
-        halved.
+        A coalition is left alone once a step promised next to nothing. A step that does not lower the objective enough
+        is halved.
         """
-        m = len(weights)
+        m, weights = len(weights), self.head.filled(weights)
         theta = self.given.expand(m, *self.given.shape[1:]).clone()
-        before, value = theta.clone(), theta.new_full((m,), torch.inf)
+        before, value, promise = theta.clone(), theta.new_full((m,), torch.inf), theta.new_zeros(m)
         moving = torch.arange(m, device=theta.device)
         for step in range(steps + 1):
             own = weights[moving]
             # The first expansion, at the given parameters, is that of all coalitions.
             expansion = self.head.expanded(theta[moving] if step else self.given)
             reached = self._value(expansion, theta[moving], own)
-            for _ in range(_HALVINGS):
-                worse = ~(reached <= value[moving] + round_off(value[moving]))
-                if not worse.any():
+            for _ in range(HALVINGS):
+                enough = value[moving] + SUFFICIENT * promise[moving] + round_off(value[moving])
+                short = moving[~(reached <= enough)]
+                if len(short) == 0:
                     break
-                theta[moving[worse]] = (theta[moving[worse]] + before[moving[worse]]) / 2
+                theta[short] = (theta[short] + before[short]) / 2
+                promise[short] /= 2
                 expansion = self.head.expanded(theta[moving])
                 reached = self._value(expansion, theta[moving], own)
             if step == steps:
                 break
-            value[moving] = reached
             direction, slope = self._direction(expansion, theta[moving], own)
-            before[moving] = theta[moving]
+            before[moving], value[moving], promise[moving] = theta[moving], reached, slope
             theta[moving] = theta[moving] + direction
             moving = moving[~(-slope <= SETTLED * reached.abs())]
             if len(moving) == 0:
                 break
         return self.head.flat(theta)
 
+    def _share(self, weights: Tensor) -> Tensor:
+        return weights.sum(dim=1)[:, None, None] / len(self.head.features)
+
     def _value(self, expansion: Expansion, theta: Tensor, weights: Tensor) -> Tensor:
         """Return the objective up to a constant, ``[m]``."""
         losses = dot(weights, expansion.losses.expand_as(weights))
-        linear = self.pulled + _share(weights) * self.correction
+        linear = self.pulled + self._share(weights) * self.correction
         return losses + (theta * (self.diagonal * theta / 2 - linear)).flatten(1).sum(dim=1) + self.constant
 
     def _direction(self, expansion: Expansion, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return Newton's directions ``[m, c, d]``, and the slopes of the objective along them, ``[m]``."""
-        share, shape = _share(weights), theta.shape
+        share, shape = self._share(weights), theta.shape
         gradient = self.head.sums(weights[:, None] * expansion.first)
         gradient = (gradient + self.diagonal * theta - self.pulled - share * self.correction).flatten(1)
         curved = expansion.weighted(weights[:, None])
@@ -98,7 +102,9 @@ class HeadNewton:
         def precondition(flat: Tensor) -> Tensor:
             return self.preconditioner.solve(share, flat.reshape(shape)).flatten(1)
 
-        solution = conjugate_gradients(multiply, precondition, gradient, tolerance=_TOLERANCE, iterations=_ITERATIONS)
+        solution = conjugate_gradients(
+            multiply, precondition, gradient, tolerance=_TOLERANCE[gradient.dtype], iterations=_ITERATIONS
+        )
         return -solution.reshape(shape), -dot(gradient, solution)
 
 
@@ -139,14 +145,9 @@ def _blocks(head: LinearHead, given: Tensor) -> Tensor:
     """Return the matrices of all rows within each output, ``[c, width, width]``."""
     expansion = head.expanded(given)
     multiply: Callable[[Tensor], Tensor] = expansion.weighted(torch.ones_like(expansion.losses)[:, None])
-    columns = F.pad(head.features, (0, head.width - head.features.shape[1]))
     blocks = []
     for k in range(head.n_outputs):
         unit = torch.zeros_like(expansion.first)
         unit[:, k] = 1
-        blocks.append(columns.T @ (multiply(unit)[0, k][:, None] * columns))
+        blocks.append(head.columns.T @ (multiply(unit)[0, k][:, None] * head.columns))
     return torch.stack(blocks)
-
-
-def _share(weights: Tensor) -> Tensor:
-    return weights.mean(dim=1)[:, None, None]

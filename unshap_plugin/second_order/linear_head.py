@@ -15,6 +15,8 @@ from unshap_plugin.second_order.solvers import TILE, batch_invariant_matmul
 __all__ = ["LinearHead", "linear_layer"]
 
 _BLOCK = 4 * 2**20
+#: Rows are filled up to multiples of this, which all vectors of a processor divide.
+FULL = 32
 
 
 def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
@@ -60,6 +62,8 @@ class LinearHead:
         Number of scores, ``c``.
     width
         ``d``, filled up to what products like.
+    columns
+        The features, filled up: ``[filled rows, width]``.
     row_loss
         The loss of rows as a function of their scores.
     """
@@ -68,11 +72,13 @@ class LinearHead:
         self.features, self.row_loss = features, row_loss
         self.n_features, self.n_outputs = layer.in_features if layer.weight.requires_grad else 0, layer.out_features
         self._fixed = fixed
-        # Filled up once, and so are parameters by feature: to `width` columns, of which the last are zero.
+        # Filled up with zeros, and so are weights and scores by row, and parameters by feature: what stands last, in a
+        # product or for a function of single numbers, would else be computed in another way, and in another chunk
+        # something else stands last.
         rows, d = features.shape
         self.width = d + -d % TILE
-        self._columns = F.pad(features, (0, self.width - d))
-        self._transposed = F.pad(self._columns.T, (0, -rows % TILE)).contiguous()
+        self.columns = F.pad(features, (0, self.width - d, 0, -rows % FULL))
+        self._transposed = self.columns.T.contiguous()
 
     @classmethod
     def of(cls, engine: Engine, x: Rows, y: Tensor) -> LinearHead | None:
@@ -88,9 +94,9 @@ class LinearHead:
             with torch.no_grad():
                 [call], _ = calls_of(engine.module, x, lambda one, _layer: one == name)
             free = torch.cat([p.detach().reshape(layer.out_features, -1) for p in engine.theta0.values()], dim=1)
-            fixed = call.output.detach().T - free @ z.T
+            fixed = F.pad(call.output.detach().T - free @ z.T, (0, -len(z) % FULL))
         try:
-            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z)
+            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z).filled(-len(z) % FULL)
         except RuntimeError:  # what comes after the layer cannot be batched
             return None
         return cls(z, layer, fixed, row_loss)
@@ -99,13 +105,18 @@ class LinearHead:
         """Return values ``[m]``, gradients ``[m, p]`` and matrices ``[m, p, p]``."""
         free = [p if p.ndim == 3 else p[:, :, None] for p in theta.values()]
         expansion = self.expanded(F.pad(torch.cat(free, dim=2), (0, self.width - self.features.shape[1])))
-        gradient = self.flat(self.sums(weights[:, None] * expansion.first))
-        return (weights * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
+        filled = self.filled(weights)
+        gradient = self.flat(self.sums(filled[:, None] * expansion.first))
+        return (filled * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
 
     def expanded(self, heads: Tensor) -> Expansion:
         """Return the losses of the rows around the scores of parameters ``[m, c, width]``."""
         scores = self.scores(heads)
         return self.row_loss(scores if self._fixed is None else scores + self._fixed)
+
+    def filled(self, weights: Tensor) -> Tensor:
+        """Return weights ``[m, rows]`` as ``[m, filled rows]``, zero for the others."""
+        return F.pad(weights, (0, len(self.columns) - len(self.features)))
 
     def heads(self, flat: Tensor) -> Tensor:
         """Return flat parameters ``[m, p]`` by score and feature, ``[m, c, width]``."""
@@ -119,12 +130,12 @@ class LinearHead:
         return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:d].flatten(1)], dim=1)
 
     def scores(self, heads: Tensor) -> Tensor:
-        """Return the scores ``[m, c, rows]`` of parameters ``[m, c, width]``, without what frozen ones add."""
-        return batch_invariant_matmul(heads, self._transposed)[:, :, : len(self.features)]
+        """Return the scores ``[m, c, filled rows]`` of parameters ``[m, c, width]``, without what frozen ones add."""
+        return batch_invariant_matmul(heads, self._transposed)
 
     def sums(self, by_row: Tensor) -> Tensor:
-        """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, width]``, for ``[m, c, rows]``."""
-        return batch_invariant_matmul(by_row, self._columns)
+        """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, width]``, for ``[m, c, filled rows]``."""
+        return batch_invariant_matmul(by_row, self.columns)
 
     def _second(self, expansion: Expansion) -> Tensor:
         """Return the Hessians in the scores, ``[m, rows, c, c]``."""
@@ -133,7 +144,7 @@ class LinearHead:
         for k in range(self.n_outputs):
             unit = torch.zeros_like(expansion.first)
             unit[:, k] = 1
-            columns.append(expansion.weighted(one)(unit).transpose(1, 2))
+            columns.append(expansion.weighted(one)(unit)[:, :, : len(self.features)].transpose(1, 2))
         return torch.stack(columns, dim=3)
 
     def _matrices(self, weights: Tensor, second: Tensor) -> Tensor:

@@ -19,12 +19,23 @@ from unshap_plugin.second_order.curvature import SecondOrder
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.solvers import solve_damped
 
-__all__ = ["MAX_PARAMETERS", "SETTLED", "Objective", "Quadratic", "floored", "raised", "round_off"]
+__all__ = [
+    "HALVINGS",
+    "MAX_PARAMETERS",
+    "SETTLED",
+    "SUFFICIENT",
+    "Objective",
+    "Quadratic",
+    "floored",
+    "raised",
+    "round_off",
+]
 
 #: Matrices of more parameters take too much memory and time.
 MAX_PARAMETERS = 4096
-_HALVINGS = 6
-_SUFFICIENT = 0.1
+#: How often a step is halved at most, and which share of what it promises it has to keep.
+HALVINGS = 6
+SUFFICIENT = 0.1
 #: A step that promises less than this share of the objective is the last.
 SETTLED = 1e-3
 
@@ -171,8 +182,8 @@ class Objective:
         result = theta + direction
         left = torch.arange(len(result), device=theta.device)
         size = 1.0
-        for _ in range(_HALVINGS):
-            enough = before[left] + _SUFFICIENT * size * slope[left] + round_off(before[left])
+        for _ in range(HALVINGS):
+            enough = before[left] + SUFFICIENT * size * slope[left] + round_off(before[left])
             left = left[~(self.value(result[left], weights[left]) <= enough)]
             if len(left) == 0:
                 break

@@ -5,6 +5,7 @@ Scores are ``[m, c, rows]``, with the rows last, where the processor works on ma
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,6 +53,10 @@ class RowLoss(Protocol):
         """Expand at scores ``[m, c, rows]``."""
         ...
 
+    def filled(self, more: int) -> RowLoss:
+        """Return the loss of the same rows and some ``more``, of which nothing is asked."""
+        ...
+
 
 @dataclass(frozen=True)
 class Logistic:
@@ -78,6 +83,10 @@ class Logistic:
             return lambda vectors: curvature * vectors
 
         return Expansion(losses, self.scale * (p - self.targets), weighted)
+
+    def filled(self, more: int) -> Logistic:
+        """Return the loss of the same rows and some ``more``."""
+        return Logistic(F.pad(self.targets, (0, more)), self.scale)
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,10 @@ class Softmax:
 
         return Expansion(-(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
 
+    def filled(self, more: int) -> Softmax:
+        """Return the loss of the same rows and some ``more``."""
+        return Softmax(F.pad(self.targets, (0, more)))
+
 
 @dataclass(frozen=True)
 class SoftmaxOfSigmoids:
@@ -132,6 +145,10 @@ class SoftmaxOfSigmoids:
 
         return Expansion(outer.losses, first, weighted)
 
+    def filled(self, more: int) -> SoftmaxOfSigmoids:
+        """Return the loss of the same rows and some ``more``."""
+        return SoftmaxOfSigmoids(F.pad(self.targets, (0, more)))
+
 
 class AnyLoss:
     """Whatever comes after a linear layer of a module, and its loss, by automatic differentiation.
@@ -147,7 +164,7 @@ class AnyLoss:
     """
 
     def __init__(self, engine: Engine, x: Rows, y: Tensor, layer: str) -> None:
-        self.x, self.y, self.loss = x, y, engine.loss
+        self.x, self.y, self.loss, self.more = x, y, engine.loss, 0
         self._probe = copied(engine.module)
         given = self._probe.get_submodule(layer)
         given.__class__ = _Given  # which keeps what others may read of it
@@ -163,7 +180,7 @@ class AnyLoss:
             return self.loss(logits_of(self._probe(*positional, **named)), self.y)
 
         with torch.enable_grad():
-            leaf = scores.detach().requires_grad_()
+            leaf = scores[:, :, : len(self.y)].detach().requires_grad_()
             losses = vmap(of_one)(leaf)
             (first,) = torch.autograd.grad(losses.sum(), leaf, create_graph=True)
         self._given.output = None
@@ -172,6 +189,7 @@ class AnyLoss:
             def multiply(vectors: Tensor) -> Tensor:
                 if not first.requires_grad:
                     return torch.zeros_like(vectors)
+                vectors = vectors[:, :, : len(self.y)]
                 shared = len(first) < len(vectors)  # several vectors at one point
                 (found,) = torch.autograd.grad(
                     first,
@@ -181,11 +199,18 @@ class AnyLoss:
                     materialize_grads=True,
                     is_grads_batched=shared,
                 )
-                return weights * (found[:, 0] if shared else found)
+                return weights * F.pad(found[:, 0] if shared else found, (0, self.more))
 
             return multiply
 
-        return Expansion(losses.detach(), first.detach(), weighted)
+        fill = (0, self.more)
+        return Expansion(F.pad(losses.detach(), fill), F.pad(first.detach(), fill), weighted)
+
+    def filled(self, more: int) -> AnyLoss:
+        """Return the loss of the same rows and some ``more``."""
+        other = copy.copy(self)
+        other.more = more
+        return other
 
 
 class _Given(nn.Linear):

@@ -123,7 +123,7 @@ def _multiplier(problem: ModuleProblem, objective: Objective) -> Callable[[Tenso
     """Return what multiplies vectors ``[m, p]`` with the matrix of all rows, a bounded number of them at once."""
     engine, losses = problem.engine, objective.losses
     if isinstance(losses, LinearHead):
-        curved = losses.expanded(losses.heads(objective.given[None])).weighted(objective.all[:, None])
+        curved = losses.expanded(losses.heads(objective.given[None])).weighted(losses.filled(objective.all)[:, None])
         some: Callable[[Tensor], Tensor] = lambda v: losses.flat(  # noqa: E731
             losses.sums(curved(losses.scores(losses.heads(v))))
         )
