@@ -54,6 +54,14 @@ class Retrain(Unlearner):
                 "unlearner 'retrain' needs to know how the torch model was trained: pass fit=Recipe(...) to the problem"
             )
 
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
+        """Count the rows of a batch, and those of the test set, of which no gradient is asked."""
+        recipe, tested = problem.recipe, problem.engine.bytes_per_coalition(problem.x_test) // 2
+        size = len(problem.y) if recipe is None or recipe.batch_size is None else recipe.batch_size
+        batch = take(problem.x, torch.arange(min(size, len(problem.y)), device=problem.y.device))
+        # The order of the rows is kept for each coalition.
+        return max(problem.engine.bytes_per_coalition(batch), tested) + 8 * len(problem.y)
+
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
         if not isinstance(problem, ModuleProblem):
