@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections.abc import Sequence
@@ -117,7 +118,7 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
         return _on_cpu(scores)
 
 
-def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int) -> Any:
+def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int | None) -> Any:
     """Return a copy of ``model``, fitted from scratch on these rows.
 
     Without a row, a classifier finds all classes equally likely, and anything else answers 0 (of the ``shape`` that
@@ -138,7 +139,7 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     shape
         Shape of the output of one row.
     seed
-        Seed of what is random in the fit.
+        Seed of what is random in the fit; ``None``: the global generators as they are.
     """
     if len(y) == 0:
         shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
@@ -165,9 +166,9 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     return fitted if hasattr(fitted, "classes_") else Relabelled(fitted, labels, encoded=False)
 
 
-def _fitted(model: Any, x: Any, y: NDArray[Any], seed: int) -> Any:
+def _fitted(model: Any, x: Any, y: NDArray[Any], seed: int | None) -> Any:
     fresh = clone(model) if isinstance(model, BaseEstimator) else copy.deepcopy(model)
-    with seeded(seed):
+    with contextlib.nullcontext() if seed is None else seeded(seed):
         fitted = fresh.fit(x, y)
     return fresh if fitted is None else fitted
 
