@@ -99,4 +99,9 @@ def _classes(model: Any, train: Any, test: Any) -> Classes | None:
             f"{type(model).__name__} was fitted on {len(labels)} targets, but one class label per row is needed: fit "
             f"one model for each."
         )
-    return Classes(np.asarray(labels))
+    labels = np.asarray(labels)
+    try:
+        # Scorers of scikit-learn take the last of them for the positive class, in this order.
+        return Classes(np.sort(labels))
+    except TypeError:  # of several types
+        return Classes(labels)
