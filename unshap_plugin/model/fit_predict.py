@@ -22,6 +22,9 @@ from unshap_plugin.model.numeric import as_numbers
 
 __all__ = ["ConstantModel", "Relabelled", "classifies", "predicted", "refit"]
 
+#: Probabilities may lie outside 0 and 1 by so much.
+_ROUND_OFF = 1e-5
+
 
 class ConstantModel:
     """A model that answers the same output for every row: all that can be learned from no row, or from one class.
@@ -111,7 +114,14 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
                     f"needed: fit one model per target."
                 )
             probabilities = np.asarray(probabilities, dtype=np.float64)
-            scores[:, _columns(model, probabilities.shape, rows, classes)] = probabilities
+            columns = _columns(model, probabilities.shape, rows, classes)
+            low, high = probabilities.min(initial=0.0), probabilities.max(initial=1.0)
+            if low < -_ROUND_OFF or high > 1 + _ROUND_OFF:
+                raise InvalidValueError(
+                    f"predict_proba of {_name(model)} gave numbers from {low:.3g} to {high:.3g}, but probabilities are "
+                    f"needed, from 0 to 1: take the softmax of scores, or the exponential of logarithms, in it."
+                )
+            scores[:, columns] = probabilities
             return _on_cpu(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)))
         chosen = classes.encode(model.predict(x), "a prediction")
         scores[np.arange(len(_checked(_on_cpu(chosen), inner, rows))), chosen] = 1.0
