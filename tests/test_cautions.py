@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
 from torch import nn
 
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult, shapley_values, value
+from unshap_plugin import (
+    Recipe,
+    UnlearningGame,
+    ValuationProblem,
+    ValuationResult,
+    compute_artifacts,
+    shapley_values,
+    value,
+)
 from unshap_plugin.cautions import biased, far_below, hardly_forgets, lacking_classes, left_out
 from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.plugin import Unlearner
@@ -262,7 +271,7 @@ def test_alarms_hold_what_they_say(everybody, nobody, uninformed, exact, others)
     note = hardly_forgets(everybody, nobody, uninformed, exact=exact, metric="m")
     close = everybody - nobody < 0.1 * (everybody - uninformed)
     assert (note is not None) == (nobody >= everybody or (not exact and close))
-    far = far_below(everybody, nobody, uninformed, np.array(others), "m")
+    far = far_below(everybody, nobody, uninformed, np.array(others), "m", classes=False)
     if far is not None:
         assert nobody < min(others)
         assert nobody < uninformed
@@ -335,3 +344,22 @@ def test_training_rows_as_test_rows_are_said():
         assert note.startswith(f"{seen} of {len(test[1])} test rows are training rows too")
     mixed = np.r_[X[:3], X_TEST[:9]], np.r_[Y[:3], Y_TEST[:9]]
     assert not [one for one in value(model, (X, Y), mixed, groups=groups).notes if "training rows too" in one]
+
+
+def test_rows_that_are_not_at_hand_lack_no_class():
+    model, one = LogisticRegression().fit(X, Y), Y == 1
+    stored = compute_artifacts(ValuationProblem(model, (X, Y), (X_TEST, Y_TEST)))
+    problem = ValuationProblem(
+        model, (X[one], Y[one]), (X_TEST, Y_TEST), access="partial", artifacts=stored, groups=np.arange(one.sum()) % 2
+    )
+    result = shapley_values(UnlearningGame(problem, "newton"), "exact")
+    assert not any("none of some class" in note for note in result.notes)
+
+
+def test_nobody_is_told_to_centre_classes():
+    model = LinearSVC(dual=False).fit(X, Y)
+    result = value(model, **{**DATA, "test": (X_TEST[Y_TEST == 1], Y_TEST[Y_TEST == 1])}, estimator="exact")
+    [note] = [note for note in result.notes if "far below" in note]
+    assert note.endswith("whoever brings it; keep some rows as background (valued=).")
+    kept = value(model, **DATA, valued=[0, 1], estimator="exact")
+    assert not any("far below" in note for note in kept.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score, fbeta_score, get_scorer, make_scorer
@@ -147,3 +148,30 @@ def test_values_come_out():
     result = value(LogisticRegression().fit(x, y), (x, y), test, groups=GROUPS, metric="f1_macro")
     assert result.metric == "f1_macro"
     np.testing.assert_allclose(result.values.sum(), result.utility_all - result.utility_none, atol=1e-12)
+
+
+class Backwards(ClassifierMixin, BaseEstimator):
+    """A classifier that has its classes in the other order."""
+
+    def fit(self, x, y):
+        self.model_ = LogisticRegression(tol=1e-10, max_iter=1000).fit(x, y)
+        self.classes_ = self.model_.classes_[::-1]
+        return self
+
+    def predict_proba(self, x):
+        return self.model_.predict_proba(x)[:, ::-1]
+
+    def predict(self, x):
+        return self.model_.predict(x)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "neg_log_loss", "neg_brier_score", "accuracy"])
+@pytest.mark.parametrize("names", [np.array([0, 1]), np.array([-1, 1]), np.array([False, True])])
+def test_the_positive_class_is_the_last_whatever_the_order_of_classes(metric, names):
+    (x, y), (x_test, y_test) = data(load_breast_cancer)
+    train, test = (x, names[y]), (x_test, names[y_test])
+    results = [
+        value(model.fit(*train), train, test, groups=GROUPS, metric=metric, unlearner="retrain", estimator="exact")
+        for model in (Backwards(), LogisticRegression(tol=1e-10, max_iter=1000))
+    ]
+    np.testing.assert_allclose(results[0].values, results[1].values, atol=1e-9)

@@ -110,16 +110,17 @@ forgets, so that the values say little; use another unlearner, or say how a torc
 
 
 def far_below(
-    everybody: float, nobody: float, uninformed: float, others: NDArray[np.float64], metric: str
+    everybody: float, nobody: float, uninformed: float, others: NDArray[np.float64], metric: str, *, classes: bool
 ) -> str | None:
     """Say that the empty coalition is far below all others, and below what knowing nothing explains.
 
     That is by more than the whole range of the others ``[m]``, and further below the uninformed model than the given
-    model is above it: most of each value is then what any data gains over an empty model that is bad.
+    model is above it: most of each value is then what any data gains over an empty model that is bad. Targets that are
+    classes cannot be centred.
 
     Examples
     --------
-    >>> print(far_below(0.8, -4.39, 0.0, np.array([-0.1, 0.5, 0.8]), "r2"))
+    >>> print(far_below(0.8, -4.39, 0.0, np.array([-0.1, 0.5, 0.8]), "r2", classes=False))
     v(none) = -4.39 (r2) is far below every other utility (-0.1 to 0.8), and below a model that answers the same for \
 every row (0): most of each value is what any data gains over nothing, whoever brings it; centre the targets of a \
 regression, or keep some rows as background (valued=).
@@ -132,7 +133,8 @@ regression, or keep some rows as background (valued=).
     return (
         f"v(none) = {nobody:.3g} ({metric}) is far below every other utility ({low:.3g} to {high:.3g}), and below a "
         f"model that answers the same for every row ({uninformed:.3g}): most of each value is what any data gains over "
-        f"nothing, whoever brings it; centre the targets of a regression, or keep some rows as background (valued=)."
+        f"nothing, whoever brings it; {'' if classes else 'centre the targets of a regression, or '}keep some rows as "
+        f"background (valued=)."
     )
 
 

@@ -66,7 +66,8 @@ def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[st
     problem = game.problem
     notes = [left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
     names = likelihoods(problem.metric)
-    if names and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
+    known_rows = problem.access == "full"  # else coalitions keep rows that are not at hand
+    if names and known_rows and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
         notes.append(lacking_classes(_present(problem, coalitions), names[0]))
     yield from (note for note in notes if note is not None)
 
@@ -87,7 +88,8 @@ def _of_the_ends(
         nobody, everybody = float(utility[empty, k][0]), float(problem.given_utility.reshape(-1)[k])
         others = utility[~empty, k]
         yield hardly_forgets(everybody, nobody, uninformed[k], exact=game.unlearner.exact, metric=name)
-        yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name)
+        classes = problem.task == "classification"
+        yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name, classes=classes)
 
 
 def _uninformed(problem: ValuationProblem) -> NDArray[np.float64] | None:

@@ -369,3 +369,26 @@ def test_the_brute_force_of_these_tests_is_that_of_scikit_learn():
     model = logistic().fit(X, Y3)
     found = log_likelihood(model, XT, YT3, [0, 1, 2])
     np.testing.assert_allclose(found, np.log(model.predict_proba(XT)[np.arange(40), YT3]).mean(), rtol=1e-9)
+
+
+class Scores(Plain):
+    """Its ``predict_proba`` gives something else than probabilities."""
+
+    def __init__(self, link):
+        self.link = link
+
+    def predict_proba(self, x):
+        return self.link(super().predict_proba(x))
+
+
+@pytest.mark.parametrize("link", [np.log, lambda p: 100 * p, lambda p: np.log(p) - np.log(1 - p)], ids=["logarithms", "percent", "scores"])  # fmt: skip
+def test_what_predict_proba_gives_has_to_be_probabilities(link):
+    with pytest.raises(
+        InvalidValueError, match=r"predict_proba of Scores gave numbers from .* probabilities are needed"
+    ):
+        values(Scores(link).fit(X, Y))
+
+
+def test_and_is_once_the_advice_is_followed():
+    made = values(Scores(lambda p: np.exp(np.log(p)) * (1 + 1e-9)).fit(X, Y))
+    np.testing.assert_allclose(made, values(Plain().fit(X, Y)), atol=1e-6)

@@ -208,3 +208,11 @@ def test_missing_targets_are_refused_by_row():
 
 def test_large_unsigned_numbers_keep_their_sign():
     assert as_numbers(np.array([2**64 - 1, 1], dtype="u8"), "x").tolist() == [float(2**64 - 1), 1.0]
+
+
+def test_a_generator_is_named_and_a_list_of_it_helps():
+    with pytest.raises(InvalidTypeError, match="train x is a generator, which can be read once only.*pass a list"):
+        values(Ridge().fit(X, X[:, 0]), (row for row in X), X[:, 0], XT, XT[:, 0])
+    model = Ridge().fit(X, X[:, 0])
+    found = values(model, list(row for row in X), X[:, 0], XT, XT[:, 0])  # noqa: C400
+    np.testing.assert_allclose(found, values(model, X, X[:, 0], XT, XT[:, 0]), atol=1e-12)

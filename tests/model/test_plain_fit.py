@@ -3,6 +3,7 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -16,7 +17,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import check_random_state
 from tables import GROUPS, XT, YT, X, Y, frame, values
 
 from unshap_plugin import ValuationProblem
@@ -171,3 +174,53 @@ def test_rows_that_cannot_be_fitted_are_named():
     model = make_pipeline(StandardScaler(), logistic()).fit(X, Y)
     with pytest.raises(InvalidValueError, match="cannot be applied to the train rows"):
         values(model, frame(X).assign(d=np.where(Y, "u", "v")), Y)
+
+
+class SeldomOtherwise(ClassifierMixin, BaseEstimator):
+    """A fit that draws, and of ten seeds about three choose another depth."""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, x, y):
+        other = check_random_state(self.random_state).uniform() < 0.3
+        self.model_ = DecisionTreeClassifier(max_depth=1 if other else 3, random_state=0).fit(x, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict_proba(self, x):
+        return self.model_.predict_proba(x)
+
+    def predict(self, x):
+        return self.model_.predict(x)
+
+
+@pytest.mark.parametrize("state", range(12))
+def test_an_honest_fit_that_few_seeds_make_different_passes(state):
+    np.random.seed(state)
+    problem = ValuationProblem(SeldomOtherwise().fit(X, Y), (X, Y), (XT, YT), groups=GROUPS)
+    assert not any("plain fit" in note for note in problem.notes)
+
+
+def test_a_generator_among_the_parameters_is_begun_anew():
+    for model in (
+        RandomForestClassifier(5, random_state=np.random.RandomState(3)),
+        make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=np.random.RandomState(3))),
+    ):
+        problem = ValuationProblem(model.fit(X, Y), (X, Y), (XT, YT), groups=GROUPS)
+        assert not any("plain fit" in note for note in problem.notes)
+
+
+@pytest.mark.parametrize("given", [(X[:12], Y[:12]), (X, 1 - Y), (X * 5 + 3, Y)], ids=["rows", "labels", "scaling"])
+@pytest.mark.parametrize("make", [lambda: RandomForestClassifier(20), lambda: RandomForestClassifier(20, random_state=np.random.RandomState(0))])  # fmt: skip
+def test_a_forest_that_is_further_away_than_any_seed_is_noted_with_both_sizes(given, make):
+    np.random.seed(0)
+    notes = ValuationProblem(make().fit(*given), (X, Y), (XT, YT), groups=GROUPS).notes
+    assert any(re.search(r"by [\d.]+ of the spread of its answers, where seeds make it differ by [\d.]+ at", one) for one in notes)  # fmt: skip
+
+
+def test_a_fit_that_draws_without_a_difference_is_refused_and_a_random_state_helps():
+    model = LinearSVC(dual=False).fit(X, Y, sample_weight=WEIGHTS**2)
+    with pytest.raises(InvalidValueError, match="if the fit draws at random, fit it with a random_state"):
+        values(model, metric="accuracy")
+    values(clone(model).set_params(random_state=0).fit(X, Y), metric="accuracy")

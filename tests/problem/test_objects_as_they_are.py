@@ -245,3 +245,21 @@ def test_a_game_over_text_is_one_function_of_the_coalition():
     np.testing.assert_array_equal(
         UnlearningGame(problem, chunk=1)(matrix[::-1]), UnlearningGame(problem, chunk=4)(matrix)[::-1]
     )
+
+
+def test_text_in_any_container_is_text():
+    texts, more = [f"{a} {b}" for a in WORDS for b in WORDS[:5]], [f"{a} {b}" for a in WORDS[:5] for b in WORDS]
+    y, y_test = [i % 2 for i in range(30)], [i % 3 % 2 for i in range(30)]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
+    expected = values(model, texts, y, more, y_test)
+    for form in (tuple, pd.Index, pd.Categorical, pd.Series, np.array, lambda one: pd.array(one, dtype="string")):
+        np.testing.assert_allclose(values(model, form(texts), y, form(more), y_test), expected, atol=1e-12)
+
+
+def test_a_recipe_of_an_object_is_refused_and_leaving_it_out_helps():
+    model = MultinomialNB().fit(abs(X), Y)
+    with pytest.raises(
+        InvalidValueError, match="fit was given, but MultinomialNB is retrained by its own fit: leave it"
+    ):
+        ValuationProblem(model, (abs(X), Y), (abs(XT), YT), fit={"optimizer": "sgd", "lr": 0.1, "epochs": 2})
+    ValuationProblem(model, (abs(X), Y), (abs(XT), YT))

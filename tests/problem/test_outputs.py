@@ -365,3 +365,13 @@ def test_the_errors_are_sentences():
         with pytest.raises(InvalidValueError) as error:
             build(**wrong)
         assert re.search(r"[a-z'\])]\.$", str(error.value))
+
+
+def test_text_labels_of_a_module_are_said_to_be_in_this_order():
+    x = torch.eye(4)
+    problem = ValuationProblem(torch.nn.Linear(4, 2), (x, ["no", "yes", "no", "yes"]), (x + 1, ["no", "yes"] * 2))
+    [note] = problem.notes
+    assert note.startswith(
+        "the labels are text, and the outputs of the model were taken for 'no', 'yes', in this order"
+    )
+    assert ValuationProblem(torch.nn.Linear(4, 2), (x, [0, 1, 0, 1]), (x + 1, [0, 1, 0, 1])).notes == ()

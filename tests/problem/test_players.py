@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,3 +83,14 @@ def test_valued_groups_are_told_by_type():
 def test_a_table_is_no_list_of_labels():
     with pytest.raises((InvalidTypeError, InvalidValueError), match="groups"):
         players_of(pd.DataFrame({"provider": ["a", "b", "a"]}), None, 3, alone=False)
+
+
+@pytest.mark.parametrize("valued", [torch.tensor([2, 0]), [torch.tensor(2), torch.tensor(0)], np.array([2, 0]), [2.0, 0.0], pd.Series([2, 0], index=[7, 8])])  # fmt: skip
+def test_valued_groups_may_be_any_kind_of_number(valued):
+    players, numbers = players_of([0, 1, 2, 0], valued, 4, alone=False)
+    assert players == [2, 0]
+    assert numbers.tolist() == [1, -1, 0, 1]
+
+
+def test_groups_may_be_a_list_of_tensors():
+    assert players_of([torch.tensor(1), torch.tensor(0), torch.tensor(1)], None, 3, alone=False)[0] == [0, 1]

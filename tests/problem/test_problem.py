@@ -176,6 +176,11 @@ BAD = {
         InvalidValueError,
         r"train y has NaN",
     ),
+    "no columns": (
+        dict(train=(X[:, :0], Y)),
+        InvalidValueError,
+        r"train x has rows without a number",
+    ),
     "empty train": (dict(train=(X[:0], Y[:0])), InvalidValueError, r"train x is empty: at least one row"),
     "empty test": (dict(test=(X[:0], Y[:0])), InvalidValueError, r"test x is empty"),
     "one row": (dict(train=(X[:1], Y[:1])), InvalidValueError, r"train has one row"),

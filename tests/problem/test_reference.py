@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import breast_cancer, early_stopped
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from unshap_plugin import UnlearningGame, ValuationProblem, ValuationResult, compute_artifacts, shapley_values
@@ -205,3 +207,19 @@ def test_a_number_of_rows_that_cannot_be_is_refused(access, rows):
     data = (problem.x, problem.y), (problem.x_test, problem.y_test)
     with pytest.raises(InvalidValueError, match=rf"^trained_rows is {rows}, but 40 rows are at hand: leave it out"):
         ValuationProblem(problem.model, *data, access=access, trained_rows=rows)
+
+
+def test_a_list_of_rows_and_labels_is_a_pair_as_everywhere():
+    for one in (list(OTHERS), [torch.as_tensor(OTHERS[0]), OTHERS[1].tolist()], [pd.DataFrame(OTHERS[0]), OTHERS[1]]):
+        x, y = make(reference=one).reference
+        np.testing.assert_array_equal(x.numpy(), OTHERS[0])
+        np.testing.assert_array_equal(y.numpy(), OTHERS[1])
+    for one in (OTHERS[0][:2].tolist(), list(OTHERS[0][:2])):
+        x, y = make(reference=one).reference
+        assert y is None
+        assert len(x) == 2
+
+
+def test_a_list_of_rows_and_labels_is_a_pair_for_objects_too():
+    model = KNeighborsClassifier().fit(X, Y)
+    assert len(ValuationProblem(model, (X, Y), TEST, reference=list(OTHERS)).reference[1]) == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.numeric import as_numbers
 
 __all__ = ["ConstantModel", "Relabelled", "classifies", "predicted", "refit"]
+
+#: Probabilities may lie outside 0 and 1 by so much.
+_ROUND_OFF = 1e-5
 
 
 class ConstantModel:
@@ -110,14 +114,21 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
                     f"needed: fit one model per target."
                 )
             probabilities = np.asarray(probabilities, dtype=np.float64)
-            scores[:, _columns(model, probabilities.shape, rows, classes)] = probabilities
+            columns = _columns(model, probabilities.shape, rows, classes)
+            low, high = probabilities.min(initial=0.0), probabilities.max(initial=1.0)
+            if low < -_ROUND_OFF or high > 1 + _ROUND_OFF:
+                raise InvalidValueError(
+                    f"predict_proba of {_name(model)} gave numbers from {low:.3g} to {high:.3g}, but probabilities are "
+                    f"needed, from 0 to 1: take the softmax of scores, or the exponential of logarithms, in it."
+                )
+            scores[:, columns] = probabilities
             return _on_cpu(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)))
         chosen = classes.encode(model.predict(x), "a prediction")
         scores[np.arange(len(_checked(_on_cpu(chosen), inner, rows))), chosen] = 1.0
         return _on_cpu(scores)
 
 
-def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int) -> Any:
+def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int | None) -> Any:
     """Return a copy of ``model``, fitted from scratch on these rows.
 
     Without a row, a classifier finds all classes equally likely, and anything else answers 0 (of the ``shape`` that
@@ -138,7 +149,7 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     shape
         Shape of the output of one row.
     seed
-        Seed of what is random in the fit.
+        Seed of what is random in the fit; ``None``: the global generators as they are.
     """
     if len(y) == 0:
         shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
@@ -165,9 +176,9 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     return fitted if hasattr(fitted, "classes_") else Relabelled(fitted, labels, encoded=False)
 
 
-def _fitted(model: Any, x: Any, y: NDArray[Any], seed: int) -> Any:
+def _fitted(model: Any, x: Any, y: NDArray[Any], seed: int | None) -> Any:
     fresh = clone(model) if isinstance(model, BaseEstimator) else copy.deepcopy(model)
-    with seeded(seed):
+    with contextlib.nullcontext() if seed is None else seeded(seed):
         fitted = fresh.fit(x, y)
     return fresh if fitted is None else fitted
 

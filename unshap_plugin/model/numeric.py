@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from numbers import Number
 from typing import Any
 
@@ -61,6 +61,10 @@ def _array(value: Any, what: str) -> NDArray[Any]:
     """Return a dense array of booleans, integers or floating numbers."""
     if isinstance(value, pd.DataFrame):
         return _frame(value, what)
+    if isinstance(value, Iterator):
+        raise InvalidTypeError(
+            f"{what} is a {type(value).__name__}, which can be read once only, but an array is needed: pass a list."
+        )
     if issparse(value):
         _check_size(value.shape, value.dtype.itemsize, what)
         value = value.toarray()

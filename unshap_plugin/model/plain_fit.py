@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.fit_predict import Relabelled, predicted, refit
+from unshap_plugin.model.generators import moved, seeded, states
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import as_input
 
@@ -22,14 +24,19 @@ REFUSED = 0.05
 #: And by more than this are noted. A plain fit of the same numbers differs by 0, one in single precision by
 #: up to 0.02.
 NOTED = 0.005
+#: So many seeds are tried before a fit that draws is said to differ: few of them may choose otherwise (by a search, or
+#: between two splits that are equally good).
+SEEDS = 8
+#: A fit that seeds make different is noted where the given one is so many times as far away as any of them.
+BEYOND = 2.0
 
 
 def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | None) -> tuple[str, ...]:
     """Return notes on how far a model is from a plain ``fit(x, y)`` on all training rows.
 
     The measure is the root of the mean squared difference of the answers on these rows (probabilities of classes, or
-    decision values, where there are any), as a share of how far answers are from their mean. A fit that two seeds make
-    different by itself cannot be compared.
+    decision values, where there are any), as a share of how far answers are from their mean. A fit that
+    seeds make different by itself is held against how different they make it.
 
     Parameters
     ----------
@@ -59,36 +66,60 @@ def compared_with_plain_fit(model: Any, x: Rows, y: Tensor, classes: Classes | N
     given = _answers(model, x, classes)
     shape, kind = tuple(predicted(model, as_input(x), classes).shape[1:]), type(model).__name__
 
-    def plain(seed: int) -> NDArray[np.float64]:
+    def plain(seed: int | None) -> NDArray[np.float64]:
+        again = _reseeded(model, 1 if seed is None else seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # who fitted the model has seen them
-            return _answers(refit(model, as_input(x), y.cpu().numpy(), classes, shape, seed), x, classes)
+            return _answers(refit(again, as_input(x), y.cpu().numpy(), classes, shape, seed), x, classes)
 
+    noise, draws = 0.0, False
     try:
         first = plain(0)
         distance = _distance(given, first)
         if distance > NOTED:
-            # By the fit, or with every answer.
-            drawn = max(_distance(plain(1), first), _distance(_answers(model, x, classes), given)) > NOTED
+            with seeded(1):
+                before = states()
+                noise = _distance(plain(None), first)
+                draws = moved(before) is not None or bool(_generators(model))
+            noise = max(noise, _distance(_answers(model, x, classes), given))  # it may draw with every answer
+            for seed in range(2, SEEDS if draws else 0):
+                if distance > noise:
+                    noise = max(noise, _distance(plain(seed), first))
     except Exception as error:
         raise InvalidValueError(
             f"{kind} cannot be fitted on the {n_rows(x)} training rows ({type(error).__name__}: {error}), as it is for "
             f"every coalition: give the rows that it was fitted on, in the form that its fit takes."
         ) from error
-    if distance <= NOTED or drawn:
+    if distance <= max(NOTED, BEYOND * noise):
         return ()
     what = (
         f"a plain fit(x, y) of {kind} on the {n_rows(x)} training rows answers otherwise than the model that is given, "
         f"by {distance:.2g} of the spread of its answers"
     )
-    if distance > REFUSED and not _unfinished(model):
+    if distance > REFUSED and noise <= NOTED and not _unfinished(model):
+        chance = "; if the fit draws at random, fit it with a random_state" if draws else ""
         raise InvalidValueError(
             f"{what}: it may have been fitted with weights, with other settings, on rows that were scaled otherwise, "
             f"on other rows, or by a fit that goes on from where it was; fit it again with fit(x, y) on train as it is "
-            f"given, or give an object whose own fit(x, y) does all that was done."
+            f"given, or give an object whose own fit(x, y) does all that was done{chance}."
         )
+    if noise > NOTED:
+        what += f", where seeds make it differ by {noise:.2g} at most"
     why = "its training was stopped before it converged" if _unfinished(model) else "it may have been fitted otherwise"
     return (f"{what} ({why}): values are those of plain fits, but the utility of all players is the given model's.",)
+
+
+def _generators(model: Any) -> list[str]:
+    """Return the names of parameters that are generators: its fit went on from their state, and left another."""
+    if not isinstance(model, BaseEstimator):
+        return []
+    return [name for name, value in model.get_params().items() if isinstance(value, np.random.RandomState)]
+
+
+def _reseeded(model: Any, seed: int) -> Any:
+    """Return the model, or a copy whose parameters that are generators begin with the seed."""
+    held = _generators(model)
+    return clone(model).set_params(**{name: np.random.RandomState(seed) for name in held}) if held else model
 
 
 def _answers(model: Any, x: Rows, classes: Classes | None) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 from scipy.sparse import issparse
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
@@ -103,6 +104,10 @@ def as_raw(value: Any, what: str) -> RawRows | None:
         if _numeric(value):
             return None
         data = value
+    elif isinstance(value, pd.Index | ExtensionArray):
+        data = pd.Series(value)
+    elif isinstance(value, tuple) and value and all(isinstance(one, str) for one in value):
+        data = list(value)  # other tuples are several arrays
     else:
         return None
     if isinstance(data, np.ndarray) and data.ndim == 0:

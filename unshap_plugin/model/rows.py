@@ -131,6 +131,8 @@ def as_rows(value: Any, what: str) -> Rows:
         )
     if lengths == {0}:
         raise InvalidValueError(f"{what} is empty: at least one row is needed.")
+    if any(leaf.numel() == 0 for leaf in leaves(rows)):
+        raise InvalidValueError(f"{what} has rows without a number: at least one column is needed.")
     return rows
 
 

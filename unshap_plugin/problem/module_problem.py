@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.engine import Engine
@@ -91,6 +91,13 @@ class ModuleProblem(ValuationProblem):
             self.loss = resolve_loss(loss)
             self.trained = TrainedModule(self.given_model, self.loss, recipe, parameters=parameters)
             self.classes = _text_classes(train[1], test[1])
+            if self.classes is not None:
+                names = ", ".join(map(repr, self.classes.labels[:SHOWN].tolist()))
+                more = ", ..." if len(self.classes) > SHOWN else ""
+                self.notes += (
+                    f"the labels are text, and the outputs of the model were taken for {names}{more}, in this order: "
+                    f"pass the numbers of the outputs if it was trained with others.",
+                )
         else:
             linear = _known(
                 linear_model(self.given_model, trained_rows or _length(train[1])), self.given_model, loss, recipe

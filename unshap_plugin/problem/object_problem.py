@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from unshap_plugin.errors import InvalidTypeError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.losses import Loss, resolve_loss
 from unshap_plugin.model.classes import Classes, is_text
 from unshap_plugin.model.fit_predict import classifies
@@ -59,7 +59,7 @@ class ObjectProblem(ValuationProblem):
         train: Any,
         test: Any,
         loss: str | Loss,
-        recipe: Recipe | None,  # noqa: ARG002
+        recipe: Recipe | None,
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,  # noqa: ARG002
     ) -> None:
@@ -70,6 +70,10 @@ class ObjectProblem(ValuationProblem):
             raise InvalidTypeError(
                 f"parameters is {parameters!r}, but {type(self.given_model).__name__} is not a torch module: leave it "
                 f"out."
+            )
+        if recipe is not None:
+            raise InvalidValueError(
+                f"fit was given, but {type(self.given_model).__name__} is retrained by its own fit: leave it out."
             )
 
     @property
@@ -99,4 +103,9 @@ def _classes(model: Any, train: Any, test: Any) -> Classes | None:
             f"{type(model).__name__} was fitted on {len(labels)} targets, but one class label per row is needed: fit "
             f"one model for each."
         )
-    return Classes(np.asarray(labels))
+    labels = np.asarray(labels)
+    try:
+        # Scorers of scikit-learn take the last of them for the positive class, in this order.
+        return Classes(np.sort(labels))
+    except TypeError:  # of several types
+        return Classes(labels)

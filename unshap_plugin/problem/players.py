@@ -69,15 +69,18 @@ def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]
     """Return the valued groups, each once, in the order in which they were given."""
     if np.asarray(valued, dtype=object).ndim != 1:
         raise InvalidTypeError(f"valued is {valued!r}, but a list of groups is needed.")
-    listed = valued.tolist() if isinstance(valued, np.ndarray) else list(valued)
-    chosen = list(dict.fromkeys(str(one) if isinstance(one, str) else one for one in listed))
-    for one in chosen:
+    listed = valued.tolist() if isinstance(valued, Tensor | np.ndarray) else list(valued)
+    chosen = []
+    for given in listed:
+        one = str(given) if isinstance(given, str) else given.item() if isinstance(given, Tensor) else given
         if one not in known or any(isinstance(one, bool) != isinstance(group, bool) for group in known if group == one):
             close = nearest(one, (str(group) for group in known if str(group) != one))
             raise InvalidValueError(
                 f"valued names {one!r}, which is not among the groups{close}; "
                 f"the groups are {', '.join(map(repr, known[:10]))}{', ...' if len(known) > 10 else ''}."
             )
+        chosen.append(known[known.index(one)])
+    chosen = list(dict.fromkeys(chosen))
     if not chosen:
         raise InvalidValueError("valued is empty: name at least one group, or leave it out to value all of them.")
     return chosen
@@ -92,6 +95,7 @@ def _labels(labels: ArrayLike) -> NDArray[Any]:
             f"groups is a {type(labels).__name__}, but a list is needed: one label per row, in order."
         )
     listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)  # type: ignore[arg-type]
+    listed = [one.item() if isinstance(one, Tensor) and one.ndim == 0 else one for one in listed]
     try:
         missing = int(pd.isna(pd.Series(listed, dtype=object)).sum())
     except (TypeError, ValueError) as error:

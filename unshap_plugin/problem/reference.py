@@ -70,7 +70,7 @@ def test_and_reference(
             raise UnknownNameError("reference", given, ["test"])
         return pair, pair, ()
     given = as_pair(given, "reference")
-    labelled = isinstance(given, tuple) and len(given) == 2
+    labelled = isinstance(given, tuple | list) and len(given) == 2 and (isinstance(given, tuple) or _pairs(*given))
     x, y = reader.pair(given, "reference") if labelled else (reader.rows(given, "reference"), None)
     kept = _elsewhere(x, pair[0], train)
     left_out = n_rows(x) - len(kept)
@@ -141,6 +141,11 @@ def split_test(x: Rows, y: Tensor, train: Rows) -> tuple[tuple[Rows, Tensor], Re
     if len(other) == 0:
         return test, None, f"{half}, and there is no reference set, since the others are test or training rows too."
     return test, (take(x, other), y[other.to(y.device)]), f"{half}, and {len(other)} others the reference set."
+
+
+def _pairs(x: Any, y: Any) -> bool:
+    """Tell whether these are rows and their labels, and not two rows."""
+    return bool(getattr(x, "ndim", 0) > getattr(y, "ndim", 1))
 
 
 def _elsewhere(x: Rows, *known: Rows) -> Tensor:
