@@ -125,6 +125,7 @@ REFUSED = {
     "single rows at random": (lambda: DataLoader(PAIR, batch_size=None, sampler=RandomSampler(PAIR)), InvalidValueError, "by RandomSampler"),
     "batches at random": (lambda: DataLoader(PAIR, batch_sampler=torch.utils.data.BatchSampler(RandomSampler(PAIR), 4, False)), InvalidValueError, "by RandomSampler"),
     "leaves rows out": (lambda: DataLoader(PAIR, batch_size=4, drop_last=True), InvalidValueError, "leaves out its last rows: pass one with drop_last=False"),
+    "several workers": (lambda: DataLoader(Stream(ARRAYS), batch_size=4, num_workers=2), InvalidValueError, "each read the whole of an IterableDataset, so that its rows come several times: pass one with num_workers=0"),
     "three tensors": (lambda: TensorDataset(*PAIR.tensors, PAIR.tensors[1]), InvalidTypeError, r"gives 3 tensors, but pairs \(x, y\) are needed"),
     "dicts": (lambda: Rows([{"x": x, "y": y} for x, y in ARRAYS]), InvalidTypeError, r"train is a Rows that gives dict, but pairs"),
     "no rows": (lambda: Rows([]), InvalidValueError, "train is a Rows without rows"),

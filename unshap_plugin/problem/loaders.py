@@ -68,6 +68,11 @@ def _check_order(loader: DataLoader[Any], what: str) -> None:
                 f"{what} is a DataLoader that reads its rows by {type(sampler).__name__}, so that they have no fixed "
                 f"order: pass one with shuffle=False, or its dataset, {what}=loader.dataset."
             )
+    elif loader.num_workers > 1:
+        raise InvalidValueError(
+            f"{what} is a DataLoader whose {loader.num_workers} workers each read the whole of an IterableDataset, so "
+            f"that its rows come several times: pass one with num_workers=0, or its dataset, {what}=loader.dataset."
+        )
     if loader.drop_last:
         raise InvalidValueError(
             f"{what} is a DataLoader that leaves out its last rows: pass one with drop_last=False, or its dataset, "
