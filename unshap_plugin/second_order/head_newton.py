@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -53,31 +54,37 @@ class HeadNewton:
         """
         m, weights = len(weights), self.head.filled(weights)
         theta = self.given.expand(m, *self.given.shape[1:]).clone()
-        before, value, promise = theta.clone(), theta.new_full((m,), torch.inf), theta.new_zeros(m)
+        path = _Path(theta, theta.clone(), theta.new_full((m,), torch.inf), theta.new_zeros(m))
         moving = torch.arange(m, device=theta.device)
         for step in range(steps + 1):
             own = weights[moving]
             # The first expansion, at the given parameters, is that of all coalitions.
             expansion = self.head.expanded(theta[moving] if step else self.given)
             reached = self._value(expansion, theta[moving], own)
-            for _ in range(HALVINGS):
-                enough = value[moving] + SUFFICIENT * promise[moving] + round_off(value[moving])
-                short = moving[~(reached <= enough)]
-                if len(short) == 0:
-                    break
-                theta[short] = (theta[short] + before[short]) / 2
-                promise[short] /= 2
+            if self._halved(path, moving[~path.enough(reached, moving)], weights):
                 expansion = self.head.expanded(theta[moving])
                 reached = self._value(expansion, theta[moving], own)
             if step == steps:
                 break
             direction, slope = self._direction(expansion, theta[moving], own)
-            before[moving], value[moving], promise[moving] = theta[moving], reached, slope
+            path.before[moving], path.value[moving], path.promise[moving] = theta[moving], reached, slope
             theta[moving] = theta[moving] + direction
             moving = moving[~(-slope <= SETTLED * reached.abs())]
             if len(moving) == 0:
                 break
         return self.head.flat(theta)
+
+    def _halved(self, path: _Path, short: Tensor, weights: Tensor) -> bool:
+        """Halve the steps of coalitions that reached too little, and tell whether there were any."""
+        found = len(short) > 0
+        for _ in range(HALVINGS):
+            if len(short) == 0:
+                break
+            path.theta[short] = (path.theta[short] + path.before[short]) / 2
+            path.promise[short] /= 2
+            theta = path.theta[short]
+            short = short[~path.enough(self._value(self.head.expanded(theta), theta, weights[short]), short)]
+        return found
 
     def _share(self, weights: Tensor) -> Tensor:
         return weights.sum(dim=1)[:, None, None] / len(self.head.features)
@@ -106,6 +113,29 @@ class HeadNewton:
             multiply, precondition, gradient, tolerance=_TOLERANCE[gradient.dtype], iterations=_ITERATIONS
         )
         return -solution.reshape(shape), -dot(gradient, solution)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Where the coalitions are, which changes in place.
+
+    Parameters
+    ----------
+    theta, before
+        Parameters after and before the last step, ``[m, c, width]``.
+    value, promise
+        The objective before it, and the slope along it, ``[m]``.
+    """
+
+    theta: Tensor
+    before: Tensor
+    value: Tensor
+    promise: Tensor
+
+    def enough(self, reached: Tensor, which: Tensor) -> Tensor:
+        """Tell where an objective is as low as Armijo's rule asks, but for round-off."""
+        value = self.value[which]
+        return reached <= value + SUFFICIENT * self.promise[which] + round_off(value)
 
 
 class EigenvaluePreconditioner:

@@ -108,11 +108,7 @@ class Softmax:
 
         def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
             share = weights * (total * p)
-
-            def multiply(vectors: Tensor) -> Tensor:
-                return share * (vectors - (p * vectors).sum(dim=1, keepdim=True))
-
-            return multiply
+            return _less_outer(share, share, p)
 
         return Expansion(-(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
 
@@ -136,18 +132,30 @@ class SoftmaxOfSigmoids:
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
         q = torch.sigmoid(scores)
-        outer, slope = Softmax(self.targets)(q), q * (1 - q)
-        first = outer.first * slope
+        log_p = q.log_softmax(dim=1)
+        p, total, slope = log_p.exp(), self.targets.sum(dim=0), q * (1 - q)
+        first = (total * p - self.targets) * slope
+        scaled = p * slope
 
         def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
-            inner, bend = outer.weighted(weights * slope), weights * first * (1 - 2 * q)
-            return lambda vectors: inner(slope * vectors) + bend * vectors
+            share = weights * total * scaled
+            return _less_outer(share * slope + weights * first * (1 - 2 * q), share, scaled)
 
-        return Expansion(outer.losses, first, weighted)
+        return Expansion(-(self.targets * log_p).sum(dim=1), first, weighted)
 
     def filled(self, more: int) -> SoftmaxOfSigmoids:
         """Return the loss of the same rows and some ``more``."""
         return SoftmaxOfSigmoids(F.pad(self.targets, (0, more)))
+
+
+def _less_outer(diagonal: Tensor, left: Tensor, right: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return multiplication with ``diag(diagonal) - left right^T`` of each row, all of these ``[m, c, rows]``."""
+
+    def multiply(vectors: Tensor) -> Tensor:
+        inner = (right * vectors).sum(dim=1, keepdim=True)
+        return (diagonal * vectors).addcmul_(left, inner, value=-1)
+
+    return multiply
 
 
 class AnyLoss:
