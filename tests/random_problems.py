@@ -257,6 +257,13 @@ def broken(rng, table):
     return pd.concat([table, table], axis=1)
 
 
+def in_single_precision(table):
+    """Whether NumPy takes the numbers of a table, which scikit-learn does then too, as float32."""
+    dtypes = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
+    numbers = all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in dtypes)
+    return numbers and np.result_type(*dtypes) == np.float32
+
+
 def value_of(rng, truth):
     """The values that the package finds for a disguise, how near they have to be, and whether it is a broken one."""
     (x, x_test), form = disguised_x(rng, truth)
@@ -274,7 +281,7 @@ def value_of(rng, truth):
     problem = ValuationProblem(model, (x, y), (x_test, y_test), groups=groups, valued=truth.valued)
     unlearner = "auto" if isinstance(truth.model, Ridge | LinearRegression) and rng.random() < 0.5 else "retrain"
     result = shapley_values(UnlearningGame(problem, unlearner), "exact")
-    rough = form == "frame" and all(str(dtype) == "float32" for dtype in x.dtypes)
+    rough = form == "frame" and in_single_precision(x)
     return dict(zip(result.players, result.values, strict=True)), ROUGH if rough else TOLERANCE, breaks
 
 
