@@ -294,16 +294,16 @@ def regression(rows=40):
 
 
 @pytest.mark.parametrize(
-    ("model", "unlearner"),
+    ("model", "kwargs", "unlearner"),
     [
-        (lambda: RegressionMLP(10, 1), "replay"),
-        (lambda: RegressionSkLearnWrapper(Ridge), "retrain"),
+        (lambda: RegressionMLP(10, 1), RECIPE, "retrain"),
+        (lambda: RegressionMLP(10, 1), {**RECIPE, "epochs": 30}, "replay"),
+        (lambda: RegressionSkLearnWrapper(Ridge), {}, "retrain"),
     ],
-    ids=["RegressionMLP", "Ridge"],
+    ids=["RegressionMLP", "RegressionMLP, longer", "Ridge"],
 )
-def test_regression(model, unlearner):
+def test_regression(model, kwargs, unlearner):
     torch.manual_seed(0)
-    kwargs = RECIPE if unlearner == "replay" else {}
     data = regression()
     evaluator = UnlearningShapley(budget=170, random_state=0).train(data, model(), Metrics.NEG_MSE, **kwargs)
     result = evaluator.result
@@ -311,7 +311,7 @@ def test_regression(model, unlearner):
     assert np.isfinite(evaluator.data_values).all()
     plain = UnlearningShapley(budget=170, utility="metric", random_state=0)
     plain.train(data, model(), Metrics.NEG_MSE, **kwargs)
-    if unlearner == "retrain":  # the same model, since it draws no initial parameters
+    if not kwargs:  # the same model, since it draws no initial parameters
         np.testing.assert_allclose(plain.result.values, result.values, rtol=1e-4, atol=1e-6)
 
 

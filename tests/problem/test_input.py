@@ -179,10 +179,8 @@ def test_the_replay_of_a_network_is_nearer_to_retraining_than_doing_nothing():
         start, lambda o, t: loss(o, t, reduction="none"), torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y)
     )
     problem = ValuationProblem(model, (x, y), test, metric="log_likelihood", fit=recipe)
-    game = UnlearningGame(problem)
-    assert game.unlearner.name == "replay"
     matrix = coalitions(150, 120)
     retrained = UnlearningGame(problem, "retrain", seed=1)(matrix)
-    replayed = game(matrix)
+    replayed = UnlearningGame(problem, "replay")(matrix)
     assert np.abs(replayed - retrained).mean() < 0.3 * np.abs(problem.given_utility - retrained).mean()
     assert spearmanr(replayed, retrained)[0] > 0.9

@@ -81,7 +81,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         if (recipe := _short(problem, method.steps)) is not None:
             return Retrain(), (
                 f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the rows, "
-                f"less than half of the {method.steps} of {method.name}: retraining costs no more, and is exact"
+                f"no more than the {method.steps} of {method.name}: retraining costs about as much, and is exact"
             )
         return method, why
     if Access.REFERENCE in problem.available:
@@ -90,13 +90,13 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
 
 
 def _short(problem: ModuleProblem, passes: int) -> Recipe | None:
-    """Return the recipe if training many models at once costs less than so many passes over all rows for each.
+    """Return the recipe if training many models at once costs about as much as so many passes over all rows for each.
 
-    A pass of a training takes many steps of the optimiser, for which it counts twice. Where the initial parameters are
-    not known, retraining would start elsewhere than the given model did.
+    A pass of a training takes many steps of the optimiser, but only over the rows that are retained. Where the initial
+    parameters are not known, retraining would start elsewhere than the given model did.
     """
     recipe = problem.recipe
-    if recipe is None or recipe.init is None or 2 * recipe.epochs >= passes:
+    if recipe is None or recipe.init is None or recipe.epochs > passes:
         return None
     return recipe if problem.once(obstacle_to_batches) is None else None
 
