@@ -74,11 +74,12 @@ class Truth:
 
 
 def drawn(rng):
-    """A truth, drawn at random; its numbers are eighths, which every dtype holds."""
+    """A truth, drawn at random; its numbers are shares of powers of two, which every dtype holds."""
     n, t, k = int(rng.integers(14, 30)), int(rng.integers(6, 12)), int(rng.integers(2, 5))
     columns = pd.Index(NAMES[rng.integers(len(NAMES))][:k])
     x = np.round(8 * rng.normal(size=(n + t, k))) / 8
-    for column in range(k):
+    x[:, 0] = np.round(1024 * rng.normal(size=n + t)) / 1024  # so that no two neighbours are equally far
+    for column in range(1, k):
         kind = rng.integers(4)
         x[:, column] = np.round(x[:, column]) if kind == 1 else (x[:, column] > 0) if kind == 2 else x[:, column]
     frame = pd.DataFrame(x, columns=columns)
@@ -245,7 +246,7 @@ def disguised_labels(rng, y, index):
 
 def broken(rng, table):
     """A table of which no model can know what is meant."""
-    what, name = rng.integers(5), table.columns[0]
+    what, name = rng.integers(5), next(one for one in table.columns if one != "site")
     if what == 0:
         return table.rename(columns={name: f"{name}x"})
     if what == 1:
