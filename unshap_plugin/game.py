@@ -56,8 +56,8 @@ class UnlearningGame(Portable):
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
         for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
-        modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters;
-        ``reason`` then says why.
+        modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters
+        or with a short training; ``reason`` then says why.
     seed
         Seed of everything random in the unlearner, together with the coalition.
     on_error

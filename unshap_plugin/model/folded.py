@@ -124,7 +124,6 @@ class FoldedModule:
         for node in self._graph.nodes:
             copies = any(one in by_copy for one in node.all_input_nodes)
             rows = copies or any(one in by_row for one in node.all_input_nodes)
-
             inputs_of = {one: values[one] for one in node.all_input_nodes}
             if copies:  # what has no copies yet is repeated
                 single = [one for one in inputs_of if one in by_row - by_copy and isinstance(values[one], Tensor)]

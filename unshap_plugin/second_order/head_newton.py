@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -174,10 +173,5 @@ def _each(vectors: Tensor, matrices: Tensor) -> Tensor:
 def _blocks(head: LinearHead, given: Tensor) -> Tensor:
     """Return the matrices of all rows within each output, ``[c, width, width]``."""
     expansion = head.expanded(given)
-    multiply: Callable[[Tensor], Tensor] = expansion.weighted(torch.ones_like(expansion.losses)[:, None])
-    blocks = []
-    for k in range(head.n_outputs):
-        unit = torch.zeros_like(expansion.first)
-        unit[:, k] = 1
-        blocks.append(head.columns.T @ (multiply(unit)[0, k][:, None] * head.columns))
-    return torch.stack(blocks)
+    curvatures = [expansion.column(k)[0, k] for k in range(head.n_outputs)]
+    return torch.stack([head.columns.T @ (curvature[:, None] * head.columns) for curvature in curvatures])

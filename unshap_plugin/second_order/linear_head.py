@@ -16,7 +16,7 @@ __all__ = ["LinearHead", "linear_layer"]
 
 _BLOCK = 4 * 2**20
 #: Rows are filled up to multiples of this, which all vectors of a processor divide.
-FULL = 32
+_FULL = 32
 
 
 def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
@@ -77,7 +77,7 @@ class LinearHead:
         # something else stands last.
         rows, d = features.shape
         self.width = d + -d % TILE
-        self.columns = F.pad(features, (0, self.width - d, 0, -rows % FULL))
+        self.columns = F.pad(features, (0, self.width - d, 0, -rows % _FULL))
         self._transposed = self.columns.T.contiguous()
 
     @classmethod
@@ -94,9 +94,9 @@ class LinearHead:
             with torch.no_grad():
                 [call], _ = calls_of(engine.module, x, lambda one, _layer: one == name)
             free = torch.cat([p.detach().reshape(layer.out_features, -1) for p in engine.theta0.values()], dim=1)
-            fixed = F.pad(call.output.detach().T - free @ z.T, (0, -len(z) % FULL))
+            fixed = F.pad(call.output.detach().T - free @ z.T, (0, -len(z) % _FULL))
         try:
-            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z).filled(-len(z) % FULL)
+            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z).filled(-len(z) % _FULL)
         except RuntimeError:  # what comes after the layer cannot be batched
             return None
         return cls(z, layer, fixed, row_loss)
@@ -139,12 +139,8 @@ class LinearHead:
 
     def _second(self, expansion: Expansion) -> Tensor:
         """Return the Hessians in the scores, ``[m, rows, c, c]``."""
-        columns = []
-        one = torch.ones_like(expansion.losses)[:, None]
-        for k in range(self.n_outputs):
-            unit = torch.zeros_like(expansion.first)
-            unit[:, k] = 1
-            columns.append(expansion.weighted(one)(unit)[:, :, : len(self.features)].transpose(1, 2))
+        rows = len(self.features)
+        columns = [expansion.column(k)[:, :, :rows].transpose(1, 2) for k in range(self.n_outputs)]
         return torch.stack(columns, dim=3)
 
     def _matrices(self, weights: Tensor, second: Tensor) -> Tensor:

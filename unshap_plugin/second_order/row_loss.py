@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
+from typing_extensions import Self
 
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.given import copied, logits_of
@@ -45,6 +46,12 @@ class Expansion:
     first: Tensor
     weighted: Callable[[Tensor], Callable[[Tensor], Tensor]]
 
+    def column(self, k: int) -> Tensor:
+        """Return the second derivatives of each row in score ``k`` and every score, ``[m, c, rows]``."""
+        unit = torch.zeros_like(self.first)
+        unit[:, k] = 1
+        return self.weighted(torch.ones_like(self.losses)[:, None])(unit)
+
 
 class RowLoss(Protocol):
     """The loss of rows as a function of their scores."""
@@ -59,7 +66,18 @@ class RowLoss(Protocol):
 
 
 @dataclass(frozen=True)
-class Logistic:
+class _OfTargets:
+    """A closed form, with targets ``[c, rows]``."""
+
+    targets: Tensor
+
+    def filled(self, more: int) -> Self:
+        """Return the loss of the same rows and some ``more``, whose targets are zero."""
+        return replace(self, targets=F.pad(self.targets, (0, more)))
+
+
+@dataclass(frozen=True)
+class Logistic(_OfTargets):
     """``scale sum_k (log(1 + exp a_k) - t_k a_k)``: each output is a logistic regression of its own.
 
     Parameters
@@ -70,7 +88,6 @@ class Logistic:
         Factor of the loss.
     """
 
-    targets: Tensor
     scale: float
 
     def __call__(self, scores: Tensor) -> Expansion:
@@ -84,13 +101,9 @@ class Logistic:
 
         return Expansion(losses, self.scale * (p - self.targets), weighted)
 
-    def filled(self, more: int) -> Logistic:
-        """Return the loss of the same rows and some ``more``."""
-        return Logistic(F.pad(self.targets, (0, more)), self.scale)
-
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(_OfTargets):
     """``sum_k t_k (log sum_l exp a_l - a_k)``: cross entropy of logits.
 
     Parameters
@@ -98,8 +111,6 @@ class Softmax:
     targets
         ``[c, rows]``.
     """
-
-    targets: Tensor
 
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
@@ -112,13 +123,9 @@ class Softmax:
 
         return Expansion(-(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
 
-    def filled(self, more: int) -> Softmax:
-        """Return the loss of the same rows and some ``more``."""
-        return Softmax(F.pad(self.targets, (0, more)))
-
 
 @dataclass(frozen=True)
-class SoftmaxOfSigmoids:
+class SoftmaxOfSigmoids(_OfTargets):
     """Cross entropy of logits that are ``sigmoid(a)``, as OpenDataVal trains models that return probabilities.
 
     Parameters
@@ -126,8 +133,6 @@ class SoftmaxOfSigmoids:
     targets
         ``[c, rows]``.
     """
-
-    targets: Tensor
 
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
@@ -142,10 +147,6 @@ class SoftmaxOfSigmoids:
             return _less_outer(share * slope + weights * first * (1 - 2 * q), share, scaled)
 
         return Expansion(-(self.targets * log_p).sum(dim=1), first, weighted)
-
-    def filled(self, more: int) -> SoftmaxOfSigmoids:
-        """Return the loss of the same rows and some ``more``."""
-        return SoftmaxOfSigmoids(F.pad(self.targets, (0, more)))
 
 
 def _less_outer(diagonal: Tensor, left: Tensor, right: Tensor) -> Callable[[Tensor], Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.losses import (
@@ -40,9 +39,8 @@ def soft_loss(loss: Loss) -> Loss:
     For the squared error, and for losses whose distribution is not known, half that is the divergence of normal
     distributions with unit variance.
     """
-    if loss is cross_entropy:
-        return lambda outputs, means: F.cross_entropy(outputs, means, reduction="none")
-    return loss if loss in (binary_cross_entropy, binary_cross_entropy_with_logits, nll_loss) else mse
+    distributions = (cross_entropy, binary_cross_entropy, binary_cross_entropy_with_logits, nll_loss)
+    return loss if loss in distributions else mse
 
 
 def predicted_means(problem: ModuleProblem) -> Tensor:

@@ -24,8 +24,7 @@ __all__ = ["lacks_a_class", "parameters_of", "refits"]
 
 def refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> list[Any]:
     """Return what the object that was given is, fitted on the retained rows, bool ``[m, rows]``, of each coalition."""
-    shape = problem.outputs(problem.model, problem.x).shape[1:]
-    model, classes = problem.given_model, problem.classes
+    model, classes, shape = problem.given_model, problem.classes, problem.output_shape
     fits = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

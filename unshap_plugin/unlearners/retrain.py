@@ -16,7 +16,7 @@ from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.modes import to_training
 from unshap_plugin.model.optimizers import StackedOptimizer
-from unshap_plugin.model.penalties import penalties
+from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.problem.access import Access, ModelKind
@@ -132,7 +132,7 @@ def _train_stacked(
     theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
     optimizer, final = StackedOptimizer(recipe.optimizer, theta, recipe.lr, recipe.options), theta.clone()
     counts = retained.sum(dim=1)
-    penalty = penalties(engine, recipe)[0] / counts.clamp(min=1).to(dtype)[:, None]
+    penalty = strengths(engine, recipe) / counts.clamp(min=1).to(dtype)[:, None]
     penalised = bool(penalty.any())
     size = recipe.batch_size
     per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
