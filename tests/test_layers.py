@@ -13,7 +13,9 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["versions", "serialization", "printing", "importing", "coalitions", "softmax", "threads", "portable"],
+    ["versions", "serialization", "printing", "importing", "coalitions", "threads", "portable"],
+    ["filling"],
+    ["softmax"],
     ["losses"],
     ["outputs", "measures"],
     ["scorers"],

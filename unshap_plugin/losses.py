@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.filling import filled
 from unshap_plugin.softmax import log_softmax
 
 __all__ = ["LOSSES", "Loss", "check_loss", "losses_of", "resolve_loss"]
@@ -93,10 +94,15 @@ def resolve_loss(loss: str | Loss) -> Loss:
     return loss
 
 
-def losses_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the losses ``[m, rows]`` of outputs ``[m, rows, ...]`` of many models, against targets ``[rows, ...]``.
+def losses_of(
+    loss: Loss, outputs: Tensor, targets: Tensor, *, rows_per_copy: bool = False, fill: bool = True
+) -> Tensor:
+    """Return the losses ``[m, rows]`` of outputs ``[m, rows, ...]`` of many models.
 
-    A loss is one of rows, whichever model answered them: all are asked for in one call.
+    The targets are ``[rows, ...]`` for all of them, or with ``rows_per_copy`` ``[m, rows, ...]``.
+
+    A loss is one of rows, whichever model answered them: all are asked for in one call. With ``fill`` the rows are
+    filled up (``filled``), so that no bit depends on the number of models.
 
     Examples
     --------
@@ -106,8 +112,10 @@ def losses_of(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
             [1., 1.]])
     """
     m, rows = outputs.shape[:2]
-    repeated = targets.expand(m, *targets.shape).flatten(0, 1)
-    return loss(outputs.flatten(0, 1), repeated).reshape(m, rows)
+    targets = targets if rows_per_copy else targets.expand(m, *targets.shape)
+    if fill:
+        outputs, targets = filled(outputs, 1), filled(targets, 1)
+    return loss(outputs.flatten(0, 1), targets.flatten(0, 1)).reshape(outputs.shape[:2])[:, :rows]
 
 
 def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:

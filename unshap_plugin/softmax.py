@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from unshap_plugin.filling import FULL
+
 __all__ = ["log_softmax", "softmax"]
-
-
-#: Rows are filled up to multiples of this: how the last ones are computed would depend on how many there are.
-_FULL = 64
 
 
 def softmax(x: Tensor) -> Tensor:
@@ -42,7 +40,7 @@ def log_softmax(x: Tensor) -> Tensor:
 def _rows_last(x: Tensor) -> Tensor:
     """Return ``[..., classes]`` as ``[classes, rows]``, filled up."""
     flat = x.reshape(-1, x.shape[-1])
-    return F.pad(flat.T, (0, -len(flat) % _FULL))
+    return F.pad(flat.T, (0, -len(flat) % FULL))
 
 
 def _rows_first(found: Tensor, x: Tensor) -> Tensor:

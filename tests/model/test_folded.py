@@ -10,12 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from unshap_plugin.losses import cross_entropy
+from unshap_plugin.losses import LOSSES, cross_entropy
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.rows import arguments, map_rows
-
-IMAGES = torch.Generator().manual_seed(0)
 
 
 class Residual(nn.Module):
@@ -74,11 +72,11 @@ def series():
 
 
 def flat(rows=7):
-    return torch.randn(rows, 6, generator=IMAGES, dtype=torch.float64)
+    return torch.randn(rows, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def images(rows=7):
-    return torch.randn(rows, 2, 6, 6, generator=IMAGES, dtype=torch.float64)
+    return torch.randn(rows, 2, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 FOLDED = {
@@ -147,6 +145,44 @@ def test_no_bit_depends_on_the_other_copies(make, rows, dtype):
     assert isinstance(engine._folded, FoldedModule)
 
 
+SMOOTH = [nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.Sigmoid, nn.Mish, nn.Tanh, nn.SELU]
+
+
+class OfItsOwnForm(nn.Sequential):
+    """What the tracer refuses, and ``vmap`` takes."""
+
+    def forward(self, x):
+        return super().forward(x) if isinstance(x, torch.Tensor) else None
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy_with_logits", "mse"])
+@pytest.mark.parametrize("kind", [nn.Sequential, OfItsOwnForm])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [1, 7, 37])
+def test_no_bit_of_smooth_functions_depends_on_the_other_copies(loss, kind, dtype, rows):
+    """Torch computes the last numbers of a tensor one by one, and rounds a sigmoid there in another way."""
+    generator = torch.Generator().manual_seed(rows)
+    layers = [layer for smooth in SMOOTH for layer in (nn.Linear(5, 5), smooth())]
+    engine = Engine(kind(*layers, nn.Linear(5, 3)).to(dtype).eval(), LOSSES[loss])
+    theta = {name: torch.randn(23, *p.shape, generator=generator, dtype=dtype) for name, p in engine.theta0.items()}
+    x = torch.randn(rows, 5, generator=generator, dtype=dtype)
+    y = torch.softmax(torch.randn(rows, 3, generator=generator, dtype=dtype), dim=1)
+    weights = torch.rand(23, rows, generator=generator, dtype=dtype)
+    outputs, losses = engine.outputs(theta, x), engine.losses(theta, weights, x, y)
+    assert isinstance(engine._folded, FoldedModule) == (kind is nn.Sequential and rows > 1)
+    gradients = engine.gradients(theta, weights, x, y)
+    own = engine.gradients(theta, weights, x.expand(23, -1, -1), y.expand(23, -1, -1), rows_per_copy=True)
+    for few in (slice(0, 1), slice(3, 5), slice(11, 22)):
+        some = {name: p[few] for name, p in theta.items()}
+        assert torch.equal(engine.outputs(some, x), outputs[few])
+        assert torch.equal(engine.losses(some, weights[few], x, y), losses[few])
+        for name, found in engine.gradients(some, weights[few], x, y).items():
+            assert torch.equal(found, gradients[name][few])
+        m = len(weights[few])
+        again = engine.gradients(some, weights[few], x.expand(m, -1, -1), y.expand(m, -1, -1), rows_per_copy=True)
+        assert all(torch.equal(found, own[name][few]) for name, found in again.items())
+
+
 class OfTheBatch(nn.Module):
     def __init__(self):
         super().__init__()
@@ -202,6 +238,12 @@ def test_other_modules_are_not_folded_and_left_as_they_are(make):
     assert FoldedModule.of(module, flat()) is False
     assert {name: set(vars(layer)) for name, layer in module.named_modules()} == attributes
     assert all(torch.equal(p, state[name]) for name, p in module.state_dict().items())
+
+
+def test_rows_that_look_at_each_other_are_not_filled_up():
+    engine = Engine(OfTheBatch().double().eval(), cross_entropy)
+    theta, x = engine.stack(3), flat()
+    torch.testing.assert_close(engine.outputs(theta, x)[1], engine.module(x).detach(), atol=1e-12, rtol=0)
 
 
 def test_one_row_does_not_tell():

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from unshap_plugin.filling import filled
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
-from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows, take
+from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
 from unshap_plugin.portable import Portable
 from unshap_plugin.threads import alone
 
@@ -62,6 +63,7 @@ class Engine(Portable):
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
         self._folded: FoldedModule | Literal[False] | None = None  # not tried yet
+        self._alone: bool | None = None  # nor this
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
     @property
@@ -131,6 +133,7 @@ class Engine(Portable):
         rows_per_copy: bool = False,
         loss: Loss | None = None,
         shape: Callable[[Tensor, Tensor], Tensor] | None = None,
+        fill: bool = True,
     ) -> Theta:
         """Return the gradients of ``sum_i weights[k, i] * loss_i(theta[k])``, stacked like ``theta``.
 
@@ -146,6 +149,8 @@ class Engine(Portable):
             Loss that takes the place of the one of the training.
         shape
             What is summed instead: a function of the losses and the weights of rows, both ``[..., rows]``, elementwise.
+        fill
+            Whether the rows are filled up (``filled``), so that no bit depends on the number of copies.
         """
         chosen = loss or self.loss
 
@@ -155,11 +160,8 @@ class Engine(Portable):
         def batched() -> Theta:
             leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}
             with torch.enable_grad():
-                outputs = self._stacked(leaf, x, rows_per_copy)
-                if rows_per_copy:
-                    losses = chosen(outputs.flatten(0, 1), y.flatten(0, 1)).reshape(weights.shape)
-                else:
-                    losses = losses_of(chosen, outputs, y)
+                outputs = self._stacked(leaf, x, rows_per_copy, fill=fill)
+                losses = losses_of(chosen, outputs, y, rows_per_copy=rows_per_copy, fill=fill)
                 return _gradient(total(losses, weights), leaf)
 
         def loop() -> Theta:
@@ -173,8 +175,12 @@ class Engine(Portable):
 
         return self.either(batched, loop)
 
-    def row_gradients(self, x: Rows, y: Tensor) -> Iterator[Tensor]:
-        """Yield the gradients of the losses of the rows at the given parameters, in blocks ``[b, p]`` of rows."""
+    def row_gradients(self, x: Rows, y: Tensor, theta: Theta | None = None) -> Iterator[Tensor]:
+        """Yield the gradients of the losses of the rows, in blocks ``[b, p]`` of rows.
+
+        They are those at one model's parameters ``theta``, by default at the given ones.
+        """
+        theta = self.theta0 if theta is None else theta
         n = n_rows(x)
         block = max(1, min(_BLOCK // self.n_parameters, n))
         for begin in range(0, n, block):
@@ -182,7 +188,9 @@ class Engine(Portable):
             rows = map_rows(lambda t: t[:, None], take(x, index))
             labels = y[index, None]
             one = torch.ones(len(index), 1, dtype=self.dtype, device=y.device)
-            yield self.flatten(self.gradients(self.stack(len(index)), one, rows, labels, rows_per_copy=True))
+            copies = {name: p.expand(len(index), *p.shape) for name, p in theta.items()}
+            # The blocks are the same whatever the coalitions: there is no need to fill them up.
+            yield self.flatten(self.gradients(copies, one, rows, labels, rows_per_copy=True, fill=False))
 
     def bytes_per_coalition(self, rows: Rows) -> int:
         """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.
@@ -196,13 +204,28 @@ class Engine(Portable):
         item = next(iter(self.theta0.values())).element_size()
         return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
 
-    def _stacked(self, theta: Theta, x: Rows, rows_per_copy: bool = False) -> Tensor:
+    def _stacked(self, theta: Theta, x: Rows, rows_per_copy: bool = False, *, fill: bool = True) -> Tensor:
         """Return the outputs ``[m, rows, ...]`` of every model, on its own rows or on those that all share."""
+        dim = 1 if rows_per_copy else 0
+        rows, given = leaves(x)[0].shape[dim], x
         if self._folded is None:
             self._folded = FoldedModule.of(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
+        if fill:
+            x = map_rows(lambda t: filled(t, dim), x)
         if self._folded and theta.keys() <= self._folded.parameters:
-            return self._folded(theta, x, rows_per_copy=rows_per_copy)
-        return vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
+            return self._folded(theta, x, rows_per_copy=rows_per_copy)[:, :rows]
+        if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
+            x = given
+        outputs: Tensor = vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
+        return outputs[:, :rows]
+
+    def _row_by_row(self, x: Rows) -> bool:
+        """Tell whether the module answers rows as it does with others filled up beside them; asked once."""
+        if self._alone is None:
+            with torch.no_grad():
+                plain, beside = (self.call(self.theta0, rows) for rows in (x, map_rows(filled, x)))
+            self._alone = torch.allclose(plain, beside[: len(plain)], rtol=1e-4, atol=1e-4 * float(plain.abs().max()))
+        return self._alone
 
     def announce(self, message: str) -> None:
         """Warn of something about this module, once."""

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unshap_plugin.filling import FULL
+
 __all__ = ["OPTIMIZERS", "StackedOptimizer"]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -17,9 +19,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "lbfgs": torch.optim.LBFGS,
 }
-
-#: The copies are filled up to multiples of this: an optimiser may work on the end of a tensor in another way.
-_FULL = 64
 
 
 class StackedOptimizer:
@@ -49,7 +48,7 @@ class StackedOptimizer:
 
     def __init__(self, name: str, start: Tensor, lr: float, options: Mapping[str, Any]) -> None:
         m, self._width = start.shape
-        self._whole = start.new_zeros(m, self._width + -self._width % _FULL)
+        self._whole = start.new_zeros(m, self._width + -self._width % FULL)
         self._whole[:, : self._width] = start
         self._gradient = torch.zeros_like(self._whole)
         self._optimizer = _fastest(OPTIMIZERS[name], self._whole, lr, options)

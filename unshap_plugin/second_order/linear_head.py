@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unshap_plugin.filling import FULL
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, n_rows
@@ -15,8 +16,6 @@ from unshap_plugin.second_order.solvers import TILE, batch_invariant_matmul
 __all__ = ["LinearHead", "linear_layer"]
 
 _BLOCK = 4 * 2**20
-#: Rows are filled up to multiples of this, which all vectors of a processor divide.
-_FULL = 32
 
 
 def linear_layer(engine: Engine, x: Rows) -> tuple[str, Tensor] | None:
@@ -77,7 +76,7 @@ class LinearHead:
         # something else stands last.
         rows, d = features.shape
         self.width = d + -d % TILE
-        self.columns = F.pad(features, (0, self.width - d, 0, -rows % _FULL))
+        self.columns = F.pad(features, (0, self.width - d, 0, -rows % FULL))
         self._transposed = self.columns.T.contiguous()
 
     @classmethod
@@ -94,9 +93,9 @@ class LinearHead:
             with torch.no_grad():
                 [call], _ = calls_of(engine.module, x, lambda one, _layer: one == name)
             free = torch.cat([p.detach().reshape(layer.out_features, -1) for p in engine.theta0.values()], dim=1)
-            fixed = F.pad(call.output.detach().T - free @ z.T, (0, -len(z) % _FULL))
+            fixed = F.pad(call.output.detach().T - free @ z.T, (0, -len(z) % FULL))
         try:
-            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z).filled(-len(z) % _FULL)
+            row_loss = recognised(AnyLoss(engine, x, y, name), layer.out_features, len(z), z).filled(-len(z) % FULL)
         except RuntimeError:  # what comes after the layer cannot be batched
             return None
         return cls(z, layer, fixed, row_loss)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer
 from unshap_plugin.model.engine import Theta, per_copy, row_weights
-from unshap_plugin.model.rows import take
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import initial_parameters
@@ -28,7 +27,6 @@ _CAP = 0.03
 _AVERAGED = 3
 #: How fast the replay takes over from the given parameters as rows are forgotten: by ``1 - share^8``.
 _FADE = 8
-_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -136,12 +134,8 @@ def _row_variances(problem: ModuleProblem) -> tuple[Theta, Theta]:
 def _variances(problem: ModuleProblem, theta: Theta) -> Theta:
     """Return the variance over the rows of the gradient of one row, like one copy of the parameters."""
     engine, n = problem.engine, len(problem.y)
-    total, squares = ({name: torch.zeros_like(p) for name, p in theta.items()} for _ in range(2))
-    for rows in torch.arange(n, device=problem.y.device).split(_ROWS):
-        copies = {name: p.expand(len(rows), *p.shape) for name, p in theta.items()}
-        unit = torch.ones(len(rows), 1, dtype=engine.dtype, device=problem.y.device)
-        x, y = take(problem.x, rows[:, None]), problem.y[rows[:, None]]
-        for name, gradient in engine.gradients(copies, unit, x, y, rows_per_copy=True).items():
-            total[name] += gradient.sum(dim=0) / n
-            squares[name] += gradient.square().sum(dim=0) / n
-    return {name: (squares[name] - total[name].square()).clamp(min=0) for name in theta}
+    total, squares = torch.zeros(2, engine.n_parameters, dtype=engine.dtype, device=problem.y.device)
+    for block in engine.row_gradients(problem.x, problem.y, theta):
+        total += block.sum(dim=0) / n
+        squares += block.square().sum(dim=0) / n
+    return engine.unflatten((squares - total.square()).clamp(min=0))
