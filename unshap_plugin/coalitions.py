@@ -31,11 +31,12 @@ def as_coalitions(coalitions: ArrayLike, n_players: int) -> NDArray[np.bool_]:
     """
     try:
         matrix = np.asarray(coalitions)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # such as a tensor that numpy cannot see
         raise InvalidValueError(f"coalitions are not a matrix ({error}): [m, {n_players}] is needed.") from error
     if matrix.dtype != np.bool_:
         raise InvalidTypeError(
-            f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept): use .astype(bool)."
+            f"coalitions have dtype {matrix.dtype}, but a boolean matrix is needed (True = kept): use np.asarray("
+            f"coalitions, dtype=bool)."
         )
     if matrix.ndim != 2 or matrix.shape[1] != n_players:
         raise InvalidValueError(

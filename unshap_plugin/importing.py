@@ -10,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidValueError, nearest
 
 __all__ = ["load_object", "working_directory_on_path"]
 
@@ -43,7 +43,8 @@ def load_object(path: str) -> Any:
     try:
         return reduce(getattr, name.split("."), found)
     except AttributeError as error:
-        raise InvalidValueError(f"{path!r} cannot be found: {error}.") from error
+        close = nearest(error.name, dir(error.obj))
+        raise InvalidValueError(f"{path!r} cannot be found: {error}{close}.") from error
 
 
 @contextlib.contextmanager

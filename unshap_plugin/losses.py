@@ -134,21 +134,20 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
     if loss in (cross_entropy, nll_loss):
         if outputs.ndim != 2:
             raise InvalidValueError(
-                f"{name} needs outputs of shape [rows, classes], but the model gave {shapes}: "
-                f"use a model with one output per class, or another loss."
+                f"{name} needs outputs of shape [rows, classes], but the model gave {shapes}: use a model with one "
+                f"output per class, or another loss, such as 'mse' for numbers."
             )
         if targets.ndim == 1:
             if targets.is_floating_point():
                 raise InvalidValueError(
                     f"{name} needs integer class labels [rows] or probabilities [rows, classes], but targets "
-                    f"are {targets.dtype} of shape {list(targets.shape)}: convert them to integers, or use loss='mse'."
+                    f"are {targets.dtype} of shape {list(targets.shape)}: {_of_numbers(targets, outputs.shape[1])}."
                 )
             low, high, count = int(targets.min()), int(targets.max()), outputs.shape[1]
             if low < 0 or high >= count:
-                single = "" if count > 1 else ", or loss='binary_cross_entropy_with_logits'"
                 raise InvalidValueError(
                     f"the model has {count} output{'' if count == 1 else 's'}, but the labels go from {low} to {high}: "
-                    f"labels must be 0..{count - 1}, or the model needs {high + 1} outputs{single}."
+                    f"{_of_labels(low, high, count)}."
                 )
         elif targets.shape != outputs.shape:
             raise InvalidValueError(f"{name} needs targets [rows] or of the shape of the outputs, but got {shapes}.")
@@ -158,9 +157,10 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
             f"[rows, k] for targets [rows, k] (or [rows] where k is 1)."
         )
     if loss in (binary_cross_entropy, binary_cross_entropy_with_logits) and not ((targets >= 0) & (targets <= 1)).all():
+        several = ", of which there may be two; use loss='cross_entropy' and an output for each where there are more"
         raise InvalidValueError(
             f"{name} needs targets from 0 to 1, but they go from {float(targets.min()):g} to "
-            f"{float(targets.max()):g}: encode the classes as 0 and 1."
+            f"{float(targets.max()):g}: encode the classes as 0 and 1{several if len(targets.unique()) > 2 else ''}."
         )
     least, most = float(outputs.min()), float(outputs.max())
     if loss is binary_cross_entropy and not (least > -_ROUND_OFF and most < 1 + _ROUND_OFF):
@@ -186,3 +186,21 @@ def check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
             f"the loss returned shape {list(losses.shape)} for {rows} rows, but one number per row is needed "
             f"(reduction='none', averaged over the outputs of a row)."
         )
+
+
+def _of_numbers(targets: Tensor, count: int) -> str:
+    """Return what to do about targets that are floating, of a model with so many outputs."""
+    two = bool(((targets == 0) | (targets == 1)).all())
+    if count == 1:
+        return f"use loss={'binary_cross_entropy_with_logits' if two else 'mse'!r}"
+    if two or bool((targets == targets.round()).all()):
+        return "convert them to integers"
+    return "use a model with one output, and loss='mse'"
+
+
+def _of_labels(low: int, high: int, count: int) -> str:
+    """Return what to do about labels that a model with so many outputs does not have."""
+    if count > 1:
+        return f"number the classes from 0 to {count - 1}" + ("" if low < 0 else f", or use {high + 1} outputs")
+    two = "loss='binary_cross_entropy_with_logits'" + ("" if low >= 0 and high <= 1 else " for two, numbered 0 and 1")
+    return f"use an output for each class, or {two}, or loss='mse' for numbers"

@@ -68,7 +68,7 @@ def _check_binary(name: str, outputs: Tensor, targets: Tensor) -> None:
     if targets.numel() != outputs[0].numel() or not ((targets == 0) | (targets == 1)).all():
         raise InvalidValueError(
             f"metric {name!r} needs class labels, for one output 0 and 1, but the targets {list(targets.shape)} are "
-            f"other numbers: use 'r2' or 'neg_mean_squared_error' for regression."
+            f"other numbers: use 'r2' or 'neg_mean_squared_error' for regression, or 'neg_loss'."
         )
 
 
@@ -81,5 +81,5 @@ def _check_classes(name: str, outputs: Tensor, targets: Tensor) -> None:
     if not fits:
         raise InvalidValueError(
             f"metric {name!r} needs class labels 0..{outputs.shape[-1] - 1} or shares that sum to 1, but the targets "
-            f"{list(targets.shape)} are something else: use a metric that matches them."
+            f"{list(targets.shape)} are something else: use a metric that matches them, such as 'neg_loss'."
         )

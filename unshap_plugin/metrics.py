@@ -177,11 +177,12 @@ class _OfAnswers:
     answers: Answers
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        scores = self.metric.score(self.answers.logits(outputs, self.metric.name), targets)
-        if self.answers.outputs == "values" and self.metric.score is log_likelihood:
+        likely = self.metric.score is log_likelihood
+        scores = self.metric.score(self.answers.logits(outputs, self.metric.name, values=not likely), targets)
+        if self.answers.outputs == "values" and likely:
             raise InvalidValueError(
-                f"metric {self.metric.name!r} needs probabilities, but the loss takes the outputs of the model for "
-                f"values: use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
+                f"metric {self.metric.name!r} needs probabilities, but the outputs of the model were taken for values: "
+                f"use 'accuracy' or 'neg_mean_squared_error', or say outputs='probabilities' or 'logits'."
             )
         return scores
 

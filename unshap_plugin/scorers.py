@@ -41,8 +41,10 @@ class Answers:
     probable: bool = True
     outputs: Outputs | None = "logits"
 
-    def logits(self, outputs: Tensor, metric: str) -> Tensor:
+    def logits(self, outputs: Tensor, metric: str, *, values: bool = True) -> Tensor:
         """Return the logits that outputs ``[m, rows, ...]`` stand for, which metrics of classes take.
+
+        Without ``values`` the metric is none of estimates.
 
         Raises
         ------
@@ -50,9 +52,10 @@ class Answers:
             If it is not known what they are.
         """
         if self.outputs is None:
+            others = ", 'logits' or 'values'" if values else " or 'logits'"
             raise InvalidValueError(
                 f"metric {metric!r} needs to know what the outputs of the model are, which all lie between 0 and 1, "
-                f"and a loss of your own does not tell: say outputs='probabilities', 'logits' or 'values'."
+                f"and a loss of your own does not tell: say outputs='probabilities'{others}."
             )
         return to_logits(outputs, self.outputs)
 

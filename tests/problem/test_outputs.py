@@ -212,7 +212,7 @@ WRONG = {
     ),
     "the likelihood of values": (
         lambda **k: ask(net(2), F1_LOSS, metric="log_likelihood", **k), {"outputs": "values"},
-        "needs probabilities, but the loss takes the outputs of the model for values", {"outputs": "logits"},
+        "needs probabilities, but the outputs of the model were taken for values", {"outputs": "logits"},
     ),
     "a scorer and an own loss": (
         lambda **k: ask(net(2), F1_LOSS, metric="f1", **k), {},
