@@ -14,6 +14,7 @@ from unshap_plugin.cautions import far_below, hardly_forgets, lacking_classes, l
 from unshap_plugin.errors import UnshapError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.metrics import likelihoods
+from unshap_plugin.plugins.registry import another
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -64,12 +65,20 @@ def of_unknown(game: Any, asked: int) -> dict[str, Any]:
 def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[str]:
     coalitions, known = game.known()
     problem = game.problem
-    notes = [left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
+    notes = [_of_one_step(game), left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
     names = likelihoods(problem.metric)
     known_rows = problem.access == "full"  # else coalitions keep rows that are not at hand
     if names and known_rows and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
         notes.append(lacking_classes(_present(problem, coalitions), names[0]))
     yield from (note for note in notes if note is not None)
+
+
+def _of_one_step(game: UnlearningGame) -> str | None:
+    """Say that Newton takes one step, where it was asked for several."""
+    method = game.unlearner
+    if not isinstance(method, Newton) or method.stand_in(game.problem) is None or method.steps == 1:
+        return None
+    return f"newton takes one step from stored artefacts, instead of {method.steps}."
 
 
 def _of_the_ends(
@@ -87,9 +96,20 @@ def _of_the_ends(
     for k, name in enumerate(names):
         nobody, everybody = float(utility[empty, k][0]), float(problem.given_utility.reshape(-1)[k])
         others = utility[~empty, k]
-        yield hardly_forgets(everybody, nobody, uninformed[k], exact=game.unlearner.exact, metric=name)
+        exact = game.unlearner.exact
+        yield hardly_forgets(everybody, nobody, uninformed[k], exact=exact, metric=name, helps=_helps(game))
         classes = problem.task == "classification"
         yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name, classes=classes)
+
+
+def _helps(game: UnlearningGame) -> str:
+    """Return what helps where the unlearner hardly forgets."""
+    problem = game.problem
+    ways = [f"use {way}" for way in another(game.unlearner, problem, game.provider)]
+    recipe = problem.recipe if isinstance(problem, ModuleProblem) and problem.linear is None else None
+    if isinstance(problem, ModuleProblem) and problem.linear is None and (recipe is None or recipe.init is None):
+        ways.append("say how the torch module was trained (fit=Recipe(..., init=...))")
+    return ", and ".join([", or ".join(ways), "audit the game"] if ways else ["audit the game"])
 
 
 def _uninformed(problem: ValuationProblem) -> NDArray[np.float64] | None:

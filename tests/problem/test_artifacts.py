@@ -365,7 +365,7 @@ def test_access_and_refusals():
     assert partial.available == Access.FORGET | Access.REFERENCE | Access.ARTIFACTS
     assert bare.available == Access.FORGET | Access.REFERENCE
     [note] = partial.notes
-    assert note == "artefacts of 40 rows stand in for those that are not at hand; newton takes one step then."
+    assert note == "artefacts of 40 rows stand in for those that are not at hand, where an unlearner needs them."
     for name in ("newton", "influence", "ssd"):
         assert UnlearningGame(partial, name).unlearner.name == name
         with pytest.raises(AccessError) as caught:

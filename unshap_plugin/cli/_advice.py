@@ -21,9 +21,17 @@ _ARGUMENTS = sorted({name for call in _CALLS for name in inspect.signature(call)
 # Settings of an unlearner are no arguments of these: "(steps=5)" says what it was made with.
 _KEYWORD = rf"\b({'|'.join(_ARGUMENTS)})=('[^']*'|[A-Z]\w*\([^()]*\)|[\w.]+)"
 _PHRASES = {
-    "save compute_artifacts(problem) where all data is at hand": "write it with --access full --save-artifacts FILE, "
-    "and give that as --artifacts FILE",
+    "save compute_artifacts(problem) where all data is at hand, and pass it as artifacts": "write it with --access "
+    "full --save-artifacts FILE, and give that as --artifacts FILE",
+    "give a file that compute_artifacts(problem).save(path) wrote": "give one that --save-artifacts FILE wrote",
+    "give the model as it was when they were computed": "give the table, --model and --seed that they were written for",
+    "compute them anew with compute_artifacts(problem) where all data is at hand": "write them anew with --access full "
+    "--save-artifacts FILE",
+    "trained with loss='mse'": "trained with squared errors",
+    "(valued=)": "(--valued GROUP)",
+    "audit the game": "see with --audit N how far it is from retraining",
     "another unlearner": "another --unlearner",
+    "another metric": "another --metric",
     "more cautious settings": "more cautious values of --setting",
     "other settings": "other values of --setting",
 }
@@ -58,6 +66,8 @@ def in_options(message: str, given: Mapping[str, Any]) -> str:
 
     message = re.sub(_KEYWORD, typed, message)
     # What is still a keyword has no option. As one of several ways out it goes; else it is one in Python.
-    message = re.sub(rf"(, [^,:;]*), or {_KEYWORD}[^.;]*", lambda found: f", or{found[1][1:]}", message)
+    message = re.sub(
+        rf"(, (?:[^,:;()]|\([^()]*\))*), or {_KEYWORD}[^.;]*", lambda found: f", or{found[1][1:]}", message
+    )
     message = re.sub(rf"(,? or|[;:])( pass| use| give)? {_KEYWORD}[^.;]*", "", message)
     return re.sub(_KEYWORD, r"\g<0> in Python", message)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from unshap_plugin.cli._numbers import as_numbers, finite_numbers
 from unshap_plugin.cli._sources import Source, entries
 
-__all__ = ["Features"]
+__all__ = ["Features", "indistinct"]
 
 #: A text column with more distinct entries than this is hardly a category.
 MANY_CATEGORIES = 30
@@ -66,6 +67,18 @@ class Features:
         """Return a note about each column of categories that may have been meant otherwise."""
         return [note for column in self.textual for note in _mixed(train, column)]
 
+    def taken_as_equal(self, encoder: ColumnTransformer, train: pd.DataFrame) -> list[str]:
+        """Return a note about each column of numbers that differ, but too little to be standardised by the encoder."""
+        if not self.numeric:
+            return []
+        columns = train[list(self.numeric)].to_numpy()
+        lost = np.flatnonzero(indistinct(encoder.named_transformers_["numbers"], columns))
+        return [
+            f"column {self.numeric[i]!r} has numbers from {columns[:, i].min()} to {columns[:, i].max()}, which differ "
+            f"too little to compute with, and were taken as equal: subtract what they share, and multiply the rest"
+            for i in lost
+        ]
+
     def unseen(self, train: pd.DataFrame, other: pd.DataFrame, name: str) -> list[str]:
         """Return a note about each column of typed features in which another table has categories of its own."""
         notes = []
@@ -78,6 +91,14 @@ class Features:
                     f"{other[column].iloc[int(new.argmax())]!r}: as categories they are none of the known ones"
                 )
         return notes
+
+
+def indistinct(scaler: StandardScaler, columns: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which columns differ, but are equal to the scaler that was fitted on them, bool ``[columns]``."""
+    spread = columns.max(axis=0) - columns.min(axis=0)
+    # What it takes as constant it scales by 1, though a deviation of exactly 1 is one that it can scale by.
+    taken: NDArray[np.bool_] = (scaler.scale_ == 1) & (spread > 0) & (np.asarray(scaler.var_) < 0.5)
+    return taken
 
 
 def _mixed(source: Source, column: str) -> list[str]:

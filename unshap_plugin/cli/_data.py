@@ -265,7 +265,17 @@ def _valued(options: argparse.Namespace, table: Table) -> list[Any] | None:
             f"--valued has {wrong[0]!r}, which is no row number, but without --group the players are rows: give "
             f"--group, or row numbers such as {table.groups[0]}."
         )
-    return [int(name) for name in names]
+    rows, known = [int(name) for name in names], set(table.groups.tolist())
+    absent = [row for row in rows if row not in known]
+    if absent:
+        # Without a test table some rows are no players, though they stand in the table.
+        aside = options.train is not None and options.test is None and absent[0] < len(known) + len(table.y_test)
+        raise InvalidValueError(
+            f"--valued has row {absent[0]}, which is {'set aside for testing' if aside else 'not there'}; the first of "
+            f"the {len(known)} training rows are {', '.join(map(str, table.groups[:10]))}: name training rows"
+            f"{', or give other rows to test on with --test' if aside else ''}."
+        )
+    return rows
 
 
 def _seed(text: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin, is_regressor
-from torch import nn
+from torch import Tensor, nn
 
 from unshap_plugin.cli._labels import Task
 from unshap_plugin.cli._tables import Table
@@ -19,6 +19,7 @@ from unshap_plugin.losses import check_loss, resolve_loss
 from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.recipe import Recipe
+from unshap_plugin.problem.evidence import kind_of_outputs
 
 __all__ = ["MODELS", "Trained", "task_of", "train_model"]
 
@@ -109,17 +110,44 @@ def _train(module: nn.Module, recipe: Recipe, loss: str, table: Table, seed: int
             f"{type(module).__name__} has no trainable parameters: give a module that can be trained."
         )
     dtype = parameters[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        raise InvalidTypeError(
+            f"{type(module).__name__} has parameters of {dtype}, in which small steps are rounded away: give a model "
+            f"in single precision, as its .float() is."
+        )
     x, y = torch.as_tensor(table.x, dtype=dtype), torch.as_tensor(table.y)
     y = y if table.classes else y.to(dtype)
     recipe = dataclasses.replace(recipe, init=module)
     try:
         with torch.no_grad():
-            check_loss(resolve_loss(loss), module.eval()(x), y)
+            outputs = module.eval()(x)
+        _check_outputs(module, loss, x, y, outputs, table)
         return Trained(recipe.train(module, resolve_loss(loss), x, y, seed=seed), loss, recipe)
     except UnshapError:
         raise
     except Exception as error:
         raise _untrainable(module, error) from error
+
+
+def _check_outputs(module: nn.Module, loss: str, x: Tensor, y: Tensor, outputs: Tensor, table: Table) -> None:
+    """Refuse outputs that the loss, which the task decides here, does not take."""
+    name = type(module).__name__
+    try:
+        check_loss(resolve_loss(loss), outputs, y)
+    except UnshapError as error:
+        needed = [len(x), table.n_outputs]
+        raise InvalidValueError(
+            f"{name} gave outputs {list(outputs.shape)}, but {needed} are needed, "
+            f"{'one per class' if table.classes else 'one number'} for each row: give a model that returns as many as "
+            f"its factory is told."
+        ) from error
+    try:
+        kind_of_outputs(None, module, resolve_loss(loss), x, outputs)
+    except UnshapError as error:
+        raise InvalidValueError(
+            f"{name} ends in a softmax or a sigmoid, but is trained here by the cross-entropy, which takes a softmax "
+            f"itself: give a model without that last layer."
+        ) from error
 
 
 def _fit(model: Any, loss: str, table: Table, seed: int) -> Trained:

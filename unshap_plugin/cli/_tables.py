@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
-from unshap_plugin.cli._columns import Features
+from unshap_plugin.cli._columns import Features, indistinct
 from unshap_plugin.cli._decoding import SEPARATORS
 from unshap_plugin.cli._labels import Task, classes_of, guess_task, labels_of
 from unshap_plugin.cli._numbers import check_complete, comma_notes, number_columns
@@ -24,6 +24,8 @@ from unshap_plugin.errors import InvalidValueError, nearest
 __all__ = ["TEST_SHARE", "Table", "make_table", "read_tables"]
 
 TEST_SHARE = 0.3
+#: Numbers that are so many standard deviations away are no numbers in single precision, or their squares are none.
+_FARTHEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ def read_tables(
         )
     return make_table(
         source,
-        None if test is None else _beside(test, "test", [column for column in columns if column != group]),
-        None if reference is None else _beside(reference, "reference", features, label),
+        None if test is None else _beside(test, "test", [column for column in columns if column != group], group=group),
+        None if reference is None else _beside(reference, "reference", features, label, group),
         label=label,
         group=group,
         task=task,
@@ -164,38 +166,42 @@ def make_table(
     classes = classes_of(train, label) if task == "classification" else ()
     features = Features.of(train, without=(label, group))
     notes += [*comma_notes(train, [*features.numeric, label]), *features.notes(train)]
-    x, y = features.typed(train), labels_of(train, label, classes, training=True)
+    x, y = features.typed(train), pd.Series(labels_of(train, label, classes, training=True), name=label)
     rows = np.arange(len(y))
     groups = rows if group is None else train.frame[group].to_numpy(dtype=str)
     if test is None:
         owners = np.zeros(len(y), dtype=np.int64) if group is None else np.unique(groups, return_inverse=True)[1]
-        rows, aside = split(owners * len(classes) + y if classes else owners, n_test, seed)
+        rows, aside = split(owners * len(classes) + y.to_numpy() if classes else owners, n_test, seed)
         aside = aside if most_test is None else np.sort(evenly(aside, min(most_test, len(aside))))
         if len(aside) == 0:
             raise InvalidValueError(
                 f"{train.name} has {len(train.frame)} rows, too few to set some aside for testing: give a test table."
             )
-        x_test, y_test = x.iloc[aside], y[aside]
+        x_test, y_test = x.iloc[aside], y.iloc[aside]
         notes.append(f"{train.name}: split by the seed into {len(rows)} training and {len(aside)} test rows")
     else:
-        x_test, y_test = features.typed(test), labels_of(test, label, classes)
+        x_test, y_test = features.typed(test), pd.Series(labels_of(test, label, classes), name=label)
         notes += features.unseen(x, x_test, test.name)
-    scaler = None if classes else _scaler(train, label, y[rows])
+    scaler = None if classes else _scaler(train, label, y.to_numpy()[rows])
     encoder = features.encoder().fit(x.iloc[rows])
-    encoded = _encoded(encoder, x.iloc[rows])
-    outside = None
+    encoded = _encoded(encoder, x.iloc[rows], train.name)
+    notes += features.taken_as_equal(encoder, x.iloc[rows])
+    outside: tuple[NDArray[np.float64], NDArray[Any] | None] | None = None
     if reference is not None:
-        x_reference = _encoded(encoder, features.typed(reference))
+        x_reference = _encoded(encoder, features.typed(reference), reference.name)
         kept = _outside(x_reference, encoded, reference.name)
         if not kept.all():
             notes.append(f"{reference.name}: {int((~kept).sum())} of {len(kept)} rows are training rows, and left out")
-        labelled = label in reference.frame
-        outside = x_reference[kept], _scaled(labels_of(reference, label, classes)[kept], scaler) if labelled else None
+        outside = x_reference[kept], None
+        if label in reference.frame:
+            y_reference = pd.Series(labels_of(reference, label, classes), name=label)
+            outside = x_reference[kept], _scaled(y_reference[kept], scaler, reference.name)
+    tested = train.name if test is None else test.name
     return Table(
         x=encoded,
-        y=_scaled(y[rows], scaler),
-        x_test=_encoded(encoder, x_test),
-        y_test=_scaled(y_test, scaler),
+        y=_scaled(y.iloc[rows], scaler, train.name),
+        x_test=_encoded(encoder, x_test, tested),
+        y_test=_scaled(y_test, scaler, tested),
         groups=groups[rows],
         reference=outside,
         classes=classes,
@@ -212,39 +218,64 @@ def _check_separated(source: Source, at_least: int) -> None:
         )
 
 
-def _beside(path: Path, what: str, needed: list[str], label: str | None = None) -> Source:
+def _beside(path: Path, what: str, needed: list[str], label: str | None = None, group: str | None = None) -> Source:
     """Read a table that goes with the training table: the needed columns of it, and the label if it has that."""
     source = read_csv(path)
     _check_separated(source, at_least=len(needed))
     columns = list(source.frame.columns)
     absent = [column for column in needed if column not in columns]
     if absent:
+        whose = "" if group is not None else ", or say with --group that it tells whose the rows are"
         raise InvalidValueError(
             f"{source.name} has no column {absent[0]!r}{nearest(absent[0], columns)}, which the training table has: "
-            f"add it to the {what} table, or drop it from the training table."
+            f"add it to the {what} table, or drop it from the training table{whose}."
         )
     return dataclasses.replace(
         source, frame=source.frame[[column for column in columns if column in needed or column == label]]
     )
 
 
-def _encoded(encoder: ColumnTransformer, features: pd.DataFrame) -> NDArray[np.float64]:
-    return np.asarray(encoder.transform(features), dtype=np.float64)
+def _encoded(encoder: ColumnTransformer, features: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    encoded = np.asarray(encoder.transform(features), dtype=np.float64)
+    for column, scaled in zip(features, encoded.T, strict=False):  # numbers come first
+        _check_near(scaled, features[column], name)
+    return encoded
 
 
 def _scaler(train: Source, label: str, y: NDArray[np.float64]) -> StandardScaler:
     """Return what standardises the labels of a regression, fitted on the training rows."""
     scaler = StandardScaler().fit(y[:, None])
-    if scaler.var_[0] == 0:
+    if len(np.unique(y)) == 1:
         raise InvalidValueError(
             f"label column {label!r} of {train.name} has the single value {y[0]:g} in training: at least two are "
             f"needed to learn anything."
         )
+    if indistinct(scaler, y[:, None])[0]:
+        raise InvalidValueError(
+            f"label column {label!r} of {train.name} has numbers from {y.min()} to {y.max()} in training, which differ "
+            f"too little to compute with: subtract what they share, and multiply the rest."
+        )
     return scaler
 
 
-def _scaled(y: NDArray[Any], scaler: StandardScaler | None) -> NDArray[Any]:
-    return y if scaler is None else scaler.transform(y[:, None])[:, 0]
+def _scaled(y: pd.Series, scaler: StandardScaler | None, name: str) -> NDArray[Any]:
+    if scaler is None:
+        return y.to_numpy()
+    scaled: NDArray[np.float64] = scaler.transform(y.to_numpy()[:, None])[:, 0]
+    _check_near(scaled, y, name)
+    return scaled
+
+
+def _check_near(scaled: NDArray[np.float64], numbers: pd.Series, name: str) -> None:
+    """Refuse what some models could not compute with."""
+    far = np.abs(scaled) > _FARTHEST
+    if far.any():
+        at = int(far.argmax())
+        raise InvalidValueError(
+            f"column {numbers.name!r} of {name} has {numbers.iloc[at]:g} in row {numbers.index[at]} (counted from 0), "
+            f"which is more than {_FARTHEST:g} standard deviations away from the training rows: correct it, or drop "
+            f"that row."
+        )
 
 
 def _outside(x: NDArray[np.float64], train: NDArray[np.float64], name: str) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from typing import Any
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
+from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._output import check_out, number, progress_bar, say, write
 from unshap_plugin.printing import lines_of
 
@@ -41,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
         "audit.png": report.plot(),
     }
     wrote = write("audit", options.out, outputs)
-    say([*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report), *wrote])
+    verdict = in_options(report.verdict, vars(options))
+    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report)]
+    say([*lines, f"verdict      {verdict}", *wrote])
     return 0
 
 
@@ -82,4 +85,3 @@ def _summary(report: FidelityReport) -> Iterator[str]:
     yield f"cost         one retraining takes as long as {report.cost_ratio:.3g} unlearned coalitions"
     yield f"retrainings  {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
     yield f"seconds      {report.seconds:.2f}"
-    yield f"verdict      {report.verdict}"

@@ -6,6 +6,7 @@ import argparse
 import functools
 import importlib
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 from unshap_plugin.cli import COMMANDS
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.errors import InvalidValueError, UnshapError
+from unshap_plugin.errors import InvalidValueError, UnshapError, nearest
 
 __all__ = ["main"]
 
@@ -44,8 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are the one sentence that all errors of this command are."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuse what is not known by the command that it follows, which knows what may have been meant."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            # Without the dashes, which would make any two options alike.
+            name, known = (
+                unknown[0].partition("=")[0].strip("-"),
+                [one.strip("-") for one in self._option_string_actions],
+            )
+            meant = nearest(name, known).replace("mean '", "mean '--")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return options, unknown
+
     def error(self, message: str) -> NoReturn:
-        raise InvalidValueError(f"{message}; see {self.prog} --help.")
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        meant = nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ""
+        raise InvalidValueError(f"{message}{meant}; see {self.prog} --help.")
 
 
 def _parser() -> argparse.ArgumentParser:

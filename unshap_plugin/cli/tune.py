@@ -8,6 +8,7 @@ from typing import Any
 
 from unshap_plugin.audit.tuning import Tuning, tune
 from unshap_plugin.cli import _data as data
+from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._output import check_out, number, say, write
 from unshap_plugin.cli._settings import as_options, by_name, grid_values
 from unshap_plugin.printing import lines_of
@@ -47,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     wrote = write("tune", options.out, {"tune.csv": tuning.table.to_csv(index=False, lineterminator="\n")})
     best = {**by_name("--setting", options.setting), **tuning.settings}
     lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(tuning)]
-    lines += _summary(tuning, loaded.game.problem.metric.name, options.seed, best)
+    lines += [f"failed: {in_options(failure, vars(options))}" for failure in tuning.table["failure"] if failure]
+    lines += ["", *_summary(tuning, loaded.game.problem.metric.name, options.seed, best)]
     say([*lines, *wrote])
     return 0
 
@@ -61,10 +63,6 @@ def _table(tuning: Tuning) -> Iterator[str]:
         rows.append((*(str(row[name]) for name in names), *figures))
     yield from lines_of(rows)
     yield "(score: error at equal size, where 0 is retraining and 1 the model left as it is)"
-    for row in tuning.table.to_dict("records"):
-        if row["failure"]:
-            yield f"failed: {row['failure']}"
-    yield ""
 
 
 def _summary(tuning: Tuning, metric: str, seed: int, best: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
+from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._output import check_out, progress_bar, say, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import METHODS
@@ -84,12 +85,13 @@ def run(options: argparse.Namespace) -> int:
         word = "replaced" if options.save_artifacts.exists() else "wrote"
         artifacts.save(options.save_artifacts)
         wrote.append(f"{word:<12} {options.save_artifacts}")
-    lines = [*(f"note: {note}" for note in (*table.notes, *result.notes)), "", *_table_lines(result), ""]
+    notes = (*table.notes, *(in_options(note, vars(options)) for note in result.notes))
+    lines = [*(f"note: {note}" for note in notes), "", *_table_lines(result), ""]
     lines += _summary(result, len(game.problem.y_test))
     if options.flip is not None:
         lines.append(_found(result, marked))
     if report is not None:
-        lines.append(f"audit        {report.verdict}")
+        lines.append(f"audit        {in_options(report.verdict, vars(options))}")
     say([*lines, *wrote])
     return 0
 

@@ -146,7 +146,7 @@ class ModuleProblem(ValuationProblem):
             )
         if self.access == "partial":
             self.notes += (
-                f"artefacts of {len(stored)} rows stand in for those that are not at hand; newton takes one step then.",
+                f"artefacts of {len(stored)} rows stand in for those that are not at hand, where an unlearner needs them.",
             )
         return stored
 
