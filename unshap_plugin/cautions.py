@@ -19,7 +19,6 @@ ROUND_OFF = 1e-9
 #: A method whose utility falls by less than this share of what separates the given model from an uninformed one hardly
 #: forgets.
 HARDLY = 0.1
-_HELPS = "use another unlearner, or say how a torch module was trained (fit=Recipe(..., init=...)), and audit the game."
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -69,7 +68,9 @@ def biased(missing: NDArray[np.float64], std_errors: NDArray[np.float64]) -> boo
     return bool((np.abs(missing) > STANDARD_ERRORS * error + ROUND_OFF).any())
 
 
-def hardly_forgets(everybody: float, nobody: float, uninformed: float, *, exact: bool, metric: str) -> str | None:
+def hardly_forgets(
+    everybody: float, nobody: float, uninformed: float, *, exact: bool, metric: str, helps: str
+) -> str | None:
     """Say that a model that should have forgotten everything scores as well as the given one, or nearly so.
 
     Parameters
@@ -82,13 +83,14 @@ def hardly_forgets(everybody: float, nobody: float, uninformed: float, *, exact:
         Whether the unlearner equals retraining, so that it has forgotten for sure.
     metric
         The name of what is measured.
+    helps
+        What helps where the unlearner is to blame.
 
     Examples
     --------
-    >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood"))
+    >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood", helps="audit the game"))
     v(none) = -0.187 is close to v(all) = -0.182 (log_likelihood), although nothing is kept: the unlearner hardly \
-forgets, so that the values say little; use another unlearner, or say how a torch module was trained \
-(fit=Recipe(..., init=...)), and audit the game.
+forgets, so that the values say little; audit the game.
     """
     values = f"v(all) = {everybody:.3g} ({metric}), although nothing is kept"
     if nobody >= everybody and exact:
@@ -99,12 +101,12 @@ forgets, so that the values say little; use another unlearner, or say how a torc
     if nobody >= everybody:
         return (
             f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets, or the given model is no "
-            f"better than one that has seen no data; {_HELPS}"
+            f"better than one that has seen no data; {helps}."
         )
     if not exact and everybody - nobody < HARDLY * (everybody - uninformed):
         return (
             f"v(none) = {nobody:.3g} is close to {values}: the unlearner hardly forgets, so that the values say "
-            f"little; {_HELPS}"
+            f"little; {helps}."
         )
     return None
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from typing_extensions import Self
 
 __all__ = [
     "AccessError",
+    "AdvisingError",
     "BudgetError",
     "ContractError",
     "DivergenceError",
@@ -75,8 +78,36 @@ class AccessError(UnshapError, ValueError):
     """
 
 
-class BudgetError(UnshapError, ValueError):
+class AdvisingError(UnshapError):
+    """An error whose advice is a list of ways out, so that who knows more of the situation can give others.
+
+    Parameters
+    ----------
+    what
+        What failed: all of the message but the advice.
+    advice
+        Ways out, each of which is an alternative to the others; none where ``what`` says it all.
+    """
+
+    def __init__(self, what: str, advice: tuple[str, ...] = ()) -> None:
+        ways = [*advice[:-1], f"or {advice[-1]}"] if len(advice) > 1 else advice
+        super().__init__(f"{what}; use {', '.join(ways)}." if advice else what)
+        self.what, self.advice = what, advice
+
+    def advising(self, advice: tuple[str, ...]) -> Self:
+        """Return the error with other ways out."""
+        other = copy.copy(self)
+        AdvisingError.__init__(other, self.what, advice)
+        return other
+
+
+class BudgetError(AdvisingError, ValueError):
     """An estimator cannot work within (or up to) the given number of evaluations.
+
+    Parameters
+    ----------
+    what, advice
+        See ``AdvisingError``.
 
     Examples
     --------
@@ -85,12 +116,11 @@ class BudgetError(UnshapError, ValueError):
     ...     Exact(3, budget=7, seed=0)
     ... except BudgetError as error:
     ...     print(error)
-    budget=7 is too small: estimator 'exact' over 3 players needs all 8 evaluations; give that, or use \
-estimator='permutation'.
+    budget=7 is too small: estimator 'exact' over 3 players needs all 8 evaluations; give that.
     """
 
 
-class DivergenceError(UnshapError, ValueError):
+class DivergenceError(AdvisingError, ValueError):
     """Unlearning failed for a coalition, or its utility is not a finite number.
 
     Parameters
@@ -111,9 +141,8 @@ class DivergenceError(UnshapError, ValueError):
     """
 
     def __init__(self, what: str, coalition: tuple[bool, ...], advice: tuple[str, ...] = ()) -> None:
-        ways = [*advice[:-1], f"or {advice[-1]}"] if len(advice) > 1 else advice
-        super().__init__(f"{what}; use {', '.join(ways)}." if advice else what)
-        self.what, self.coalition, self.advice = what, coalition, advice
+        super().__init__(what, advice)
+        self.coalition = coalition
 
 
 class ContractError(UnshapError, TypeError):
@@ -137,8 +166,9 @@ def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
     if not isinstance(name, str):  # the digits of a number say nothing about what was meant
         return ""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:

@@ -13,14 +13,17 @@ from unshap_plugin.divergence import Limit
 from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
-from unshap_plugin.plugins.registry import described
+from unshap_plugin.plugins.registry import another, described
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.retrain import Retrain
 
-__all__ = ["EXCLUDING", "Evaluation"]
+__all__ = ["EXCLUDING", "FEWER_FITS", "Evaluation", "cautious"]
 
+#: The advice where training on a coalition fails.
+FEWER_FITS = ("a model that can be trained on few rows", "larger groups")
 #: The advice to leave out coalitions that fail, which helps where a game is made by the user.
 EXCLUDING = "on_error='exclude'"
 
@@ -118,9 +121,11 @@ class Evaluation:
                 ) from error
             if isinstance(error, UnshapError) and (self.provider is None or self.provider.distribution == BUILTIN):
                 raise
-            return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", error)[None]
+            measured = step != "failed"
+            return self._failed(coalitions[0], f"{step} with {type(error).__name__}: {error}", measured, error)[None]
         for k in np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)):
-            values[k] = self._failed(coalitions[k], self._limit.why(finite[k], losses[k], values[k]))
+            why = self._limit.why(finite[k], losses[k], values[k])
+            values[k] = self._failed(coalitions[k], why, bool(sound[k]))
         return values
 
     def _one_by_one(self, coalitions: NDArray[np.bool_], step: str, error: BaseException) -> NDArray[np.float64]:
@@ -138,13 +143,36 @@ class Evaluation:
         return f"{described(self.unlearner.name, self.provider)} ({settings or 'no settings'})"
 
     def _failed(
-        self, coalition: NDArray[np.bool_], what: str, cause: BaseException | None = None
+        self, coalition: NDArray[np.bool_], what: str, measured: bool, cause: BaseException | None = None
     ) -> NDArray[np.float64]:
+        """Raise or exclude; ``measured``: the model was sound, and the metric made no number of it."""
         if self.on_error == "raise":
-            advice = [] if cause is not None else [self.unlearner.advice or "more cautious settings"]
             raise DivergenceError(
                 f"{self._who()} {what} for {in_words(coalition, self.problem.players)}",
                 tuple(bool(keep) for keep in coalition),
-                (*advice, "another unlearner", EXCLUDING),
+                self._ways(measured, failed=cause is not None, excluding=bool(coalition.any())),
             ) from cause
         return np.full(self.problem.given_utility.shape, np.nan)
+
+    def _ways(self, measured: bool, *, failed: bool, excluding: bool) -> tuple[str, ...]:
+        """Return the ways out that there are for this problem."""
+        if measured:
+            own: tuple[str, ...] = ("another metric",)
+        else:
+            own = () if failed and not isinstance(self.unlearner, Retrain) else cautious(self.unlearner)
+        # Values need the utility of the empty coalition, whatever the estimator.
+        return (*own, *another(self.unlearner, self.problem, self.provider), *([EXCLUDING] if excluding else []))
+
+
+def cautious(unlearner: Unlearner) -> tuple[str, ...]:
+    """Return the advice to change the settings where the unlearner has any, or of retraining what is trained.
+
+    Examples
+    --------
+    >>> from unshap_plugin.unlearners import NPO
+    >>> cautious(NPO()), cautious(Retrain())
+    (('a smaller lr, fewer steps or a larger beta',), ('a model that can be trained on few rows', 'larger groups'))
+    """
+    if isinstance(unlearner, Retrain):
+        return FEWER_FITS
+    return (unlearner.advice or "more cautious settings",) if unlearner.advice or unlearner.settings else ()

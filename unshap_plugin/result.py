@@ -186,7 +186,10 @@ class ValuationResult:
         """
         check_number("total", total, zero=False)
         if self.values.ndim > 1:
-            raise InvalidValueError("payouts needs one value per player, but the metric measures several things.")
+            raise InvalidValueError(
+                "payouts needs one value per player, but the metric measures several things: pass one of them as "
+                "metric to value."
+            )
         positive = np.maximum(self.values, 0.0)
         if not positive.any():
             raise InvalidValueError("no player has a positive value, so that nobody can be paid by value.")
@@ -254,7 +257,10 @@ class ValuationResult:
         from unshap_plugin.plots import draw_bars, draw_histogram
 
         if self.values.ndim > 1:
-            raise InvalidValueError("plot draws one value per player, but the metric measures several things.")
+            raise InvalidValueError(
+                "plot draws one value per player, but the metric measures several things: pass one of them as "
+                "metric to value, or draw to_frame()."
+            )
         for player in highlight:
             self[player]
         draw = draw_bars if len(self.players) <= _MAX_BARS else draw_histogram

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unshap_plugin.errors import InvalidTypeError, check_integer, nearest
+from unshap_plugin.errors import AdvisingError, DivergenceError, InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
+from unshap_plugin.estimators.base import EXCLUDES_NONE
+from unshap_plugin.evaluation import EXCLUDING, cautious
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.estimation import estimate_with
-from unshap_plugin.plugins.registry import find_estimator
+from unshap_plugin.plugins.registry import another, find_estimator
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.result import ValuationResult
@@ -93,7 +95,11 @@ def value(
                 f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes."
             )
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
-    return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
+    try:
+        return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
+    except DivergenceError as error:  # the game is ours, and takes no policy from here
+        made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
+        raise error.advising(tuple(made if way == EXCLUDING else way for way in error.advice)) from error
 
 
 def shapley_values(
@@ -153,7 +159,15 @@ def shapley_values(
         chosen, reasons["estimator"] = choose(n, budget)
         estimator = f"{BUILTIN}:{chosen}"
     registered = find_estimator(estimator)
-    estimate, asked = estimate_with(registered, game, None if budget is None else int(budget), int(seed), progress)
+    most = None if budget is None else int(budget)
+    try:
+        estimate, asked = estimate_with(registered, game, most, int(seed), progress)
+    except AdvisingError as error:
+        if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
+            raise
+        ways = (*cautious(game.unlearner), *another(game.unlearner, game.problem, game.provider))
+        rest = (way for way in error.advice if way != EXCLUDES_NONE)
+        raise error.advising((*ways, *rest)) from error
     ends = np.asarray(game(np.array([[True] * n, [False] * n])), dtype=np.float64)
     missing = ends[0] - ends[1] - estimate.values.sum(axis=0)
     made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, asked)

@@ -488,7 +488,7 @@ def generators():
         ("careless", f"changed '0.weight' of {FULL}: work on a copy"),
         ("short", "returned 2 models for 1 coalitions: return one for each"),
         ("flat", "another architecture ('0.weight' is [1, 12] torch.float64 on cpu instead of [1, 2, 6] torch.float64"),
-        ("nothing", "returned None instead of unlearned models: return StackedModels or a ModelList"),
+        ("nothing", "returned None instead of unlearned models: return StackedModels"),
         ("freezes", f"changed requires_grad of '0.weight' of {FULL}"),
         ("leaves_gradients", f"changed the gradient of '0.weight' of {FULL}"),
         ("listens", f"changed the layers of {FULL}"),

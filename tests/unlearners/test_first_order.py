@@ -302,7 +302,8 @@ def test_a_loss_beyond_the_bound_is_a_divergence_with_advice():
     message = str(caught.value)
     assert "unlearner 'npo' (steps=10, lr=50.0, beta=0.1) diverged: the mean loss on the test set is" in message
     assert "100 times that of an uninformed model, for the coalition that keeps 20 of 40 players" in message
-    assert message.endswith("use a smaller lr, fewer steps or a larger beta, another unlearner, or on_error='exclude'.")
+    assert "; use a smaller lr, fewer steps or a larger beta, another unlearner (finetune, graddiff, " in message
+    assert message.endswith(", or on_error='exclude'.")
     tolerant = UnlearningGame(problem, "npo", lr=50.0, on_error="exclude")
     assert np.isnan(tolerant(one)).all()
     assert tolerant.excluded == 1

@@ -10,6 +10,7 @@ from unshap_plugin.audit.retraining import check_retrainable, checked_game, eval
 from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import check_integer
 from unshap_plugin.game import UnlearningGame
+from unshap_plugin.plugins.registry import others
 
 __all__ = ["audit", "retrain_seeds"]
 
@@ -95,6 +96,7 @@ def audit(
         settings=dict(game.unlearner.settings),
         seed=game.seed,
         access=problem.access,
+        others=tuple(others(game.unlearner, problem, game.provider)),
         retrain_seeds=retrain_seeds(game.seed, seeds),
         evaluations=game.evaluations - known,
         seconds_unlearned=middle - start,

@@ -64,8 +64,8 @@ class FidelityReport:
         The utility of the given model, a scalar or ``[t]``.
     metric, columns
         The name of the metric, and of its ``t`` parts where they have names.
-    unlearner, settings, seed, access
-        What was audited; the seed chose the coalitions and is that of the unlearner.
+    unlearner, settings, seed, access, others
+        What was audited, and other unlearners that would work; the seed is that of the unlearner and of the coalitions.
     retrain_seeds
         The seeds of the retrainings.
     evaluations
@@ -108,6 +108,7 @@ class FidelityReport:
     settings: Mapping[str, Any]
     seed: int
     access: str
+    others: tuple[str, ...]
     retrain_seeds: tuple[int, ...]
     evaluations: int
     seconds_unlearned: float
@@ -184,7 +185,8 @@ class FidelityReport:
         As good as retraining; good for the ranking but not for the amounts; rough; no better than doing nothing; or
         undecided, where two retrainings differ by as much as removing data changes.
         """
-        return sentence(self.unlearner, {name: (self.agreement(name), self.bounds(name)) for name in self.metrics})
+        figures = {name: (self.agreement(name), self.bounds(name)) for name in self.metrics}
+        return sentence(self.unlearner, figures, self.others, bool(self.settings))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per range of sizes, and a last row ``all sizes``.
@@ -196,8 +198,7 @@ class FidelityReport:
         rows = []
         for name in self.metrics:
             named = {} if self.unlearned.ndim == 1 else {"metric": name}
-            ranges = [(kept, one) for kept, _, one in self.sizes(name)]
-            for kept, one in [*ranges, (ALL_SIZES, self.agreement(name))]:
+            for kept, one in [*((kept, one) for kept, _, one in self.sizes(name)), (ALL_SIZES, self.agreement(name))]:
                 figures = dataclasses.asdict(one)
                 rows.append({"kept": kept, **named, "coalitions": figures.pop("count"), **figures})
         return pd.DataFrame(rows)
@@ -239,7 +240,7 @@ class FidelityReport:
         data["coalitions"] = np.array([[keep == "1" for keep in row] for row in data["coalitions"]], dtype=bool)
         for name in ("unlearned", "retrained", "utility_all"):
             data[name] = np.array(data[name], dtype=np.float64)
-        for name in ("players", "columns", "retrain_seeds"):
+        for name in ("players", "columns", "others", "retrain_seeds"):
             data[name] = tuple(data[name])
         return cls(**data)
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
-from unshap_plugin.evaluation import EXCLUDING
+from unshap_plugin.evaluation import EXCLUDING, FEWER_FITS
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
+from unshap_plugin.plugins.registry import another
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners import Retrain
 
@@ -29,9 +31,10 @@ def check_retrainable(problem: ValuationProblem) -> None:
     try:
         Retrain().check(problem)
     except AccessError as refusal:
+        told = isinstance(problem, ModuleProblem) and problem.linear is None  # what else says itself how it is fitted
         raise AccessError(
             f"{refusal}; an audit compares with retraining: where that is impossible, audit the unlearner on a problem "
-            f"of the same kind that has all training rows and fit=Recipe(...)."
+            f"of the same kind that has all training rows{' and fit=Recipe(...)' if told else ''}."
         ) from None
 
 
@@ -62,8 +65,8 @@ def retrained(
     try:
         return np.stack([evaluated(game, coalitions, progress) for game in games])
     except DivergenceError as error:  # the comparison is with retraining: there is no other unlearner for that
-        advice = ("a model that can be trained on few rows", "larger groups")
-        raise DivergenceError(error.what, error.coalition, advice) from error
+        measured = tuple(way for way in error.advice if way == "another metric")
+        raise error.advising(measured or FEWER_FITS) from error
 
 
 def evaluated(
@@ -83,8 +86,7 @@ def evaluated(
         try:
             parts.append(game(part))
         except DivergenceError as error:  # leaving it out is no way here
-            advice = tuple(way for way in error.advice if way != EXCLUDING)
-            raise DivergenceError(error.what, error.coalition, advice) from error
+            raise error.advising(tuple(way for way in error.advice if way != EXCLUDING)) from error
         start += len(part)
         if progress is not None:
             progress(len(part))
@@ -96,6 +98,9 @@ def evaluated(
             f"the comparison with retraining needs the utility of every coalition, but {int(excluded.sum())} were "
             f"excluded, first {in_words(first, game.problem.players)}",
             tuple(bool(keep) for keep in first),
-            ("other settings", "another unlearner"),
+            (
+                *(("other settings",) if game.unlearner.settings else ()),
+                *another(game.unlearner, game.problem, game.provider),
+            ),
         )
     return utilities

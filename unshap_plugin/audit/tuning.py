@@ -127,7 +127,7 @@ def tune(
     if game.provider is None:
         raise InvalidTypeError(
             f"the game has an instance of {type(game.unlearner).__name__}, which nobody registered, but an unlearner "
-            f"that is made by name is needed: its settings are what is looked for."
+            f"that is made by name is needed: register it as a plugin, or audit a game for each of its settings."
         )
     check_integer("seeds", seeds, 2)
     if coalitions is not None:
@@ -135,6 +135,11 @@ def tune(
     candidates = _candidates(game, grid)
     games = [_with(game, one) for one in candidates]
     check_retrainable(problem)
+
+    if problem.n_players == 1:
+        raise InvalidValueError(
+            "settings are compared by coalitions of one size, but one player has one of each size: value at least two."
+        )
 
     matrix = draw(problem.n_players, coalitions, game.seed)
     m = len(matrix)

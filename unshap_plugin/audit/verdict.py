@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from unshap_plugin.audit.agreement import Agreement, Bounds
 
@@ -61,13 +61,23 @@ def judge(agreement: Agreement, bounds: Bounds) -> Verdict:
     return Verdict.ROUGH
 
 
-def sentence(unlearner: str, figures: Mapping[str, tuple[Agreement, Bounds]]) -> str:
-    """Return the verdict in one line; of several metrics one clause each, of many how many there are of each kind."""
+def sentence(
+    unlearner: str,
+    figures: Mapping[str, tuple[Agreement, Bounds]],
+    others: Sequence[str] = (),
+    settings: bool = False,
+) -> str:
+    """Return the verdict in one line; of several metrics one clause each, of many how many there are of each kind.
+
+    ``others`` are the unlearners that may do better, and ``settings`` tells whether this one has any.
+    """
+    ways = [f"another unlearner ({', '.join(others)})"] if others else []
+    ways += ["other settings"] if settings else []
     if len(figures) > _NAMED:
         counts = Counter(judge(*one) for one in figures.values())
         each = ", ".join(f"{kind.value} for {counts[kind]}" for kind in Verdict if counts[kind])
         return f"of {len(figures)} metrics {unlearner} is {each}"
-    clauses = [(name, _clause(unlearner, *one)) for name, one in figures.items()]
+    clauses = [(name, _clause(unlearner, *one, ways)) for name, one in figures.items()]
     return clauses[0][1] if len(clauses) == 1 else "; ".join(f"{name}: {clause}" for name, clause in clauses)
 
 
@@ -80,7 +90,7 @@ def _share(bounds: Bounds) -> float | None:
     return rank / ceiling if rank == rank else 0.0  # all equal: it ranks nothing
 
 
-def _clause(unlearner: str, agreement: Agreement, bounds: Bounds) -> str:
+def _clause(unlearner: str, agreement: Agreement, bounds: Bounds, ways: Sequence[str]) -> str:
     error, noise, nothing = (f"{one:.2g}" for one in (agreement.error, agreement.noise_error, agreement.nothing_error))
     rank = f"Spearman {bounds.spearman_within:.2f}, ceiling {bounds.noise_spearman_within:.2f}"
     verdict = judge(agreement, bounds)
@@ -109,12 +119,7 @@ def _clause(unlearner: str, agreement: Agreement, bounds: Bounds) -> str:
             f"{unlearner} is off by {error} on average (two retrainings: {noise}, doing nothing: {nothing}) and ranks "
             f"coalitions of one size only roughly ({rank}): trust large differences of values, not small ones"
         )
+    use = f": use {' or '.join(ways)}" if ways else ""
     if agreement.error >= AS_NOTHING * agreement.nothing_error:
-        return (
-            f"{unlearner} is no better (off by {error}) than leaving the model as it is ({nothing}): use another "
-            f"unlearner or other settings"
-        )
-    return (
-        f"{unlearner} sees how much data is removed but hardly which ({rank} among coalitions of one size): use "
-        f"another unlearner or other settings"
-    )
+        return f"{unlearner} is no better (off by {error}) than leaving the model as it is ({nothing}){use}"
+    return f"{unlearner} sees how much data is removed but hardly which ({rank} among coalitions of one size){use}"

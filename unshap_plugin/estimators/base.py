@@ -10,7 +10,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Estimator"]
+__all__ = ["EXCLUDES_NONE", "Estimate", "Estimator"]
+
+#: The advice where exclusions leave no values: an estimator knows no more of the game than its utilities.
+EXCLUDES_NONE = "a game that excludes none of these"
 
 
 @dataclass(frozen=True)

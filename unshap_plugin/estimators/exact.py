@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError, DivergenceError
-from unshap_plugin.estimators.base import Estimate, Estimator
+from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator
+from unshap_plugin.estimators.permutation import Permutation, least_budget
 
 __all__ = ["Exact"]
 
@@ -36,14 +37,17 @@ class Exact(Estimator):
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         super().__init__(n_players, budget, seed)
         if n_players > MAX_PLAYERS:
+            least = least_budget(n_players)
+            more = f" with budget={least}" if budget is not None and budget < least else ""
             raise BudgetError(
                 f"estimator 'exact' evaluates all 2**n coalitions, but there are {n_players} players and at most "
-                f"{MAX_PLAYERS} are possible: use estimator='permutation', or fewer players (groups)."
+                f"{MAX_PLAYERS} are possible: use estimator='permutation'{more}, or fewer players (groups)."
             )
         if budget is not None and budget < self.total:
+            sampled = ", or use estimator='permutation'" if budget >= least_budget(n_players) else ""
             raise BudgetError(
                 f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {self.total} "
-                f"evaluations; give that, or use estimator='permutation'."
+                f"evaluations; give that{sampled}."
             )
         self._told = 0
         self._utilities: list[NDArray[np.float64]] = []
@@ -61,16 +65,29 @@ class Exact(Estimator):
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
         """Take the utilities."""
         bad = np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1)
-        if bad.any():
-            first = coalitions[bad.argmax()]
-            raise DivergenceError(
-                f"estimator 'exact' needs the utility of every coalition, but {int(bad.sum())} were excluded, first "
-                f"the one that keeps players {np.flatnonzero(first).tolist()}: use settings that exclude none, or "
-                f"estimator='permutation', whose result says what the sum of its values lacks.",
-                tuple(bool(keep) for keep in first),
-            )
         self._told += len(utilities)
         self._utilities.append(utilities)
+        if bad.any():
+            first = coalitions[bad.argmax()]
+            sampled = "estimator='permutation', whose result says what the sum of its values lacks"
+            raise DivergenceError(
+                f"estimator 'exact' needs the utility of every coalition, but {int(bad.sum())} were excluded, first "
+                f"the one that keeps players {np.flatnonzero(first).tolist()}",
+                tuple(bool(keep) for keep in first),
+                (EXCLUDES_NONE, sampled) if self._can_be_sampled() else (EXCLUDES_NONE,),
+            )
+
+    def _can_be_sampled(self) -> bool:
+        """Tell whether permutations would do with what was excluded so far."""
+        told = np.concatenate(self._utilities)
+        known = np.zeros((self.total, *told.shape[1:]))
+        known[: len(told)] = told
+        masks = 1 << np.arange(self.n_players)
+        try:
+            Permutation(self.n_players, self.budget, self.seed).run(lambda coalitions: known[coalitions @ masks])
+        except (BudgetError, DivergenceError):
+            return False
+        return True
 
     def estimate(self) -> Estimate:
         """Return the values, with standard errors of zero."""

@@ -8,12 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError, DivergenceError
-from unshap_plugin.estimators.base import Estimate, Estimator
+from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator
 
-__all__ = ["Permutation"]
+__all__ = ["Permutation", "least_budget"]
 
 DEFAULT_BUDGET = 5_000
 _BLOCK = 256
+
+
+def least_budget(n_players: int) -> int:
+    """Return the utilities that two antithetic pairs take.
+
+    Examples
+    --------
+    >>> least_budget(3)
+    10
+    """
+    return 2 + 4 * (n_players - 1)
 
 
 class Permutation(Estimator):
@@ -38,12 +49,14 @@ class Permutation(Estimator):
         super().__init__(n_players, budget, seed)
         # Both ends of every permutation are the same two coalitions, which are asked for once.
         self._pair = 2 * (n_players - 1)
-        needed = 2 + 2 * self._pair
+        needed = least_budget(n_players)
         available = max(DEFAULT_BUDGET, needed) if budget is None else budget
         if available < needed:
+            cheaper = f", or use estimator='exact' with budget={1 << n_players}" if 1 << n_players < needed else ""
             raise BudgetError(
                 f"budget={budget} is too small: one permutation of {n_players} players takes {n_players + 1} "
-                f"evaluations, and values with standard errors need two antithetic pairs, {needed} evaluations."
+                f"evaluations, and values with standard errors need two antithetic pairs, {needed} evaluations; give "
+                f"that{cheaper}."
             )
         self._pairs = (available - 2) // self._pair if n_players > 1 else 2
         self._rng = np.random.default_rng(np.random.SeedSequence(seed))
@@ -77,8 +90,9 @@ class Permutation(Estimator):
                 bad = coalitions[np.isnan(utilities.reshape(2, -1)).any(axis=1).argmax()]
                 raise DivergenceError(
                     f"the utility of the coalition that keeps {int(bad.sum())} of {n} players was excluded, but every "
-                    f"permutation begins or ends there: use another unlearner or more cautious settings.",
+                    f"permutation begins or ends there",
                     tuple(bool(keep) for keep in bad),
+                    (EXCLUDES_NONE,),
                 )
             self._ends = utilities
             self._count = np.zeros((n, *utilities.shape[1:]))
@@ -102,10 +116,11 @@ class Permutation(Estimator):
         if (self._count < 2).any():
             left = self._count.reshape(self.n_players, -1).min(axis=1)
             player = int(left.argmin())
-            budget = "a larger budget, " if left[player] else ""  # which does not help where none is left of many
+            budget = ("a larger budget",) if left[player] else ()  # which does not help where none is left of many
             raise BudgetError(
                 f"after the exclusions player number {player} has {int(left[player])} of {self._asked_pairs} pairs of "
-                f"contributions, but two are needed: use {budget}more cautious settings, or another unlearner."
+                f"contributions, but two are needed",
+                (*budget, EXCLUDES_NONE),
             )
         variance = self._squares / (self._count - 1)
         return Estimate(self._mean.copy(), np.sqrt(variance / self._count), self._count - 1)

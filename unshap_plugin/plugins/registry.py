@@ -26,11 +26,13 @@ from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = [
     "advised",
+    "another",
     "check_access",
     "described",
     "find_estimator",
     "find_metric",
     "find_unlearner",
+    "others",
     "provider_of",
     "registered_name",
     "registered_unlearners",
@@ -62,8 +64,10 @@ def find_unlearner(name: str) -> Registered[UnlearnerSpec]:
         If it is not a name.
     """
     if not isinstance(name, str):
+        is_class = isinstance(name, type) and issubclass(name, Unlearner)
         raise InvalidTypeError(
-            f"unlearner is a {type(name).__name__}, but a name or an instance of Unlearner is needed."
+            f"unlearner is {_kind(name)}, but a name or an instance of Unlearner is needed"
+            f"{f': make one, {name.__name__}()' if is_class else ''}."
         )
     return _found(plugins().unlearners, name, "auto")
 
@@ -78,7 +82,7 @@ def find_estimator(name: str) -> Registered[type[Estimator]]:
     """
     if not isinstance(name, str):
         known = ", ".join(plugins().estimators.usable)
-        raise InvalidTypeError(f"estimator is a {type(name).__name__}, but a name is needed: auto, {known}.")
+        raise InvalidTypeError(f"estimator is {_kind(name)}, but a name is needed: auto, {known}.")
     return _found(plugins().estimators, name, "auto")
 
 
@@ -91,6 +95,10 @@ def find_metric(name: str) -> Registered[Metric]:
         As from ``find_unlearner``.
     """
     return _found(plugins().metrics, name, remark=hint(name))
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _found(catalogue: Catalogue[T], name: str, *more: str, remark: str = "") -> Registered[T]:
@@ -201,7 +209,7 @@ def advised(problem: ValuationProblem) -> Iterator[None]:
     try:
         yield
     except AccessError as refusal:
-        fitting = [name for name, registered in registered_unlearners().items() if _works(registered, problem)]
+        fitting = _fitting(problem)
         advice = (
             f"unlearners that would work: {', '.join(fitting)}" if fitting else "no registered unlearner would work"
         )
@@ -228,6 +236,32 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
             f"{described(unlearner.name, provider)} failed when it was asked whether it can work on this problem "
             f"({type(error).__name__}: {error})."
         ) from error
+
+
+def another(unlearner: Unlearner, problem: ValuationProblem, provider: Provider | None = None) -> tuple[str, ...]:
+    """Return the advice to take another unlearner, which names those that would work; nothing where none would.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> from unshap_plugin.unlearners import Retrain
+    >>> x, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+    >>> problem = ValuationProblem(KNeighborsRegressor(1).fit(x, y), train=(x, y), test=(x, y))
+    >>> another(Retrain(), problem, provider_of(Retrain()))
+    ()
+    """
+    found = others(unlearner, problem, provider)
+    return (f"another unlearner ({', '.join(found)})",) if found else ()
+
+
+def others(unlearner: Unlearner, problem: ValuationProblem, provider: Provider | None = None) -> list[str]:
+    """Return the other registered unlearners that would work on a problem, by name."""
+    own = None if provider is None else registered_name(unlearner.name, provider)
+    return [name for name in _fitting(problem) if name != own]
+
+
+def _fitting(problem: ValuationProblem) -> list[str]:
+    return [name for name, registered in registered_unlearners().items() if _works(registered, problem)]
 
 
 def _works(registered: Registered[UnlearnerSpec], problem: ValuationProblem) -> bool:

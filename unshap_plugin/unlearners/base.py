@@ -17,6 +17,7 @@ from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import STAND_INS, Artifacts
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.second_order.objective import MAX_PARAMETERS
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
 __all__ = ["Unlearner"]
@@ -112,9 +113,13 @@ class Unlearner(ABC):
         if missing:
             remedy = ""
             if self.stored is not None and Access.RETAIN in missing:
-                lacking = f"the stored artefacts have no {self.stored}"
-                would_do = f"a stored {self.stored} would do: save compute_artifacts(problem) where all data is at hand"
-                remedy = f"; {would_do if problem.stored is None else lacking}"
+                if problem.stored is not None:
+                    remedy = f"; the stored artefacts have no {self.stored}"
+                elif self.takes & problem.kind and self._storable(cast(ModuleProblem, problem)):
+                    remedy = (
+                        f"; a stored {self.stored} would do: save compute_artifacts(problem) where all data is at "
+                        f"hand, and pass it as artifacts"
+                    )
             raise AccessError(
                 f"unlearner {self.name!r} needs access to {self.needs.names()}, but this problem "
                 f"(access={problem.access!r}) has no {missing.names()}{remedy}"
@@ -128,6 +133,10 @@ class Unlearner(ABC):
 
     def _check(self, problem: ModuleProblem) -> None:  # noqa: B027 (most have nothing to add)
         """Refuse, with an ``AccessError``, a problem that this method cannot work on for another reason."""
+
+    def _storable(self, problem: ModuleProblem) -> bool:
+        """Tell whether ``compute_artifacts`` would give what can stand in for retained rows."""
+        return self.stored != "hessian" or problem.engine.n_parameters <= MAX_PARAMETERS
 
     def stand_in(self, problem: ValuationProblem) -> Artifacts | None:
         """Return the artefacts of ``problem`` that stand in for retained rows, where these are not at hand."""
@@ -180,7 +189,8 @@ class Unlearner(ABC):
             vars(problem).update(given)
         if not isinstance(models, Models):
             kind = "None" if models is None else f"a {type(models).__name__}"
-            raise ContractError(f"returned {kind} instead of unlearned models: return StackedModels or a ModelList")
+            wanted = "StackedModels" if isinstance(problem, ModuleProblem) else "a ModelList"
+            raise ContractError(f"returned {kind} instead of unlearned models: return {wanted}")
         if len(models) != len(coalitions):
             raise ContractError(f"returned {len(models)} models for {len(coalitions)} coalitions: return one for each")
         if isinstance(models, StackedModels) and models.engine is not getattr(problem, "engine", None):

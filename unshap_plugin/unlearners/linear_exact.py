@@ -61,11 +61,16 @@ class LinearExact(Unlearner):
         optimum = equations.solve(*_sums(problem, stored, equations, everybody))[0]
         distance = (optimum - equations.given).norm()
         if not distance <= _AT_OPTIMUM * equations.given.norm():
+            # Only of a torch module it is not known; artefacts are of the recipe that it was given with.
+            unsaid = problem.linear is None and stored is None and (problem.recipe is None or not problem.recipe.l2)
             raise AccessError(
                 f"unlearner 'linear_exact' needs a model at the optimum of its training loss, but {kind} is "
-                f"{float(distance):.3g} away from it, with parameters of norm {float(equations.given.norm()):.3g}; "
-                f"if it was trained with a penalty, say so with fit=Recipe(l2=...)"
+                f"{float(distance):.3g} away from it, with parameters of norm {float(equations.given.norm()):.3g}"
+                f"{'; if it was trained with a penalty, say so with fit=Recipe(l2=...)' if unsaid else ''}"
             )
+
+    def _storable(self, problem: ModuleProblem) -> bool:
+        return problem.once(_equations, False) is not None
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Add the matrix and its factor."""

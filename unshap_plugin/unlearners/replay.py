@@ -69,9 +69,13 @@ class Replay(Unlearner):
     def _check(self, problem: ModuleProblem) -> None:
         recipe = problem.recipe
         if recipe is None or recipe.init is None or recipe.optimizer != "adam" or set(recipe.options) - {"betas"}:
+            remedy = (
+                ": pass fit=Recipe('adam', init=...) to the problem"
+                if problem.linear is None
+                else f", but {type(problem.given_model).__name__} is fitted otherwise"
+            )
             raise AccessError(
-                "unlearner 'replay' needs to know the initial parameters and a recipe of plain Adam: pass "
-                "fit=Recipe('adam', init=...) to the problem"
+                f"unlearner 'replay' needs to know the initial parameters and a recipe of plain Adam{remedy}"
             )
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
