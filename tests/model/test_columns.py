@@ -133,8 +133,8 @@ def test_tables_of_other_libraries_have_names_too():
 
 REFUSED = {
     "another name": (frame(XT, ["a", "b", "c", "dd"]), r"lacks the columns 'd' \(did you mean 'dd'\?\) and has the columns 'dd' beyond them"),
-    "one too few": (frame(XT)[list("abc")], "test x lacks the columns 'd': rename or drop"),
-    "one too many": (frame(XT).assign(label=YT), "test x has the columns 'label' beyond them"),
+    "one too few": (frame(XT)[list("abc")], "test x lacks the columns 'd': add them"),
+    "one too many": (frame(XT).assign(label=YT), "test x has the columns 'label' beyond them: drop them"),
     "one twice": (frame(XT, list("abcc")), "test x has the columns 'c' more than once: rename or drop them"),
     "no names": (pd.DataFrame(XT), "lacks the columns 'a', 'b', 'c', 'd' and has the columns 0, 1, 2, 3 beyond them"),
 }  # fmt: skip

@@ -334,7 +334,7 @@ ODD = {
     "several targets": (lambda: DecisionTreeClassifier().fit(X, np.stack([Y, Y3], 1)), "fitted on 2 targets, but one class label"),
     "probability of one class": (lambda: _with(Plain(), predict_proba=lambda x: np.zeros(len(x))), r"predict_proba of Plain gave shape \[30\], but \[30, 2\] is needed"),
     "too few answers": (lambda: _with(Picky(), predict=lambda x: np.zeros(3)), r"predict of Picky gave shape \[3\] for 30 rows"),
-    "text of a regression": (lambda: _with(Picky(), predict=lambda x: np.array(["a"] * len(x))), "Picky predicts <U1, but numbers are needed: give a classifier classes_, or derive it"),
+    "text of a regression": (lambda: _with(Picky(), predict=lambda x: np.array(["a"] * len(x))), "Picky predicts <U1, but y holds numbers: let its predict return numbers, or pass the labels"),
 }  # fmt: skip
 
 

@@ -41,8 +41,10 @@ class Classes:
         """Tell whether the labels are their own numbers, ``0 .. c - 1``."""
         return self.labels.dtype.kind in "iu" and np.array_equal(self.labels, np.arange(len(self)))
 
-    def encode(self, y: Any, what: str) -> NDArray[np.int64]:
+    def encode(self, y: Any, what: str, instead: str = "") -> NDArray[np.int64]:
         """Return the numbers of the classes of labels ``[rows]``, or of a column of them, ``[rows, 1]``.
+
+        What to do ``instead`` is what errors say where nobody passed these labels.
 
         Raises
         ------
@@ -56,26 +58,32 @@ class Classes:
             given = given[:, 0]
         if given.ndim != 1:
             raise InvalidTypeError(
-                f"{what} has shape {list(given.shape)}, but a classifier needs one class label per row: convert it."
+                f"{what} has shape {list(given.shape)}, but a classifier needs one class label per row: "
+                f"{instead or 'convert it, one-hot rows to the labels of their largest entries'}."
             )
         missing = np.asarray(pd.isna(given))
         if missing.any():
-            raise InvalidValueError(f"{what} has no label in row {int(missing.argmax())}: fill it in, or drop the row.")
+            remedy = instead or "fill it in, or drop the row"
+            raise InvalidValueError(f"{what} has no label in row {int(missing.argmax())}: {remedy}.")
         number = {label: index for index, label in enumerate(self.labels.tolist())}
         numbers = np.array([number.get(label, -1) for label in given.tolist()], dtype=np.int64)
         if (numbers < 0).any():
             row = int((numbers < 0).argmax())
             known, odd = self.labels.tolist(), given.tolist()[row]
             fitted = ", ".join(map(repr, known[:10])) + (", ..." if len(known) > 10 else "")
+            remedy, close = "drop those rows, or fit it on rows of that class", nearest(odd, map(str, known))
+            if str(odd) in map(str, known):
+                remedy, close = "convert labels to the type of these", ""
             raise InvalidValueError(
-                f"{what} has class {odd!r} in row {row}{nearest(odd, map(str, known))}, but the model was fitted on "
-                f"{fitted}: drop those rows, or fit it on them."
+                f"{what} has class {odd!r} in row {row}{close}, but the model was fitted on {fitted}: "
+                f"{instead or remedy}."
             )
         return numbers
 
     def columns(self, labels: Any) -> NDArray[np.int64]:
         """Return the numbers of classes that another fit has, in its order."""
-        return self.encode(labels, "a refitted model's classes_")
+        instead = "let its fit set classes_ to the labels that it is given, one for each column of predict_proba"
+        return self.encode(labels, "a refitted model's classes_", instead)
 
     def decode(self, y: NDArray[np.int64]) -> NDArray[Any]:
         """Return the labels of class numbers, of the same shape."""

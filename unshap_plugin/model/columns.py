@@ -81,10 +81,19 @@ class Columns:
             if extra:
                 faults.append(f"has the columns {_listed(extra)} beyond them")
             raise InvalidValueError(
-                f"{self.source} the columns {_listed(wanted)}, but {what} {' and '.join(faults)}: rename or drop "
-                f"columns, or pass arrays, which go by position."
+                f"{self.source} the columns {_listed(wanted)}, but {what} {' and '.join(faults)}: "
+                f"{_remedy(len(lacking), len(extra))}."
             )
         return table.iloc[:, [names.index(one) for one in wanted]]
+
+
+def _remedy(lacking: int, extra: int) -> str:
+    """Return what to do about so many columns that are lacking, and beyond those that are wanted."""
+    if not (lacking and extra):
+        return "add them" if lacking else "drop them"
+    if lacking == extra:
+        return "rename columns, or pass arrays, which go by position"
+    return f"rename columns, and {'add' if lacking > extra else 'drop'} others"
 
 
 def _framed(x: Any) -> Any:

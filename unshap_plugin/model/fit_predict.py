@@ -119,11 +119,12 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
             if low < -_ROUND_OFF or high > 1 + _ROUND_OFF:
                 raise InvalidValueError(
                     f"predict_proba of {_name(model)} gave numbers from {low:.3g} to {high:.3g}, but probabilities are "
-                    f"needed, from 0 to 1: take the softmax of scores, or the exponential of logarithms, in it."
+                    f"needed, from 0 to 1: return shares of one from it, such as the softmax of scores, or the "
+                    f"exponential of logarithms."
                 )
             scores[:, columns] = probabilities
             return _on_cpu(np.log(np.clip(scores, np.finfo(np.float64).eps, 1.0)))
-        chosen = classes.encode(model.predict(x), "a prediction")
+        chosen = classes.encode(model.predict(x), "a prediction", "let its predict return one of these for each row")
         scores[np.arange(len(_checked(_on_cpu(chosen), inner, rows))), chosen] = 1.0
         return _on_cpu(scores)
 
@@ -202,8 +203,8 @@ def _numbers(model: Any, answers: Any) -> Tensor:
         return as_numbers(answers, "a prediction")
     except InvalidTypeError as error:
         raise InvalidTypeError(
-            f"{_name(model)} predicts {np.asarray(answers).dtype}, but numbers are needed: give a classifier classes_, "
-            f"or derive it from ClassifierMixin of scikit-learn."
+            f"{_name(model)} predicts {np.asarray(answers).dtype}, but y holds numbers: let its predict return "
+            f"numbers, or pass the labels that it predicts as y."
         ) from error
 
 

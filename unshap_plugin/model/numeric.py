@@ -93,7 +93,8 @@ def _frame(frame: pd.DataFrame, what: str) -> NDArray[Any]:
         one = frame.iloc[:, list(frame.columns).index(odd[0])].dtype
         raise InvalidTypeError(
             f"{what} has dtype {one} in column{'s' if len(odd) > 1 else ''} {shown}, but this model takes numbers: "
-            f"encode text and categories first, best in a pipeline with the model, which is refitted as a whole."
+            f"encode text and categories first; where it is one of scikit-learn, best in a pipeline with it, which is "
+            f"refitted as a whole."
         )
     columns = [_column(frame.iloc[:, index], what) for index in range(frame.shape[1])]
     return np.stack(columns, axis=1) if columns else np.empty(frame.shape)
@@ -151,6 +152,6 @@ def _check_size(shape: tuple[int, ...], itemsize: int, what: str) -> None:
     if size > DENSE_BYTES:
         raise InvalidValueError(
             f"{what} is sparse, {list(shape)}, and would take {size / 2**30:.0f} GiB as the dense numbers that this "
-            f"model is unlearned from: give fewer columns, or make_pipeline(model), which is refitted on sparse rows "
-            f"as they are."
+            f"model is unlearned from: give fewer columns, or, where it is one of scikit-learn, make_pipeline(model), "
+            f"which is refitted on sparse rows as they are."
         )

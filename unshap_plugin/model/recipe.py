@@ -91,18 +91,37 @@ class Recipe:
             check_integer("batch_size", self.batch_size, 1)
         for strength in self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]:
             check_number("l2", strength, zero=True)
-        known = inspect.signature(OPTIMIZERS[self.optimizer]).parameters
-        for name in self.options:
-            if name not in known or name in ("params", "lr"):
-                raise InvalidValueError(
-                    f"optimizer {self.optimizer!r} has no option {name!r}{nearest(name, known)}: options are further "
-                    f"keywords of its torch.optim class."
-                )
+        self._check_options()
         if not (self.init is None or isinstance(self.init, Mapping | nn.Module)):
             raise InvalidTypeError(f"init is a {type(self.init).__name__}, but a state dict or a module is needed.")
         if self.init is not None:
             state = unwrapped(self.init).state_dict() if isinstance(self.init, nn.Module) else self.init
-            object.__setattr__(self, "init", {name: value.detach().clone() for name, value in state.items()})
+            kept = {name: value for name, value in state.items() if not str(name).endswith("_extra_state")}
+            odd = [name for name, value in kept.items() if not isinstance(value, Tensor)]
+            if odd:
+                raise InvalidTypeError(
+                    f"init[{odd[0]!r}] is a {type(kept[odd[0]]).__name__}, but a tensor is needed: pass "
+                    f"model.state_dict() from before training."
+                )
+            object.__setattr__(self, "init", {name: value.detach().clone() for name, value in kept.items()})
+
+    def _check_options(self) -> None:
+        if not isinstance(self.options, Mapping):
+            raise InvalidTypeError(f"options is a {type(self.options).__name__}, but a dict of keywords is needed.")
+        settings = {"lr": "lr", **({"max_iter": "epochs"} if self.optimizer == "lbfgs" else {})}
+        known = [name for name in inspect.signature(OPTIMIZERS[self.optimizer]).parameters if name != "params"]
+        for name in self.options:
+            if name in settings:
+                raise InvalidValueError(f"options has {name!r}, which is a setting itself: give {settings[name]}=.")
+            if name not in known:
+                raise InvalidValueError(
+                    f"optimizer {self.optimizer!r} has no option {name!r}{nearest(name, known)}: options are further "
+                    f"keywords of its torch.optim class."
+                )
+        try:
+            OPTIMIZERS[self.optimizer]([torch.zeros(1)], lr=self.lr, **self.options)
+        except (TypeError, ValueError) as error:  # others may be those of this device
+            raise InvalidValueError(f"optimizer {self.optimizer!r} cannot have such options: {error}.") from error
 
     def check(self, module: nn.Module) -> None:
         """Raise ``InvalidValueError`` if a penalty is for a parameter that ``module`` does not have."""
