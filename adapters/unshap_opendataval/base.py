@@ -18,7 +18,8 @@ from typing_extensions import Self
 
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
 from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.evaluation import EXCLUDING
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.registry import resolve_unlearner
@@ -140,7 +141,10 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
             resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
         problem = self._problem(kwargs)
         game = UnlearningGame(problem, self.unlearner, seed=self.seed, **(self.settings or {}))
-        self.result: ValuationResult = self._values(game)
+        try:
+            self.result: ValuationResult = self._values(game)
+        except DivergenceError as error:  # the game is made here, and takes no policy
+            raise error.advising(tuple(way for way in error.advice if way != EXCLUDING)) from error
         self._player_of_row = problem.player_of_row
         return self
 

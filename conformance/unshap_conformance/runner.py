@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from unshap_conformance.checks import Case, Check, Skipped, Subject, Violation
 from unshap_conformance.results import CheckResult, ConformanceError
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, nearest
 
 __all__ = ["Task", "check", "run", "tasks_of"]
 
@@ -137,7 +137,10 @@ def tasks_of(
     labels = {label for task in ran for label in (task.check.name, *map(task.check.label, task.cases))}
     for name, reason in expected.items():
         if name not in labels:
-            raise InvalidValueError(f"the expected failure {name!r} is of a check or a game that is not run.")
+            raise InvalidValueError(
+                f"the expected failure {name!r} is of a check or a game that is not run{nearest(name, labels)}: leave "
+                f"it out."
+            )
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidValueError(f"the expected failure {name!r} has no reason: say why it fails.")
     return tasks

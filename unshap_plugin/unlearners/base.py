@@ -126,7 +126,7 @@ class Unlearner(ABC):
             )
         if not self.takes & problem.kind:
             raise AccessError(
-                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.model).__name__} is not one of "
+                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.given_model).__name__} is not one of "
                 f"these"
             )
         self._check(cast(ModuleProblem, problem))

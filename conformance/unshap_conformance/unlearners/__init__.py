@@ -91,10 +91,11 @@ def unlearner_subject(
             raise InvalidTypeError(f"name and settings of {unlearner.name!r} are given where that subject is made.")
         return unlearner
     if unlearner == "auto":
-        raise InvalidValueError("'auto' is no unlearner, but a choice among the built-in ones: name one of them.")
+        known = ", ".join(plugins().unlearners.usable)
+        raise InvalidValueError(f"'auto' is no unlearner, but a choice among the built-in ones: name one of {known}.")
     found = resolve_unlearner(unlearner, settings)
     if not isinstance(getattr(found, "name", None), str):
-        raise InvalidTypeError(f"{type(found).__name__} has no name: unlearners state what they are called.")
+        raise InvalidTypeError(f"{type(found).__name__} has no name: state it as the class attribute name.")
     called = unlearner if isinstance(unlearner, str) else found.name
     return UnlearnerSubject(name=name or called, checks=UNLEARNER_CHECKS, unlearner=found)
 
