@@ -51,7 +51,7 @@ def r2(outputs: Tensor, targets: Tensor) -> Tensor:
     Of several outputs it is the share of their variance together, scikit-learn's ``multioutput="variance_weighted"``.
     """
     variance = (targets.double() - targets.double().mean(dim=0)).square().mean()
-    if variance == 0:
+    if bool((targets == targets[:1]).all()) or variance == 0:  # equal numbers need not equal their mean
         raise InvalidValueError(
             "metric 'r2' needs test targets that differ, but all are equal: use 'neg_mean_squared_error'."
         )

@@ -74,11 +74,11 @@ def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[st
 
 
 def _of_one_step(game: UnlearningGame) -> str | None:
-    """Say that Newton takes one step, where it was asked for several."""
+    """Say that Newton takes one step, where it would take several."""
     method = game.unlearner
     if not isinstance(method, Newton) or method.stand_in(game.problem) is None or method.steps == 1:
         return None
-    return f"newton takes one step from stored artefacts, instead of {method.steps}."
+    return "newton takes one step from stored artefacts: for further ones it would need the rows that are not at hand."
 
 
 def _of_the_ends(
@@ -108,7 +108,8 @@ def _helps(game: UnlearningGame) -> str:
     ways = [f"use {way}" for way in another(game.unlearner, problem, game.provider)]
     recipe = problem.recipe if isinstance(problem, ModuleProblem) and problem.linear is None else None
     if isinstance(problem, ModuleProblem) and problem.linear is None and (recipe is None or recipe.init is None):
-        ways.append("say how the torch module was trained (fit=Recipe(..., init=...))")
+        chosen = "" if game.reason is not None else " and use unlearner='auto'"
+        ways.append(f"say how the torch module was trained (fit=Recipe(..., init=...)){chosen}")
     return ", and ".join([", or ".join(ways), "audit the game"] if ways else ["audit the game"])
 
 

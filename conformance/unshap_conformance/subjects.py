@@ -44,7 +44,8 @@ def _kind_of(name: str) -> Kind:
     if found.unlearners.named(name):
         return "unlearner"
     if ":" not in name:
-        raise UnknownNameError("unlearner or estimator", name, [*found.unlearners.usable, *found.estimators.usable])
+        known = [*found.unlearners.usable, *found.estimators.usable]
+        raise UnknownNameError("unlearner or estimator", name, known, ", or package.module:object for one of your own")
     thing = load_object(name)
     if isinstance(thing, Subject):
         return thing.kind
