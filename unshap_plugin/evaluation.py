@@ -160,8 +160,9 @@ class Evaluation:
             own: tuple[str, ...] = ("another metric",)
         else:
             own = () if failed and not isinstance(self.unlearner, Retrain) else cautious(self.unlearner)
+        others = another(self.unlearner, self.problem, self.provider)
         # Values need the utility of the empty coalition, whatever the estimator.
-        return (*own, *another(self.unlearner, self.problem, self.provider), *([EXCLUDING] if excluding else []))
+        return (*own, *(() if measured and failed else others), *([EXCLUDING] if excluding else []))
 
 
 def cautious(unlearner: Unlearner) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unshap_plugin.cautions import far_below, hardly_forgets, lacking_classes, left_out
+from unshap_plugin.cautions import far_below, hardly_forgets, lacking_classes, left_out, stopped_early
 from unshap_plugin.errors import UnshapError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.metrics import likelihoods
@@ -65,7 +65,7 @@ def of_unknown(game: Any, asked: int) -> dict[str, Any]:
 def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[str]:
     coalitions, known = game.known()
     problem = game.problem
-    notes = [_of_one_step(game), left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
+    notes = [_of_one_step(game), _of_the_fit(game), left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
     names = likelihoods(problem.metric)
     known_rows = problem.access == "full"  # else coalitions keep rows that are not at hand
     if names and known_rows and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
@@ -79,6 +79,17 @@ def _of_one_step(game: UnlearningGame) -> str | None:
     if not isinstance(method, Newton) or method.stand_in(game.problem) is None or method.steps == 1:
         return None
     return "newton takes one step from stored artefacts: for further ones it would need the rows that are not at hand."
+
+
+def _of_the_fit(game: UnlearningGame) -> str | None:
+    """Say that a linear model of scikit-learn stopped early, where it is not fitted again."""
+    problem = game.problem
+    if not isinstance(problem, ModuleProblem) or problem.linear is None or isinstance(game.unlearner, Retrain):
+        return None
+    took, most = (getattr(problem.given_model, name, None) for name in ("n_iter_", "max_iter"))
+    if took is None or most is None or np.max(took) < most:
+        return None
+    return stopped_early(type(problem.given_model).__name__, int(most))
 
 
 def _of_the_ends(

@@ -28,6 +28,7 @@ FOLDERS = ["unshap_plugin/unlearners"]
 (X, Y), TEST = breast_cancer(rows=24, tests=30)
 GROUPS = np.repeat(list("abc"), 8)
 SOME = np.array([[True, False, True]])
+torch.manual_seed(0)
 START = nn.Linear(6, 2).double()
 RECIPE = Recipe("adam", lr=0.1, epochs=5, batch_size=8, init=START)
 MODEL = RECIPE.train(START, cross_entropy, torch.as_tensor(X), torch.as_tensor(Y))

@@ -49,7 +49,7 @@ class GradDiff(Displaced):
     summary: ClassVar[str] = "Descends the retained loss and ascends the bounded loss of the forget rows."
     source: ClassVar[str] = "Liu, Liu & Stone 2022, arXiv 2203.12817"
     needs: ClassVar[Access] = Access.FORGET | Access.RETAIN
-    advice: ClassVar[str] = "a smaller lr, gamma or fewer steps"
+    advice: ClassVar[str] = "a smaller lr"  # fewer steps or a smaller gamma did not help where it diverged
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.005, 0.025),
         "gamma": (0.0, 0.3, 1.0),

@@ -44,6 +44,7 @@ class GradientAscent(Displaced):
     name: ClassVar[str] = "gradient_ascent"
     summary: ClassVar[str] = "Ascends the bounded loss of the forget rows; needs no retained rows."
     source: ClassVar[str] = "Jang et al. 2023, arXiv 2210.01504"
+    advice: ClassVar[str] = "a smaller lr"  # a few steps overshoot where more come back
     needs: ClassVar[Access] = Access.FORGET
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (5, 10, 20, 40), "lr": (0.001, 0.003, 0.01, 0.03)}
 

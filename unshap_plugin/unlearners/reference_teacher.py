@@ -62,6 +62,7 @@ class ReferenceTeacher(Displaced):
     )
     source: ClassVar[str] = "this project"
     needs: ClassVar[Access] = Access.FORGET | Access.REFERENCE
+    advice: ClassVar[str] = "a smaller lr"  # fewer steps did not help where it diverged
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "lr": (0.005, 0.02),
         "teacher": (1.0, 4.0),

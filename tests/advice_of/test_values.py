@@ -1,0 +1,427 @@
+"""What errors about games, estimators and results advise, followed to the letter."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from advice import Case, check, without_a_case
+from problems import breast_cancer
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
+
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
+from unshap_plugin.errors import BudgetError, DivergenceError
+from unshap_plugin.losses import cross_entropy
+from unshap_plugin.plugin import Unlearner
+from unshap_plugin.unlearners.models import StackedModels
+
+mpl.use("agg")
+
+FOLDERS = [
+    "unshap_plugin/estimators",
+    *(f"unshap_plugin/{n}.py" for n in ("result", "valuation", "evaluation", "game")),
+]
+#: What only describes.
+NO_ADVICE = {"no player has a positive value"}  # nothing can be done about that
+
+(X, Y), TEST = breast_cancer(rows=24, tests=30)
+GROUPS = np.repeat(list("abcd"), 6)
+SOME = np.array([[True, False, True, True]])
+torch.manual_seed(0)
+START = nn.Linear(6, 2).double()
+RECIPE = Recipe("adam", lr=0.1, epochs=5, batch_size=8, init=START)
+MODEL = RECIPE.train(START, cross_entropy, torch.as_tensor(X), torch.as_tensor(Y))
+
+
+def problem(model=MODEL, groups=GROUPS, **kwargs):
+    return ValuationProblem(model, (X, Y), TEST, groups=groups, **kwargs)
+
+
+def plausible(made):
+    """Values that sum to what they should, and a utility that is that of a model."""
+    result = made if hasattr(made, "values") else shapley_values(made)
+    assert np.isfinite(result.values).all()
+    np.testing.assert_allclose(result.values.sum(axis=0), result.utility_all - result.utility_none, atol=1e-9)
+
+
+# Coalitions whose utility cannot be had.
+
+
+class Odd(Unlearner):
+    """Fails for some coalitions, without or with settings."""
+
+    name: ClassVar[str] = "odd"
+    fails: ClassVar[object] = None
+
+    def _unlearn(self, problem, coalitions, seed):
+        state = problem.engine.stack(len(coalitions))
+        for k, kept in enumerate(coalitions):
+            type(self).fails(state, k, kept)
+        return StackedModels(problem.engine, state)
+
+
+def odd(fails):
+    return type("Odd", (Odd,), {"fails": staticmethod(fails)})()
+
+
+def raises(state, k, kept):
+    if kept.tolist() == SOME[0].tolist():
+        raise RuntimeError("these three")
+
+
+def explodes(state, k, kept):
+    if kept.tolist() == SOME[0].tolist():
+        state["weight"][k] *= 1e200
+
+
+def bounded(outputs, targets):
+    """Cannot be computed of large numbers."""
+    return float("nan") if outputs.abs().max() > 1e3 else -outputs.var()
+
+
+GIVEN = MODEL(torch.as_tensor(TEST[0])).detach()
+
+
+def picky(outputs, targets):
+    """Cannot be computed of any model but the given one and that without a row."""
+    if not torch.equal(outputs, GIVEN):
+        raise ValueError("another model")
+    return 1.0
+
+
+def of(unlearner="newton", *, metric=None, on_error="raise", asked=None, **settings):
+    return UnlearningGame(asked or problem(metric=metric), unlearner, on_error=on_error, **settings)
+
+
+def excluded(made):
+    """The coalitions that fail are left out, counted, and not missed by the estimator."""
+    assert np.isnan(made(SOME)).all()
+    result = shapley_values(made, "permutation", 200)
+    assert np.isfinite(result.values).all()
+    assert result.excluded > 0
+
+
+def neighbours(k, groups=GROUPS, **kwargs):
+    return problem(KNeighborsClassifier(k).fit(X, Y), groups, metric="accuracy", **kwargs)
+
+
+UNEQUAL = np.repeat(list("abcd"), [3, 7, 7, 7])
+
+
+def named(fails):
+    """Return the unlearners that a message names as others."""
+    with pytest.raises(Exception, match=r"another unlearner \(") as caught:
+        fails()
+    return re.search(r"another unlearner \((.*?)\)", str(caught.value))[1].split(", ")
+
+
+EVERY = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(bool)
+#: Settings with which a method diverges, and those that its advice leads to.
+DIVERGES: dict[str, list[dict]] = {
+    "npo": [{"lr": 3.0}, {"lr": 0.1}, {"lr": 3.0, "steps": 2}, {"lr": 3.0, "beta": 10.0}],
+    "finetune": [{"lr": 10.0}, {"lr": 1.0}, {"lr": 10.0, "steps": 3}],
+    "random_label": [{"lr": 10.0}, {"lr": 1.0}, {"lr": 10.0, "steps": 1}],
+    "gradient_ascent": [{"lr": 100.0}, {"lr": 1.0}],
+    "task_vector": [{"lr": 10.0}, {"lr": 10.0, "lam": 1e-3}, {"lr": 1.0}],
+    "anchored": [{"lr": 100.0}, {"lr": 1.0}],
+    "graddiff": [{"lr": 100.0}, {"lr": 1.0}],
+    "reference_teacher": [{"lr": 100.0}, {"lr": 1.0}],
+}
+
+
+@pytest.mark.parametrize("unlearner", DIVERGES)
+def test_the_settings_that_a_method_advises_help(unlearner):
+    asked = problem(fit=RECIPE, reference=TEST[0][:10] + 9)
+    before, *after = DIVERGES[unlearner]
+    with pytest.raises(DivergenceError, match="diverged: the mean loss on the test set") as caught:
+        of(unlearner, asked=asked, **before)(EVERY)
+    ways = re.split(", | or ", of(unlearner, asked=asked).unlearner.advice)
+    assert len(ways) == len(after)
+    assert of(unlearner, asked=asked).unlearner.advice in str(caught.value)
+    for settings in after:
+        plausible(of(unlearner, asked=asked, **settings))
+
+
+UNLEARNING = [
+    Case(
+        "unlearning diverges",
+        lambda: of("npo", lr=3.0)(EVERY[1:]),
+        "use a smaller lr, fewer steps or a larger beta, another unlearner (finetune, ",
+        (
+            *(lambda ways=ways: plausible(of("npo", **ways)) for ways in DIVERGES["npo"][1:]),
+            *(lambda name=name: plausible(of(name)) for name in named(lambda: of("npo", lr=1e6)(SOME))),
+        ),
+    ),
+    Case(
+        "unlearning nearly everything diverges",
+        lambda: of("npo", lr=1e6)(np.eye(4, dtype=bool)),
+        "or on_error='exclude'",
+        (lambda: excluded(of(odd(explodes), metric=bounded, on_error="exclude")),),
+    ),
+    Case(
+        "it diverges without a row, and then values cannot do without it",
+        lambda: of("npo", lr=1e6)(np.zeros((1, 4), dtype=bool)),
+        "a larger beta, or another unlearner (",
+        (lambda: plausible(of("newton")),),
+    ),
+    Case(
+        "unlearning fails",
+        lambda: of(odd(raises))(SOME),
+        "use another unlearner (finetune, ",
+        (lambda: plausible(of("finetune")), lambda: excluded(of(odd(raises), on_error="exclude"))),
+    ),
+    Case(
+        "the utility is no number",
+        lambda: of(odd(explodes), metric=bounded)(SOME),
+        "use another metric, another unlearner (finetune, ",
+        (
+            lambda: plausible(of(odd(lambda *_: None), metric="accuracy")),
+            lambda: plausible(of("finetune", metric=bounded)),
+            lambda: excluded(of(odd(explodes), metric=bounded, on_error="exclude")),
+        ),
+    ),
+    Case(
+        "the metric fails",
+        lambda: of("newton", metric=picky)(SOME),
+        "use another metric, or on_error='exclude'",
+        (
+            lambda: plausible(of("newton", metric="accuracy")),
+            lambda: np.testing.assert_array_equal(of("newton", metric=picky, on_error="exclude")(SOME), [np.nan]),
+        ),
+    ),
+    Case(
+        "retraining fails",
+        lambda: of("retrain", asked=neighbours(7))(np.eye(4, dtype=bool)),
+        "use a model that can be trained on few rows, larger groups, or on_error='exclude'",
+        (
+            lambda: plausible(of("retrain", asked=neighbours(3))),
+            lambda: plausible(of("retrain", asked=neighbours(7, np.repeat(["a", "b"], 12)))),
+            lambda: plausible_but_for_the_sum(of("retrain", asked=neighbours(7, UNEQUAL), on_error="exclude")),
+        ),
+    ),
+    Case(
+        "value has no policy",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, unlearner=odd(raises)),
+        "or shapley_values(UnlearningGame(problem, unlearner, on_error='exclude'))",
+        (
+            lambda: plausible_but_for_the_sum(UnlearningGame(problem(), odd(raises), on_error="exclude")),
+            *(lambda name=name: plausible(of(name)) for name in ("finetune", "npo")),
+        ),
+    ),
+    Case(
+        "value has no settings",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, unlearner="newton", stepz=3),
+        "a setting of an unlearner goes to UnlearningGame(problem, unlearner, stepz=...), which shapley_values takes",
+        (lambda: plausible(shapley_values(UnlearningGame(problem(), "newton", steps=3))),),
+    ),
+    Case(
+        "value has no argument of nearly that name",
+        lambda: value(MODEL, (X, Y), TEST, grups=GROUPS),
+        "(did you mean 'groups'?)",
+        (lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS)),),
+    ),
+]
+
+
+def plausible_but_for_the_sum(made):
+    result = shapley_values(made, "permutation")
+    assert np.isfinite(result.values).all()
+    np.testing.assert_allclose(
+        result.missing, result.utility_all - result.utility_none - result.values.sum(), atol=1e-12
+    )
+    assert result.excluded > 0
+
+
+# Estimators.
+
+
+class Additive:
+    """A game of somebody else's, in which every player adds its number; some coalitions are excluded."""
+
+    def __init__(self, n, bad=lambda kept: False):
+        self.n_players, self.bad = n, bad
+
+    def __call__(self, coalitions):
+        worth = coalitions @ np.arange(self.n_players, dtype=float)
+        return np.where([self.bad(kept) for kept in coalitions], np.nan, worth)
+
+
+def exact(game, *args):
+    np.testing.assert_allclose(shapley_values(game, *args).values, np.arange(game.n_players), atol=1e-9)
+
+
+def left_with_one_pair(n=4):
+    """Return a game and a seed whose two pairs of permutations leave one of a player."""
+    game = Additive(n, lambda kept: kept.tolist() == [True] + [False] * (n - 1))
+    for seed in range(100):
+        try:
+            shapley_values(game, "permutation", 14, seed)
+        except BudgetError as error:
+            if "has 1 of 2" in str(error):
+                return game, seed
+    raise AssertionError("no such seed")
+
+
+ONE, SEED = left_with_one_pair()
+SIZE_ONE = Additive(4, lambda kept: kept.sum() == 1)
+EMPTY = Additive(4, lambda kept: not kept.any())
+
+
+ESTIMATORS = [
+    Case(
+        "too many players for exact",
+        lambda: shapley_values(Additive(30), "exact"),
+        "use estimator='permutation', or fewer players (groups)",
+        (
+            lambda: exact(Additive(30), "permutation"),
+            lambda: plausible(shapley_values(of("newton", asked=problem(groups=GROUPS)), "exact")),
+        ),
+    ),
+    Case(
+        "too many players for exact, and a budget that is small for permutations too",
+        lambda: shapley_values(Additive(30), "exact", 50),
+        "use estimator='permutation' with budget=118, or fewer players",
+        (lambda: exact(Additive(30), "permutation", 118),),
+    ),
+    Case(
+        "a budget that is too small for exact",
+        lambda: shapley_values(Additive(4), "exact", 15),
+        "needs all 16 evaluations; give that, or use estimator='permutation'.",
+        (lambda: exact(Additive(4), "exact", 16), lambda: exact(Additive(4), "permutation", 15)),
+    ),
+    Case(
+        "a budget that is too small for exact, and for permutations too",
+        lambda: shapley_values(Additive(3), "exact", 7),
+        "needs all 8 evaluations; give that.",
+        (lambda: exact(Additive(3), "exact", 8),),
+    ),
+    Case(
+        "a budget that is too small for permutations",
+        lambda: shapley_values(Additive(5), "permutation", 17),
+        "18 evaluations; give that.",
+        (lambda: exact(Additive(5), "permutation", 18),),
+    ),
+    Case(
+        "a budget that is too small for permutations of few players",
+        lambda: shapley_values(Additive(3), budget=7),
+        "10 evaluations; give that, or use estimator='exact' with budget=8.",
+        (lambda: exact(Additive(3), "permutation", 10), lambda: exact(Additive(3), "exact", 8)),
+    ),
+    Case(
+        "somebody's game excludes what exact needs",
+        lambda: shapley_values(ONE, "exact"),
+        "use a game that excludes none of these, or estimator='permutation', whose result says what the sum of its",
+        (lambda: exact(Additive(4), "exact"), lambda: exact(ONE, "permutation")),
+    ),
+    Case(
+        "somebody's game excludes what permutations need too",
+        lambda: shapley_values(SIZE_ONE, "exact"),
+        "first the one that keeps players [0]; use a game that excludes none of these.",
+        (lambda: exact(Additive(4), "exact"),),
+    ),
+    Case(
+        "our game excludes what exact needs",
+        lambda: shapley_values(of(odd(raises), on_error="exclude"), "exact"),
+        "use another unlearner (finetune, ",
+        (
+            lambda: plausible(shapley_values(of("finetune", on_error="exclude"), "exact")),
+            lambda: plausible_but_for_the_sum(of(odd(raises), on_error="exclude")),
+        ),
+    ),
+    Case(
+        "somebody's game excludes an end of every permutation",
+        lambda: shapley_values(EMPTY, "permutation"),
+        "every permutation begins or ends there; use a game that excludes none of these.",
+        (lambda: exact(Additive(4), "permutation"),),
+    ),
+    Case(
+        "our game excludes an end of every permutation",
+        lambda: shapley_values(of("npo", lr=1e6, on_error="exclude"), "permutation"),
+        "begins or ends there; use a smaller lr, fewer steps or a larger beta, or another unlearner (",
+        (
+            lambda: plausible(shapley_values(of("npo", lr=1e-2, on_error="exclude"), "permutation")),
+            lambda: plausible(shapley_values(of("newton", on_error="exclude"), "permutation")),
+        ),
+    ),
+    Case(
+        "exclusions leave too few pairs",
+        lambda: shapley_values(ONE, "permutation", 14, SEED),
+        "use a larger budget, or a game that excludes none of these",
+        (lambda: exact(ONE, "permutation", 200, SEED), lambda: exact(Additive(4), "permutation", 14, SEED)),
+    ),
+    Case(
+        "exclusions leave no pair",
+        lambda: shapley_values(SIZE_ONE, "permutation"),
+        "but two are needed; use a game that excludes none of these.",
+        (lambda: exact(Additive(4), "permutation"),),
+    ),
+]
+
+
+# Results.
+
+
+def several(metric=None):
+    metric = metric or {"accuracy": "accuracy", "ll": "log_likelihood"}
+    return value(MODEL, (X, Y), TEST, groups=GROUPS, metric=metric)
+
+
+def drawn():
+    assert len(several("accuracy").plot().patches) == 4
+
+
+def paid():
+    result = several("log_likelihood")
+    positive = np.maximum(result.values, 0)
+    np.testing.assert_allclose(result.payouts(100.0), 100 * positive / positive.sum())
+
+
+RESULTS = [
+    Case(
+        "payouts of several metrics",
+        lambda: several().payouts(100.0),
+        "pass one of them as metric to value",
+        (paid,),
+    ),
+    Case(
+        "a plot of several metrics",
+        lambda: several().plot(),
+        "pass one of them as metric to value, or draw to_frame()",
+        (drawn, lambda: np.testing.assert_array_equal(several().to_frame()["metric"], ["accuracy"] * 4 + ["ll"] * 4)),
+    ),
+    Case(
+        "no game",
+        lambda: shapley_values(problem()),
+        "but an UnlearningGame, or a callable with n_players, is needed",
+        (lambda: plausible(shapley_values(UnlearningGame(problem()))), lambda: exact(Additive(3))),
+    ),
+]
+
+CASES = [*UNLEARNING, *ESTIMATORS, *RESULTS]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_an_error_advises_helps(case):
+    check(case)
+
+
+def test_all_that_is_advised_is_followed():
+    assert without_a_case(FOLDERS, CASES, NO_ADVICE) == []
+
+
+@pytest.mark.parametrize("n", range(2, 7))
+def test_permutations_are_advised_where_they_work(n):
+    """For every budget that is too small for all coalitions."""
+    for budget in range(1 << n):
+        with pytest.raises(BudgetError) as caught:
+            shapley_values(Additive(n), "exact", budget)
+        if "permutation" in str(caught.value):
+            exact(Additive(n), "permutation", budget)
+        else:
+            with pytest.raises(BudgetError):
+                shapley_values(Additive(n), "permutation", budget)
