@@ -75,10 +75,11 @@ def count_trained(given: int | None, at_hand: int, known: int | None) -> int:
     check_integer("trained_rows", given, 1)
     if given < at_hand or known not in (None, given):
         where = "are at hand" if known in (None, at_hand) else "were there when the artefacts were stored"
-        raise InvalidValueError(
-            f"trained_rows is {given}, but {at_hand if known is None else known} rows {where}: leave it out, or give "
-            f"the number of rows that the model was trained on."
-        )
+        other = "give the number of rows that the model was trained on"
+        if known == at_hand < given:
+            other = "pass access='partial' where the model was trained on more"
+        rows = at_hand if known is None else known
+        raise InvalidValueError(f"trained_rows is {given}, but {rows} rows {where}: leave it out, or {other}.")
     return int(given)
 
 
@@ -109,9 +110,11 @@ def check_labels(train: Tensor, test: Tensor, classes: Classes | None) -> None:
         )
     missing = sorted(set(tested) - set(trained))
     if missing:
+        numbers = "; or, where y are numbers and no classes, say loss='mse'" if classes is None else ""
         raise InvalidValueError(
             f"test has class {called[missing[0]]!r}, which train lacks (train has {[called[one] for one in trained]}): "
-            f"no training row can be worth anything for it; drop those test rows or add training rows of that class."
+            f"no training row can be worth anything for it; drop those test rows or add training rows of that class"
+            f"{numbers}."
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
-from unshap_plugin.losses import Loss
+from unshap_plugin.losses import LOSSES, Loss
 from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, n_rows, take
 from unshap_plugin.outputs import OUTPUTS, Outputs, taken_by
@@ -91,16 +91,20 @@ def kind_of_outputs(
         return kind, None
     if takes == "logits" and (ends == "probabilities" or shares or (ends == "log_probabilities" and single)):
         found = f"ends in a softmax or a sigmoid ({ends})" if ends else "has outputs that are shares of one"
-        other = "'binary_cross_entropy'" if single else "'nll_loss' of their logarithms"
+        other = "loss='binary_cross_entropy'" if single else "a callable that takes 'nll_loss' of their logarithms"
+        if ends == "log_probabilities":
+            other = "a callable that takes 'binary_cross_entropy' of their exponentials"
         raise InvalidValueError(
             f"the loss takes the outputs for logits, but {name} {found}: give the loss that it was trained with, such "
-            f"as loss={other}; or, if it was trained with this one, say outputs={ends or 'probabilities'!r}."
+            f"as {other}; or, if it was trained with this one, say outputs={ends or 'probabilities'!r}."
         )
     if takes in ("probabilities", "log_probabilities"):
         if ends not in (None, takes):
+            # The losses of this package refuse them whatever is said.
+            other = "" if loss in LOSSES.values() else f"; or, if it was trained with this one, say outputs={ends!r}"
             raise InvalidValueError(
                 f"the loss takes the outputs for {takes}, but {name} ends in {ends}: give the loss that it was trained "
-                f"with; or, if it was trained with this one, say outputs={ends!r}."
+                f"with{other}."
             )
         return takes, None
     if ends is not None or takes is not None:

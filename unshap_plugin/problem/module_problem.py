@@ -128,9 +128,11 @@ class ModuleProblem(ValuationProblem):
 
     def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
         if self.classes is not None and self.linear is None and outputs[0].numel() != len(self.classes):
+            count, more = outputs[0].numel(), ", ..." if len(self.classes) > SHOWN else ""
             raise InvalidValueError(
-                f"the model has {outputs[0].numel()} outputs, but the labels are the {len(self.classes)} classes "
-                f"{', '.join(map(str, self.classes.labels[:10]))}: encode them as the numbers of the outputs."
+                f"the model has {count} output{'' if count == 1 else 's'}, but the labels are the {len(self.classes)} "
+                f"classes {', '.join(map(str, self.classes.labels[:SHOWN]))}{more}: "
+                f"{_of_text(len(self.classes), count)}."
             )
         check_loss(self.loss, outputs, y)
 
@@ -156,6 +158,13 @@ def _text_classes(train: Any, test: Any) -> Classes | None:
     if not is_text(train):
         return None
     return Classes(np.unique(np.concatenate([np.asarray(y, dtype=str) for y in (train, test)])))
+
+
+def _of_text(classes: int, outputs: int) -> str:
+    """Return what to do about so many classes that are text, of a model with another number of outputs."""
+    if outputs == 1 and classes == 2:
+        return "encode them as 0 and 1"
+    return "use an output for each" if classes > outputs else "encode them as the numbers of the outputs"
 
 
 def _length(y: Any) -> int:

@@ -95,9 +95,9 @@ def _classes(model: Any, train: Any, test: Any) -> Classes | None:
         try:
             labels = np.unique(given[~pd.isna(given)])
         except TypeError as error:
-            raise InvalidTypeError(
-                f"y has labels of several types ({error}): make them all text, or all numbers."
-            ) from error
+            # Of numbers something that shows no classes is taken for a regression.
+            other = ", or all numbers" if classifies(model) else ""
+            raise InvalidTypeError(f"y has labels of several types ({error}): make them all text{other}.") from error
     if isinstance(labels, list) and any(np.ndim(one) for one in labels):
         raise InvalidTypeError(
             f"{type(model).__name__} was fitted on {len(labels)} targets, but one class label per row is needed: fit "

@@ -292,5 +292,5 @@ class ValuationProblem(ComputedOnce):
         """Return the artefacts, which are those of this model and of these rows."""
         raise InvalidValueError(
             f"artefacts are of torch modules with trainable parameters, but {type(self.model).__name__} is not one of "
-            f"these."
+            f"these: leave them out."
         )
