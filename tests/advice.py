@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ADVICE = re.compile(
     r"\b(use|pass|give|drop|impute|encode|choose|set|install|check|convert|make|return|copy|call|name|say|rename|"
     r"remove|raise|lower|keep|write|add|fit|train|value|register|upgrade|update|declare|leave|merge|move|load|"
-    r"end|take|put|try|run|start|ask|build|create|select|list|replace|delete|sort|state|implement|define|import)\b"
+    r"end|take|put|try|run|start|ask|build|create|select|list|replace|delete|sort|state|implement|define|import|"
+    r"fill|wrap|draw|prepare|number the|work on)\b"
 )
 
 
@@ -53,18 +54,55 @@ def check(case: Case) -> None:
         way()
 
 
+def with_plugins(function: Callable[[], object], *folders: str) -> Callable[[], object]:
+    """Return the function, which finds the fake distributions of these folders installed."""
+
+    def run() -> object:
+        with pytest.MonkeyPatch.context() as patch:
+            for folder in folders:
+                patch.syspath_prepend(str(ROOT / "tests" / "plugins" / "distributions" / folder))
+            return function()
+
+    return run
+
+
 def sites(folders: Iterable[str]) -> Iterator[tuple[str, range]]:
-    """Yield the file and the lines of every ``raise`` whose own words advise something."""
+    """Yield the file and the lines of every ``raise`` whose words advise something.
+
+    These are its own, those of variables of its function, and what functions of its module return that it calls.
+    """
     for folder in folders:
         path = ROOT / folder
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                    words = [c.value for c in ast.walk(node.exc) if isinstance(c, ast.Constant)]
-                    text = "".join(word for word in words if isinstance(word, str))
-                    if ADVICE.search(text):
-                        assert node.end_lineno is not None
-                        yield str(file.relative_to(ROOT)), range(node.lineno, node.end_lineno + 1)
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            called = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
+            found = {}  # by line: of functions within functions both are walked
+            for function in ast.walk(tree):
+                if isinstance(function, ast.FunctionDef):
+                    found |= {one.lineno: one for one in _advising(function, called)}
+            for line, node in sorted(found.items()):
+                assert node.end_lineno is not None
+                yield str(file.relative_to(ROOT)), range(line, node.end_lineno + 1)
+
+
+def _advising(function: ast.FunctionDef, called: Mapping[str, ast.FunctionDef]) -> Iterator[ast.Raise]:
+    assigned = [one for one in ast.walk(function) if isinstance(one, ast.Assign)]
+    for node in ast.walk(function):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+            continue
+        parts: list[ast.AST] = [node.exc]
+        names = {one.id for one in ast.walk(node.exc) if isinstance(one, ast.Name)}
+        parts += [one.value for one in assigned for to in one.targets if isinstance(to, ast.Name) and to.id in names]
+        parts += [
+            one for name in names & called.keys() for one in ast.walk(called[name]) if isinstance(one, ast.Return)
+        ]
+        if any(ADVICE.search(_words(part)) for part in parts):
+            yield node
+
+
+def _words(node: ast.AST) -> str:
+    constants = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+    return "".join(one for one in constants if isinstance(one, str))
 
 
 def raised_at(fails: Callable[[], object]) -> set[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -201,6 +202,18 @@ DATA = [
         lambda: values(LogisticRegression().fit(np.c_[X[:, 0], Y], Y), HELD, Y, HELD_T),
         "encode text and categories first.",
         (lambda: plausible(values(FITTED, encoded(WORDS), Y, encoded(WORDS_T))),),
+    ),
+    *(
+        Case(
+            f"words in {where}",
+            partial(values, FITTED, words, Y, words_t),
+            "encode text and categories first.",
+            (lambda: plausible(values(FITTED, encoded(WORDS), Y, encoded(WORDS_T))),),
+        )
+        for where, words, words_t in (
+            ("an array of text", HELD.astype(str), HELD_T.astype(str)),
+            ("a column", WORDS["word"].astype("category"), WORDS_T["word"].astype("category")),
+        )
     ),
     Case(
         "sparse rows that are too many",

@@ -341,4 +341,5 @@ def test_what_is_advised_about_options_helps(case):
 
 
 def test_every_advice_about_options_is_followed():
-    assert without_a_case(FILES, CASES) == []
+    # What it says where OpenDataVal itself fails is followed in the tests of adapters, which have it installed.
+    assert without_a_case(FILES, CASES, ("OpenDataVal failed with",)) == []
