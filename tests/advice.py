@@ -19,7 +19,7 @@ ADVICE = re.compile(
     r"\b(use|pass|give|drop|impute|encode|choose|set|install|check|convert|make|return|copy|call|name|say|rename|"
     r"remove|raise|lower|keep|write|add|fit|train|value|register|upgrade|update|declare|leave|merge|move|load|"
     r"end|take|put|try|run|start|ask|build|create|select|list|replace|delete|sort|state|implement|define|import|"
-    r"fill|wrap|draw|prepare|number the|work on)\b"
+    r"fill|wrap|draw|prepare|number the|work on|correct|separate|subtract|multiply|rescale)\b"
 )
 
 

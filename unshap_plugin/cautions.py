@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out"]
+__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out", "stopped_early"]
 
 #: A sum that is missing by more than so many of its standard errors (or by more than round-off) is a bias.
 STANDARD_ERRORS = 2.0
@@ -53,6 +53,23 @@ v(all) - v(none): they are not those of the whole game; use an unlearner, settin
     return (
         f"{int(bad.sum())} of {len(bad)} evaluated coalitions were excluded ({each}), and the values {sums}: they are "
         f"not those of the whole game; use an unlearner, settings or a metric that excludes none."
+    )
+
+
+def stopped_early(kind: str, iterations: int) -> str:
+    """Say that the given model was not fitted to the end, so that its refits would stop anywhere too.
+
+    Examples
+    --------
+    >>> print(stopped_early("LogisticRegression", 100))
+    LogisticRegression stopped after max_iter=100 iterations before it had converged, and so would its retrainings: the \
+values are those of fits that converge; fit it with a larger max_iter or on scaled columns, or use \
+unlearner='retrain', which stops where it stops.
+    """
+    return (
+        f"{kind} stopped after max_iter={iterations} iterations before it had converged, and so would its retrainings: "
+        f"the values are those of fits that converge; fit it with a larger max_iter or on scaled columns, or use "
+        f"unlearner='retrain', which stops where it stops."
     )
 
 
@@ -98,11 +115,13 @@ forgets, so that the values say little; audit the game.
             f"v(none) = {nobody:.3g} is no less than {values}: the given model is no better than one that has seen no "
             f"data, so that the data as a whole is worth nothing; check the model and the test set."
         )
-    if nobody >= everybody:
+    if nobody >= everybody and everybody <= uninformed:
         return (
-            f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets, or the given model is no "
-            f"better than one that has seen no data; {helps}."
+            f"v(none) = {nobody:.3g} is no less than {values}: the given model is no better than one that answers the "
+            f"same for every row ({uninformed:.3g}), and has little to forget; check the model and the test set."
         )
+    if nobody >= everybody:
+        return f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets; {helps}."
     if not exact and everybody - nobody < HARDLY * (everybody - uninformed):
         return (
             f"v(none) = {nobody:.3g} is close to {values}: the unlearner hardly forgets, so that the values say "
