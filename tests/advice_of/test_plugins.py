@@ -209,7 +209,7 @@ OFFERS = [
         "a metric that would be the default",
         lambda: metric(default=True),
         "leave it out",
-        (lambda: metric((METRICS[0].default and None) or ()),),
+        (metric,),
     ),
 ]
 
