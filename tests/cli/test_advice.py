@@ -37,6 +37,10 @@ OPTIONS = {"unlearner": "auto"}
         ("give other rows, or reference='test' if it is both.", "give other rows."),
         ("are left out; pass reference='test' if it is both.", "are left out."),
         ("no recipe: pass fit=Recipe('adam', init=...) to it; would work: a, b.", "no recipe; would work: a, b."),
+        (
+            "give a grid, values to try for some of lr.",
+            "give --grid NAME=VALUE,VALUE with values to try for some of lr.",
+        ),
         ("say so with loss='mse'.", "say so with loss='mse' in Python."),
     ],
 )

@@ -122,6 +122,13 @@ def rescaled(change, back):
 CASES = [
     Case("no text", fails_on(b"a,b\x00,y\n"), "convert it", (same_from(_csv()),)),
     Case("UTF-16 without a mark", fails_on(_csv().decode().encode("utf-16-le")), "convert it", (same_from(_csv()),)),
+    Case("an empty file", fails_on(b""), "expected a header line and rows", (same_from(_csv()),)),
+    Case(
+        "a header alone",
+        fails_on(LINES[0].encode()),
+        "two training rows and one test row are the least",
+        (lambda: (write(TRAIN.iloc[[1, 3]].assign(y=["yes", "no"], who=["u", "v"]), TEST.head(1)), values(*VALUE)),),
+    ),
     Case("no encoding fits", fails_on(b"a,b\n\x81\x8d,1\n"), "convert it", (same_from(_csv()),)),
     Case(
         "no such file",

@@ -399,8 +399,6 @@ def test_a_verdict_of_no_use_advises_options_that_help():
         for way in (["--unlearner", "newton"], idle[:2]):
             assert way[1] in [*others, "gradient_ascent"]
             assert noted(": use another", *command, *way) == ""
-    for name in others:
-        assert f"audit        {name} " in noted("audit  ", *VALUE, "--audit", "8", "--unlearner", name)
 
 
 def test_utilities_far_below_the_others_leave_with_a_background():
@@ -417,9 +415,10 @@ def test_groups_that_lack_a_class_are_told_and_both_ways_help():
 
 
 def test_test_rows_that_are_training_rows_are_told_and_others_are_not():
-    note = noted(SEEN, *VALUE, test=TRAIN.drop(columns="who"))
-    assert note.endswith("test it on rows that it was not trained on.")
-    assert noted(SEEN, *VALUE) == ""
+    for command in (VALUE, ("audit", *VALUE[1:], "--out", "audited"), (*TUNE, "newton", "--out", "tuned")):
+        note = noted(SEEN, *command, test=TRAIN.drop(columns="who"))
+        assert note.endswith("test it on rows that it was not trained on.")
+        assert noted(SEEN, *command) == ""
 
 
 def test_stored_sums_are_told_to_take_one_step_only_of_newton():

@@ -82,5 +82,5 @@ def test_what_cannot_be_tuned_is_refused_before_any_retraining(providers, argume
     assert message in refused(["tune", *providers[1:], *SOME, *arguments])
 
 
-def test_utilities_that_do_not_differ_are_refused(providers, refused):
-    assert "nothing can be tuned to them" in refused(["tune", *providers[1:], "--valued", "provider-0"])
+def test_one_player_tells_nothing_of_settings(providers, refused):
+    assert "value at least two" in refused(["tune", *providers[1:], "--valued", "provider-0"])

@@ -30,6 +30,7 @@ _PHRASES = {
     "trained with loss='mse'": "trained with squared errors",
     "(valued=)": "(--valued GROUP)",
     "audit the game": "see with --audit N how far it is from retraining",
+    "give a grid, values to try for some": "give --grid NAME=VALUE,VALUE with values to try for some",
     "another unlearner": "another --unlearner",
     "another metric": "another --metric",
     "more cautious settings": "more cautious values of --setting",

@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     }
     wrote = write("audit", options.out, outputs)
     verdict = in_options(report.verdict, vars(options))
-    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(report), *_summary(report)]
+    notes = (*loaded.table.notes, *(in_options(note, vars(options)) for note in loaded.game.problem.notes))
+    lines = [*(f"note: {note}" for note in notes), "", *_table(report), *_summary(report)]
     say([*lines, f"verdict      {verdict}", *wrote])
     return 0
 

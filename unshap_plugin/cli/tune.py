@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     tuning = tune(loaded.game, grid or None, coalitions=options.coalitions, seeds=options.seeds)
     wrote = write("tune", options.out, {"tune.csv": tuning.table.to_csv(index=False, lineterminator="\n")})
     best = {**by_name("--setting", options.setting), **tuning.settings}
-    lines = [*(f"note: {note}" for note in loaded.table.notes), "", *_table(tuning)]
+    notes = (*loaded.table.notes, *(in_options(note, vars(options)) for note in loaded.game.problem.notes))
+    lines = [*(f"note: {note}" for note in notes), "", *_table(tuning)]
     lines += [f"failed: {in_options(failure, vars(options))}" for failure in tuning.table["failure"] if failure]
     lines += ["", *_summary(tuning, loaded.game.problem.metric.name, options.seed, best)]
     say([*lines, *wrote])
