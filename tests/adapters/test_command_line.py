@@ -71,6 +71,20 @@ def test_keywords_of_other_evaluators_end_in_one_sentence_too(run):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong", "right"),
+    [
+        ("--train-kwargs", {"epoch": 2}, {"epochs": 2}),
+        ("--noise-kwargs", {"noise_rat": 0.2}, {"noise_rate": 0.2}),
+    ],
+)
+def test_the_option_that_is_to_blame_is_named(run, option, wrong, right):
+    code, error = run({"random_state": 0}, *NOISE, option, json.dumps(wrong))
+    assert code == 2
+    assert error.endswith(f"unexpected keyword argument {next(iter(wrong))!r}; check {option}.\n")
+    assert run({"random_state": 0}, *NOISE, option, json.dumps(right))[0] == 0
+
+
 def test_what_is_advised_works(run):
     code, error = run({"random_state": 0})
     assert code == 2

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
             f"OpenDataVal cannot be imported ({error}): run pip install 'unshap-plugin[opendataval]', which "
             f"brings it and what it needs."
         ) from error
-    _check_keywords(options.arguments, DataEvaluator.Evaluators)
+    keywords = _checked_keywords(options.arguments, DataEvaluator.Evaluators)
     try:
         with warnings.catch_warnings():
             # An evaluator that fails is a warning there, and a failure of something else later.
@@ -55,13 +55,25 @@ def run(options: argparse.Namespace) -> int:
         cause = error.__context__ if isinstance(error, Warning) and error.__context__ else error
         if isinstance(cause, UnshapError):
             raise cause from None
-        advice = "add --add-noise, which its experiments need" if _NOISE in str(cause) else "check its arguments"
-        raise InvalidValueError(f"OpenDataVal failed with {type(cause).__name__}: {cause}; {advice}.") from error
+        raise InvalidValueError(
+            f"OpenDataVal failed with {type(cause).__name__}: {cause}; {_advice(str(cause), keywords)}."
+        ) from error
     return 0
 
 
-def _check_keywords(arguments: Sequence[str], evaluators: Mapping[str, Any]) -> None:
-    """Refuse keyword arguments that are no JSON object, for which OpenDataVal takes none, or that nobody takes."""
+def _advice(message: str, keywords: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what helps against an error of OpenDataVal's."""
+    if _NOISE in message:
+        return "add --add-noise, which its experiments need"
+    blamed = [option for option, given in keywords.items() if any(repr(name) in message for name in given)]
+    return f"check {blamed[0] if blamed else 'its arguments'}"
+
+
+def _checked_keywords(arguments: Sequence[str], evaluators: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the keyword arguments by option, unless they are no JSON object, or nobody takes them.
+
+    What is no JSON object OpenDataVal takes for none.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--dataval", *_KEYWORDS):
         parser.add_argument(option)
@@ -69,14 +81,15 @@ def _check_keywords(arguments: Sequence[str], evaluators: Mapping[str, Any]) -> 
     found = {option: _json(option, given[option.strip("-").replace("-", "_")]) for option in _KEYWORDS}
     evaluator = evaluators.get(str(given["dataval"]).lower())
     if evaluator is None:
-        return
+        return found
     _, *known = inspect.signature(evaluator.__init__).parameters.values()
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known):
-        return
+        return found
     names = [one.name for one in known]
     for name in found["--dataval-kwargs"]:
         if name not in names:
             raise UnknownNameError("argument of --dataval-kwargs,", name, names)
+    return found
 
 
 def _json(option: str, text: str | None) -> dict[str, Any]:
