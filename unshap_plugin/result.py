@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.cautions import biased
-from unshap_plugin.errors import InvalidValueError, UnknownNameError, check_number
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_number
 from unshap_plugin.serialization import from_text, to_text
 
 if TYPE_CHECKING:
@@ -251,6 +251,8 @@ class ValuationResult:
         ------
         InvalidValueError
             If the values are vectors: draw one metric at a time.
+        InvalidTypeError
+            If the highlighted players are no list.
         UnknownNameError
             If a highlighted player is none of the players.
         """
@@ -260,6 +262,10 @@ class ValuationResult:
             raise InvalidValueError(
                 "plot draws one value per player, but the metric measures several things: pass one of them as "
                 "metric to value, or draw to_frame()."
+            )
+        if isinstance(highlight, str) or not isinstance(highlight, Iterable):
+            raise InvalidTypeError(
+                f"highlight is {highlight!r}, but a list of players is needed: give [{highlight!r}]."
             )
         for player in highlight:
             self[player]

@@ -17,7 +17,7 @@ from unshap_plugin.evaluation import EXCLUDING, cautious
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.estimation import estimate_with
-from unshap_plugin.plugins.registry import another, find_estimator
+from unshap_plugin.plugins.registry import another, find_estimator, find_unlearner, registered_unlearners
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.result import ValuationResult
@@ -90,16 +90,28 @@ def value(
     for name in problem:
         if name not in known:
             near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed"])
-            raise InvalidTypeError(
-                f"value has no argument {name!r}{near}; a setting of an unlearner goes to "
-                f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes."
+            elsewhere = (
+                f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes, has it"
+                if name in _settings(unlearner)
+                else f"other arguments are those of ValuationProblem: {', '.join(list(known)[3:])}"
             )
+            raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     try:
         return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
     except DivergenceError as error:  # the game is ours, and takes no policy from here
         made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
         raise error.advising(tuple(made if way == EXCLUDING else way for way in error.advice)) from error
+
+
+def _settings(unlearner: str | Unlearner) -> set[str]:
+    """Return what ``UnlearningGame`` takes beside a problem and an unlearner."""
+    own = inspect.signature(UnlearningGame).parameters.values()
+    names = {one.name for one in own if one.kind is one.KEYWORD_ONLY}
+    if isinstance(unlearner, str):
+        offers = registered_unlearners() if unlearner == "auto" else {unlearner: find_unlearner(unlearner)}
+        names.update(name for one in offers.values() for name in inspect.signature(one.offer.factory).parameters)
+    return names
 
 
 def shapley_values(
@@ -154,6 +166,7 @@ def shapley_values(
     if budget is not None:
         check_integer("budget", budget, 0)
     check_integer("seed", seed, 0)
+    check_integer("n_players", game.n_players, 0)
     n, reasons = int(game.n_players), {}
     if isinstance(estimator, str) and estimator == "auto":
         chosen, reasons["estimator"] = choose(n, budget)

@@ -124,6 +124,12 @@ def tasks_of(
             f"subject is a {type(subject).__name__}, but what estimator_subject, evaluator_subject or "
             f"unlearner_subject returned is needed."
         )
+    if isinstance(checks, str) or not isinstance(checks, Iterable | None):
+        raise InvalidTypeError(f"checks is {checks!r}, but a list of names is needed: give [{checks!r}].")
+    if not isinstance(expected_failures, Mapping | None):
+        raise InvalidTypeError(
+            f"expected_failures is a {type(expected_failures).__name__}, but a dict from names to reasons is needed."
+        )
     expected = dict(expected_failures or {})
     names = [one.name for one in subject.checks]
     for name in (*(checks or ()), *(key.split("[")[0] for key in expected)):

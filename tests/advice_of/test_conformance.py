@@ -89,6 +89,18 @@ CASES = [
         (lambda: [made] if (made := params([EXACT])) else pytest.fail("none"),),
     ),
     Case(
+        "one check for a list",
+        lambda: conform(EXACT, checks="efficiency"),
+        "give ['efficiency']",
+        (lambda: passes(EXACT, checks=["efficiency"]),),
+    ),
+    Case(
+        "no reasons",
+        lambda: conform(WRONG, checks=["null_player"], expected_failures=["null_player"]),
+        "but a dict from names to reasons is needed",
+        (lambda: failing({"null_player": "it gives everybody the same"}),),
+    ),
+    Case(
         "a check that does not exist",
         lambda: conform(EXACT, checks=["eficiency"]),
         "(did you mean 'efficiency'?)",

@@ -215,9 +215,21 @@ UNLEARNING = [
     ),
     Case(
         "value has no settings",
-        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, unlearner="newton", stepz=3),
-        "a setting of an unlearner goes to UnlearningGame(problem, unlearner, stepz=...), which shapley_values takes",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, unlearner="newton", steps=3),
+        "UnlearningGame(problem, unlearner, steps=...), which shapley_values takes, has it",
         (lambda: plausible(shapley_values(UnlearningGame(problem(), "newton", steps=3))),),
+    ),
+    Case(
+        "value has no policy of its own",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, on_error="exclude"),
+        "UnlearningGame(problem, unlearner, on_error=...), which shapley_values takes, has it",
+        (lambda: plausible(shapley_values(UnlearningGame(problem(), "newton", on_error="exclude"))),),
+    ),
+    Case(
+        "nobody has such an argument",
+        lambda: value(MODEL, (X, Y), TEST, settings={"steps": 3}),
+        "other arguments are those of ValuationProblem: loss, outputs, metric, groups, valued",
+        (lambda: plausible(value(MODEL, (X, Y), TEST, loss="cross_entropy", metric="accuracy", groups=GROUPS)),),
     ),
     Case(
         "value has no argument of nearly that name",
@@ -393,6 +405,12 @@ RESULTS = [
         lambda: several().plot(),
         "pass one of them as metric to value, or draw to_frame()",
         (drawn, lambda: np.testing.assert_array_equal(several().to_frame()["metric"], ["accuracy"] * 4 + ["ll"] * 4)),
+    ),
+    Case(
+        "one player to be drawn in another colour",
+        lambda: several("accuracy").plot(highlight="ab"),
+        "give ['ab']",
+        (lambda: several("accuracy").plot(highlight=["a"]).patches[0],),
     ),
     Case(
         "no game",

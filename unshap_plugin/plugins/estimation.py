@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.coalitions import as_coalitions
-from unshap_plugin.errors import InvalidValueError, PluginError, UnshapError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, PluginError, UnshapError
 from unshap_plugin.estimators.base import Estimate, Estimator
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
@@ -61,11 +61,18 @@ def estimate_with(
             whose = "its total" if budget is None else "the budget"
             raise PluginError(f"{who} asks for {asked} utilities, but {whose} is {most}.")
         try:
-            # A copy, since an estimator may change what it is told, and a game may remember what it gave.
-            utilities = np.array(game(matrix), dtype=np.float64)
+            given = game(matrix)
         except BaseException as error:
             passed.append(error)
             raise
+        try:
+            # A copy, since an estimator may change what it is told, and a game may remember what it gave.
+            utilities = np.array(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidTypeError(
+                f"the game gave a {type(given).__name__} for {len(matrix)} coalitions, but one number for each is "
+                f"needed ({error})."
+            ) from error
         if utilities.shape[:1] != (len(matrix),) or utilities.ndim > 2:
             raise InvalidValueError(
                 f"the game gave shape {list(utilities.shape)} for {len(matrix)} coalitions, but [{len(matrix)}] or "
