@@ -11,7 +11,7 @@ from advice import Case, check, with_plugins, without_a_case
 from planted import Planted, constant_problem
 from problems import breast_cancer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, audit, shapley_values, tune
@@ -335,3 +335,48 @@ def test_a_note_on_a_model_that_knows_nothing_does_not_blame_the_unlearner():
     assert "check the model and the test set" in said
     assert "unlearner" not in said
     assert "check the model" not in notes(game("newton", problem(TRAINED, fit=TRAINING)))
+
+
+def test_a_note_on_exclusions_names_ways_to_have_none():
+    """Another unlearner, other settings, or another metric."""
+
+    def made(metric, factor=0.5):
+        return game(Misses(factor=factor), constant_problem(metric=metric), on_error="exclude")
+
+    def excluded(made):
+        return "excluded" in " ".join(shapley_values(made, "permutation").notes)
+
+    said = " ".join(shapley_values(made(steps), "permutation").notes)
+    assert "use an unlearner, settings or a metric that excludes none" in said
+    assert not excluded(game("finetune", constant_problem(), on_error="exclude"))
+    assert not excluded(made(steps, factor=0.0))
+
+
+def test_a_note_on_an_empty_coalition_that_is_far_below_names_ways_to_bring_it_nearer():
+    """Centred targets, or rows that are always kept."""
+    far = 50 + X @ np.arange(6.0)
+    test = TEST[0], 50 + TEST[0] @ np.arange(6.0)
+
+    def made(shift, valued=None):
+        data = {"train": (X, far - shift), "test": (test[0], test[1] - shift)}
+        return game("retrain", ValuationProblem(KNeighborsRegressor(3).fit(*data["train"]), **data, **grouped(valued)))
+
+    def grouped(valued):
+        return {"groups": GROUPS, "valued": valued}
+
+    said = notes(made(0.0))
+    assert "centre the targets of a regression, or keep some rows as background (valued=)" in said
+    assert "is far below every other utility" not in notes(made(far.mean()))
+    assert "is far below every other utility" not in notes(made(0.0, ["a", "b", "c"]))
+
+
+def test_a_note_on_classes_that_are_lacking_names_ways_to_have_them():
+    """Another metric, or groups that have rows of every class."""
+    apart = np.where(Y == 1, "a", np.where(np.arange(24) % 2, "b", "c"))
+
+    def made(metric, groups):
+        return game("retrain", problem(LogisticRegression().fit(X, Y), groups=groups, metric=metric))
+
+    assert "use metric='accuracy', or groups that have rows of every class" in notes(made("log_likelihood", apart))
+    assert "none of some class" not in notes(made("accuracy", apart))
+    assert "none of some class" not in notes(made("log_likelihood", GROUPS))
