@@ -25,12 +25,15 @@ __all__ = [
     "check_integer",
     "check_number",
     "check_share",
+    "in_short",
     "nearest",
 ]
 
 
 #: So many names an error message lists at most: players may be thousands.
 SHOWN = 30
+#: And so many characters of a value.
+LONGEST = 100
 
 
 class UnshapError(Exception):
@@ -159,7 +162,19 @@ class UnknownNameError(UnshapError, ValueError):
     def __init__(self, kind: str, name: object, known: Iterable[str], remark: str = "") -> None:
         names = sorted(known)
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        super().__init__(f"unknown {kind} {name!r}{nearest(name, names)}; expected one of: {shown}{remark}.")
+        super().__init__(f"unknown {kind} {in_short(name)}{nearest(name, names)}; expected one of: {shown}{remark}.")
+
+
+def in_short(value: object) -> str:
+    """Return the ``repr`` of a value as a sentence can hold it: on one line, and not long.
+
+    Examples
+    --------
+    >>> in_short(np.zeros((2, 2))), in_short("accuracy")
+    ('array([[0., 0.], [0., 0.]])', "'accuracy'")
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -175,22 +190,22 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
     """Raise unless ``value`` is a whole number from ``least`` to ``most``."""
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InvalidTypeError(f"{name} is {value!r}, but a whole number {limits} is needed.")
+        raise InvalidTypeError(f"{name} is {in_short(value)}, but a whole number {limits} is needed.")
     if value < least or (most is not None and value > most):
-        raise InvalidValueError(f"{name} is {value!r}, but a whole number {limits} is needed.")
+        raise InvalidValueError(f"{name} is {in_short(value)}, but a whole number {limits} is needed.")
 
 
 def check_number(name: str, value: object, *, zero: bool) -> None:
     """Raise unless ``value`` is a finite number above 0 (or, with ``zero``, at least 0)."""
     expected = f"a finite number {'of at least' if zero else 'above'} 0 is needed"
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InvalidTypeError(f"{name} is {value!r}, but {expected}.")
+        raise InvalidTypeError(f"{name} is {in_short(value)}, but {expected}.")
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise InvalidValueError(f"{name} is {value!r}, but {expected}.")
+        raise InvalidValueError(f"{name} is {in_short(value)}, but {expected}.")
 
 
 def check_share(name: str, value: object) -> None:
     """Raise unless ``value`` is a number from 0 to 1."""
     check_number(name, value, zero=True)
     if not value <= 1:  # type: ignore[operator]
-        raise InvalidValueError(f"{name} is {value!r}, but a number from 0 to 1 is needed.")
+        raise InvalidValueError(f"{name} is {in_short(value)}, but a number from 0 to 1 is needed.")

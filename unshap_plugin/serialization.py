@@ -41,8 +41,10 @@ def from_text(text: str, tag: str, kind: type, *besides: str) -> dict[str, Any]:
     """
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidValueError(f"the text is not JSON ({error}): expected what to_json returned.") from error
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"the text is not JSON ({error}): pass what to_json returned, of a file the text that it holds."
+        ) from error
     if not isinstance(data, dict) or data.pop("format", None) != tag:
         raise InvalidValueError(f"the text is not a result in the format {tag!r}: expected what to_json returned.")
     fields = {field.name for field in dataclasses.fields(kind)}

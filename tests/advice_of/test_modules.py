@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 
 import numpy as np
@@ -93,6 +94,23 @@ class Own(nn.Module):
         return x @ self.weight
 
 
+class Locked(nn.Linear):
+    """A layer with something that cannot be copied."""
+
+    def __init__(self, lock=True):
+        torch.manual_seed(0)
+        super().__init__(3, 2, dtype=torch.float64)
+        if lock:
+            self.lock = threading.Lock()
+
+
+class LeftOut(Locked):
+    """One that leaves it out of copies."""
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+
 def scripted(model=MODEL):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is deprecated
@@ -177,6 +195,15 @@ MODELS = [
         lambda: values(scripted()),
         "pass the nn.Module that it was made from, after load_state_dict(scripted.state_dict()) where that was trained",
         (lambda: same(values(MODEL), PLAIN), lambda: same(from_script(), PLAIN)),
+    ),
+    Case(
+        "a module that cannot be copied",
+        lambda: values(Locked()),
+        "drop what is not part of the model, such as locks and open files, or leave it out in its __getstate__",
+        (
+            lambda: plausible(values(Locked(lock=False))),
+            lambda: same(values(LeftOut()), values(Locked(lock=False))),
+        ),
     ),
     Case(
         "a wrapped layer",

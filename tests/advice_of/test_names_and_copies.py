@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from advice import Case, check, without_a_case
 from torch import nn
 
-from unshap_plugin import ValuationProblem
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
 from unshap_plugin.coalitions import as_coalitions
+from unshap_plugin.errors import UnshapError
 from unshap_plugin.importing import load_object
 
 FOLDERS = [f"unshap_plugin/{name}.py" for name in ("coalitions", "portable", "importing", "serialization")]
@@ -55,6 +56,16 @@ def same(expected, found):
     np.testing.assert_array_equal(found, expected)
 
 
+RESULT = shapley_values(UnlearningGame(problem(absolute), "finetune"), "permutation", budget=50)
+
+
+def from_a_file():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.json"
+        path.write_text(RESULT.to_json(), encoding="utf-8")
+        same(RESULT.values, ValuationResult.from_json(path.read_text(encoding="utf-8")).values)
+
+
 CASES = [
     Case(
         "numbers for coalitions",
@@ -76,6 +87,12 @@ CASES = [
         ),
     ),
     Case(
+        "the path of a result",
+        lambda: ValuationResult.from_json("result.json"),
+        "pass what to_json returned, of a file the text that it holds",
+        (lambda: same(RESULT.values, ValuationResult.from_json(RESULT.to_json()).values), from_a_file),
+    ),
+    Case(
         "a name without a module",
         lambda: load_object("pi"),
         "write it as package.module:name",
@@ -94,6 +111,15 @@ CASES = [
         (lambda: same(2 * np.pi, load_object("math:tau")),),
     ),
 ]
+
+
+@pytest.mark.parametrize("value", [np.zeros((30, 3)), list(range(300)), "long" * 99], ids=["array", "list", "text"])
+@pytest.mark.parametrize("name", ["optimizer", "lr", "epochs"])
+def test_what_was_given_is_shown_on_one_line(name, value):
+    with pytest.raises(UnshapError) as caught:
+        Recipe(**{name: value})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

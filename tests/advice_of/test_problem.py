@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -16,12 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from unshap_plugin import ValuationProblem, compute_artifacts
 from unshap_plugin.metrics import Metric
 
-ELSEWHERE = ("artifacts", "evidence", "players")  # these have files of their own
+ELSEWHERE = ("artifacts", "evidence", "loaders", "players")  # these have files of their own
 HERE = [path.relative_to(ROOT) for path in (ROOT / "unshap_plugin/problem").glob("*.py")]
 FOLDERS = [str(path) for path in HERE if path.stem not in ELSEWHERE]
 
@@ -59,86 +59,6 @@ def as_plain(train=None, test=None, **kwargs):
     torch.testing.assert_close(found.x, TX)
     torch.testing.assert_close(found.y, TY)
     np.testing.assert_allclose(found.given_utility, likelihood(linear()), rtol=1e-9)
-
-
-ROWS = TensorDataset(TX, TY)
-
-
-class Stream(IterableDataset):
-    """Rows, one after the other."""
-
-    def __iter__(self):
-        return iter(ROWS)
-
-
-class Numbered(Dataset):
-    """Rows by number."""
-
-    def __getitem__(self, index):
-        return ROWS[index]
-
-
-class Counted(Numbered):
-    """Rows by number, of which one knows how many there are."""
-
-    def __len__(self):
-        return 30
-
-
-class Triples(Counted):
-    """Rows with something besides."""
-
-    def __getitem__(self, index):
-        return *ROWS[index], index
-
-
-LOADERS = [
-    Case(
-        "a loader that shuffles",
-        lambda: problem(train=DataLoader(ROWS, 8, shuffle=True)),
-        "pass one with shuffle=False, or its dataset, train=loader.dataset",
-        (
-            lambda: as_plain(DataLoader(ROWS, 8, shuffle=False)),
-            lambda: as_plain(DataLoader(ROWS, 8, shuffle=True).dataset),
-        ),
-    ),
-    Case(
-        "a loader of several workers",
-        lambda: problem(train=DataLoader(Stream(), 8, num_workers=2)),
-        "pass one with num_workers=0, or its dataset, train=loader.dataset",
-        (
-            lambda: as_plain(DataLoader(Stream(), 8, num_workers=0)),
-            lambda: as_plain(DataLoader(Stream(), 8, num_workers=2).dataset),
-        ),
-    ),
-    Case(
-        "a loader that leaves out rows",
-        lambda: problem(train=DataLoader(ROWS, 8, drop_last=True)),
-        "pass one with drop_last=False, or its dataset, train=loader.dataset",
-        (
-            lambda: as_plain(DataLoader(ROWS, 8, drop_last=False)),
-            lambda: as_plain(DataLoader(ROWS, 8, drop_last=True).dataset),
-        ),
-    ),
-    Case(
-        "a data set of unknown length",
-        lambda: problem(train=Numbered()),
-        "give it __len__, or pass a pair (x, y)",
-        (lambda: as_plain(Counted()), lambda: as_plain((X, Y))),
-    ),
-    Case(
-        "rows with something besides",
-        lambda: problem(train=Triples()),
-        "pass (x, y) itself",
-        (lambda: as_plain((X, Y)),),
-    ),
-    Case(
-        "tensors with something besides",
-        lambda: problem(train=TensorDataset(TX, TY, TY)),
-        "pass (x, y) itself",
-        (lambda: as_plain((TX, TY)),),
-    ),
-]
 
 
 class Tables(nn.Module):
@@ -211,6 +131,28 @@ HITS = float((GIVEN.argmax(dim=1) == TYT).double().mean())
 
 TWO, TWO_T = ((x[y < 2], y[y < 2]) for x, y in ((X, THREE), (XT, THREE_T)))
 
+
+class Locked(GaussianNB):
+    """A classifier with something that cannot be copied."""
+
+    def fit(self, x, y):
+        self.lock_ = threading.Lock()
+        return super().fit(x, y)
+
+
+class LeftOut(Locked):
+    """One that leaves it out of copies."""
+
+    def __getstate__(self):
+        return {name: value for name, value in super().__getstate__().items() if name != "lock_"}
+
+
+def bayes(**kwargs):
+    return values(GaussianNB().fit(X, Y), **kwargs)
+
+
+LOGISTIC = LogisticRegression().fit(X, Y)
+
 CHECKS = [
     Case(
         "more rows than there are",
@@ -260,6 +202,27 @@ CHECKS = [
         (
             lambda: plausible(values(GaussianNB().fit(*TWO), *TWO, *TWO_T)),
             lambda: plausible(values(GaussianNB().fit(X, THREE), X, THREE, XT, THREE_T)),
+        ),
+    ),
+    Case(
+        "no labels",
+        lambda: problem(train=(X, None)),
+        "train y is None, but labels are needed",
+        (as_plain,),
+    ),
+    Case(
+        "labels of several lengths",
+        lambda: problem(LOGISTIC, (X, [[1, 2], [3]] * 15)),
+        "one label per row is needed",
+        (as_plain,),
+    ),
+    Case(
+        "an object that cannot be copied",
+        lambda: values(Locked().fit(X, Y)),
+        "drop what is not part of the model, such as locks and open files, or leave it out in its __getstate__",
+        (
+            lambda: same(values(GaussianNB().fit(X, Y)), bayes()),
+            lambda: same(values(LeftOut().fit(X, Y)), bayes()),
         ),
     ),
     Case(
@@ -341,11 +304,6 @@ CHECKS = [
 ]
 
 
-def bayes(**kwargs):
-    return values(GaussianNB().fit(X, Y), **kwargs)
-
-
-LOGISTIC = LogisticRegression().fit(X, Y)
 STORED = compute_artifacts(problem(LOGISTIC))
 
 
@@ -460,7 +418,7 @@ MODELS = [
     ),
 ]
 
-CASES = [*LOADERS, *CHECKS, *MODELS]
+CASES = [*CHECKS, *MODELS]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
 
-__all__ = ["Classes", "is_text"]
+__all__ = ["Classes", "as_labels", "is_text"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Classes:
         InvalidValueError
             If one of them is none of the classes.
         """
-        given = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+        given = as_labels(y, what)
         if given.ndim == 2 and given.shape[1] == 1:
             given = given[:, 0]
         if given.ndim != 1:
@@ -66,7 +67,10 @@ class Classes:
             remedy = instead or "fill it in, or drop the row"
             raise InvalidValueError(f"{what} has no label in row {int(missing.argmax())}: {remedy}.")
         number = {label: index for index, label in enumerate(self.labels.tolist())}
-        numbers = np.array([number.get(label, -1) for label in given.tolist()], dtype=np.int64)
+        try:
+            numbers = np.array([number.get(label, -1) for label in given.tolist()], dtype=np.int64)
+        except TypeError as error:  # of something that cannot be the key of a dict
+            raise InvalidTypeError(f"{what} has no class labels ({error}): numbers or text are needed.") from error
         if (numbers < 0).any():
             row = int((numbers < 0).argmax())
             known, odd = self.labels.tolist(), given.tolist()[row]
@@ -90,6 +94,30 @@ class Classes:
         return self.labels[y]
 
 
+def as_labels(y: Any, what: str) -> NDArray[Any]:
+    """Return labels as an array.
+
+    Raises
+    ------
+    InvalidTypeError
+        If they are not one.
+
+    Examples
+    --------
+    >>> as_labels(["yes", "no"], "train y").tolist()
+    ['yes', 'no']
+    """
+    if isinstance(y, Tensor):
+        return y.detach().cpu().to_dense().numpy()
+    try:
+        labels = np.asarray(y.toarray() if issparse(y) else y)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"{what} cannot be read ({error}): one label per row is needed.") from error
+    if labels.ndim == 0:
+        raise InvalidTypeError(f"{what} is a {type(y).__name__}, but one label per row is needed.")
+    return labels
+
+
 def is_text(y: Any) -> bool:
     """Tell whether labels are text (or other objects), which have to be encoded; numbers held as objects are not.
 
@@ -98,6 +126,6 @@ def is_text(y: Any) -> bool:
     >>> is_text(["cat", "dog"]), is_text(np.array([0, 1], dtype=object))
     (True, False)
     """
-    if isinstance(y, Tensor) or (labels := np.asarray(y)).dtype.kind not in "OUS":
+    if isinstance(y, Tensor) or issparse(y) or (labels := as_labels(y, "train y")).dtype.kind not in "OUS":
         return False
     return pd.api.types.infer_dtype(labels.ravel()) not in ("integer", "floating", "mixed-integer-float", "boolean")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short, nearest
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.probes import calls_of, versions_of
 from unshap_plugin.model.recipe import Recipe
@@ -43,18 +43,20 @@ def freeze(module: nn.Module, parameters: str | Sequence[str]) -> str | None:
     """
     patterns = [parameters] if isinstance(parameters, str) else parameters
     if not isinstance(patterns, Sequence) or not all(isinstance(one, str) for one in patterns):
-        raise InvalidTypeError(f"parameters is {parameters!r}, but a pattern of parameter names or a list is needed.")
+        raise InvalidTypeError(
+            f"parameters is {in_short(parameters)}, but a pattern of parameter names or a list is needed."
+        )
     named = list(module.named_parameters(remove_duplicate=False))  # tied weights have several names
     if not named:
         raise InvalidValueError(
-            f"parameters is {parameters!r}, but {type(module).__name__} has no parameters: leave it out."
+            f"parameters is {in_short(parameters)}, but {type(module).__name__} has no parameters: leave it out."
         )
     chosen = {name for pattern in patterns for name in _matching(module, pattern, [name for name, _ in named])}
     ours = {id(p) for name, p in named if name in chosen and p.requires_grad}
     if not ours:
         raise InvalidValueError(
-            f"parameters is {parameters!r}, but none that it names is trainable: name others, or set requires_grad of "
-            f"those that training changed."
+            f"parameters is {in_short(parameters)}, but none that it names is trainable: name others, or set "
+            f"requires_grad of those that training changed."
         )
     trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     kept = [name for name, p in trainable if id(p) in ours]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.threads import alone
 
-__all__ = ["attributes_kept", "copied", "logits_of", "unwrapped"]
+__all__ = ["attributes_kept", "copied", "copied_object", "logits_of", "unwrapped"]
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -75,7 +76,36 @@ def copied(module: M) -> M:
         for layer in module.modules():
             for value in vars(layer).values():
                 memo.update((id(tensor), tensor.detach().clone()) for tensor in _computed(value))
-        return copy.deepcopy(module, memo)
+        return copied_object(module, memo)
+
+
+def copied_object(model: T, memo: dict[int, Any] | None = None) -> T:
+    """Return a copy of a model of any kind.
+
+    Parameters
+    ----------
+    model
+        The model.
+    memo
+        Copies of its parts that are there, by the number of the part.
+
+    Raises
+    ------
+    InvalidTypeError
+        If it cannot be copied.
+
+    Examples
+    --------
+    >>> copied_object([1, 2])
+    [1, 2]
+    """
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:  # whatever the classes of others raise
+        raise InvalidTypeError(
+            f"{type(model).__name__} cannot be copied ({error}), as a model is that is not to be changed: drop what is "
+            f"not part of the model, such as locks and open files, or leave it out in its __getstate__."
+        ) from error
 
 
 def _computed(value: Any) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.fit_predict import classifies, predicted
 from unshap_plugin.model.frozen import cut, freeze
-from unshap_plugin.model.given import copied, unwrapped
+from unshap_plugin.model.given import copied, copied_object, unwrapped
 from unshap_plugin.model.modes import dense
 from unshap_plugin.model.raw import RawRows, as_raw
 from unshap_plugin.model.recipe import Recipe
@@ -202,8 +202,8 @@ class FittedObject:
             raise InvalidTypeError(
                 f"model is {given}, but a torch.nn.Module or an object with fit and predict is needed."
             )
-        self._given = copy.deepcopy(model)
-        self.model = copy.deepcopy(self._given)
+        self._given = copied_object(model)
+        self.model = copied_object(self._given)
         self.classes = classes
         self._watched: Rows | None = None
 

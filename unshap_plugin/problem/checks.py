@@ -31,6 +31,9 @@ def check_pair(value: Any, what: str) -> None:
     if not (isinstance(value, tuple | list) and len(value) == 2):
         length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
         raise InvalidTypeError(f"{what} is a {type(value).__name__}{length}, but a pair (x, y) is needed.")
+    for name, part in zip("xy", value, strict=True):
+        if part is None:
+            raise InvalidTypeError(f"{what} {name} is None, but {'rows' if name == 'x' else 'labels'} are needed.")
 
 
 def check_targets(x: Rows, y: Rows, what: str) -> Tensor:
@@ -102,6 +105,8 @@ def check_labels(train: Tensor, test: Tensor, classes: Classes | None) -> None:
                 f"anything."
             )
         return
+    if test.is_floating_point():
+        return  # the loss says what is wrong with them
     trained, tested = train.unique().tolist(), test.unique().tolist()
     called = list(range(max(*trained, *tested) + 1)) if classes is None else classes.labels.tolist()
     if len(trained) < 2:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError, in_short
 from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
-from unshap_plugin.model.classes import Classes, is_text
+from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.given import unwrapped
 from unshap_plugin.model.recipe import Recipe
@@ -148,7 +148,8 @@ class ModuleProblem(ValuationProblem):
             )
         if self.access == "partial":
             self.notes += (
-                f"artefacts of {len(stored)} rows stand in for those that are not at hand, where an unlearner needs them.",
+                f"artefacts of {len(stored)} rows stand in for those that are not at hand, where an unlearner needs "
+                f"them.",
             )
         return stored
 
@@ -157,7 +158,11 @@ def _text_classes(train: Any, test: Any) -> Classes | None:
     """Return the classes of labels that are text, in the order in which scikit-learn encodes them."""
     if not is_text(train):
         return None
-    return Classes(np.unique(np.concatenate([np.asarray(y, dtype=str) for y in (train, test)])))
+    return Classes(
+        np.unique(
+            np.concatenate([as_labels(y, what).astype(str) for y, what in ((train, "train y"), (test, "test y"))])
+        )
+    )
 
 
 def _of_text(classes: int, outputs: int) -> str:
@@ -168,7 +173,7 @@ def _of_text(classes: int, outputs: int) -> str:
 
 
 def _length(y: Any) -> int:
-    if not hasattr(y, "__len__"):
+    if not hasattr(y, "__len__") or getattr(y, "ndim", 1) == 0:
         raise InvalidTypeError(f"train y is a {type(y).__name__}, but one label per row is needed.")
     return len(y)
 
@@ -181,6 +186,7 @@ def _known(linear: LinearModel, model: Any, loss: str | Loss, recipe: Recipe | N
         )
     if loss != "cross_entropy" and resolve_loss(loss) is not linear.loss:
         raise InvalidValueError(
-            f"loss is {loss!r}, but {type(model).__name__} was fitted with another one, which is known: leave it out."
+            f"loss is {in_short(loss)}, but {type(model).__name__} was fitted with another one, which is known: leave "
+            f"it out."
         )
     return linear

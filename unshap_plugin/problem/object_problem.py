@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short
 from unshap_plugin.losses import Loss, resolve_loss
-from unshap_plugin.model.classes import Classes, is_text
+from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import is_linear_model
@@ -68,8 +68,8 @@ class ObjectProblem(ValuationProblem):
         self.trained = FittedObject(self.given_model, self.classes)
         if parameters is not None:
             raise InvalidTypeError(
-                f"parameters is {parameters!r}, but {type(self.given_model).__name__} is not a torch module: leave it "
-                f"out."
+                f"parameters is {in_short(parameters)}, but {type(self.given_model).__name__} is not a torch module: "
+                f"leave it out."
             )
         if recipe is not None:
             raise InvalidValueError(
@@ -91,8 +91,9 @@ def _classes(model: Any, train: Any, test: Any) -> Classes | None:
         return None
     labels = getattr(model, "classes_", None)
     if labels is None:
-        given = np.concatenate([np.asarray(y).ravel() for y in (train, test)])
+        parts = [as_labels(y, what).ravel() for y, what in ((train, "train y"), (test, "test y"))]
         try:
+            given = np.concatenate(parts)
             labels = np.unique(given[~pd.isna(given)])
         except TypeError as error:
             # Of numbers something that shows no classes is taken for a regression.

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, nearest
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short, nearest
 
 __all__ = ["players_of"]
 
@@ -68,7 +68,7 @@ def players_of(
 def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]:
     """Return the valued groups, each once, in the order in which they were given."""
     if np.asarray(valued, dtype=object).ndim != 1:
-        raise InvalidTypeError(f"valued is {valued!r}, but a list of groups is needed.")
+        raise InvalidTypeError(f"valued is {in_short(valued)}, but a list of groups is needed.")
     listed = valued.tolist() if isinstance(valued, Tensor | np.ndarray) else list(valued)
     chosen = []
     for given in listed:
@@ -89,7 +89,9 @@ def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]
 def _labels(labels: ArrayLike) -> NDArray[Any]:
     """Return group labels as an array that can be sorted: numbers, or text where any of them is text."""
     if isinstance(labels, str) or not isinstance(labels, Iterable) or getattr(labels, "ndim", 1) == 0:
-        raise InvalidTypeError(f"groups is {labels!r}, but one label per row is needed: pass that column itself.")
+        raise InvalidTypeError(
+            f"groups is {in_short(labels)}, but one label per row is needed: pass that column itself."
+        )
     if isinstance(labels, Set | Mapping):
         raise InvalidTypeError(
             f"groups is a {type(labels).__name__}, but a list is needed: one label per row, in order."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import os
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.columns import Columns
+from unshap_plugin.model.given import copied_object
 from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, leaves, n_rows
@@ -167,7 +167,7 @@ class ValuationProblem(ComputedOnce):
         self._said = outputs
         self.notes: tuple[str, ...] = ()
         super().__init__()
-        self.given_model = model if isinstance(model, nn.Module) else copy.deepcopy(model)
+        self.given_model = model if isinstance(model, nn.Module) else copied_object(model)
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
         reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
