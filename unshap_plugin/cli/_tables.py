@@ -260,7 +260,7 @@ def _scaler(train: Source, label: str, y: NDArray[np.float64]) -> StandardScaler
 
 def _scaled(y: pd.Series, scaler: StandardScaler | None, name: str) -> NDArray[Any]:
     if scaler is None:
-        return y.to_numpy()
+        return y.to_numpy(copy=True)  # which pandas gives to be read only
     scaled: NDArray[np.float64] = scaler.transform(y.to_numpy()[:, None])[:, 0]
     _check_near(scaled, y, name)
     return scaled
