@@ -100,6 +100,12 @@ def test_columns_without_a_name_are_ignored_and_columns_that_mix_numbers_and_tex
     assert any("column 'b' mixes numbers with text ('?'): it was taken as 3 categories" in note for note in table.notes)
 
 
+def test_arrays_can_be_written_to(tmp_path):
+    train = write(tmp_path / "train.csv", "a,y\n" + "1,u\n2,v\n" * 4)
+    table = read_tables(train, label="y")
+    assert all(array.flags.writeable for array in (table.x, table.y, table.x_test, table.y_test))  # or torch warns
+
+
 def test_a_constant_feature_and_a_byte_order_mark_are_fine(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,y\n1,5,0\n2,5,1\n", encoding="utf-8-sig")
