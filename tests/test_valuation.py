@@ -32,7 +32,10 @@ def test_it_is_the_problem_the_game_and_the_values_in_one_call():
     [
         ({"grups": GROUPS}, r"value has no argument 'grups' \(did you mean 'groups'\?\)"),
         ({"unlerner": "newton"}, r"value has no argument 'unlerner' \(did you mean 'unlearner'\?\)"),
-        ({"unlearner": "newton", "steps": 2}, r"UnlearningGame\(.*, steps=\.\.\.\), which shapley_values takes, has it"),
+        (
+            {"unlearner": "newton", "steps": 2},
+            r"UnlearningGame\(.*, steps=\.\.\.\), which shapley_values takes, has it",
+        ),
     ],
 )
 def test_a_name_that_it_does_not_know_is_refused(kwargs, message):

@@ -56,20 +56,18 @@ v(all) - v(none): they are not those of the whole game; use an unlearner, settin
     )
 
 
-def stopped_early(kind: str, iterations: int) -> str:
+def stopped_early(kind: str) -> str:
     """Say that the given model was not fitted to the end, so that its refits would stop anywhere too.
 
     Examples
     --------
-    >>> print(stopped_early("LogisticRegression", 100))
-    LogisticRegression stopped after max_iter=100 iterations before it had converged, and so would its retrainings: the \
-values are those of fits that converge; fit it with a larger max_iter or on scaled columns, or use \
-unlearner='retrain', which stops where it stops.
+    >>> print(stopped_early("LogisticRegression"))
+    LogisticRegression stopped before the optimum of its loss, and so would its retrainings: the values are not \
+theirs; use unlearner='retrain', or fit it with a larger max_iter or on scaled columns.
     """
     return (
-        f"{kind} stopped after max_iter={iterations} iterations before it had converged, and so would its retrainings: "
-        f"the values are those of fits that converge; fit it with a larger max_iter or on scaled columns, or use "
-        f"unlearner='retrain', which stops where it stops."
+        f"{kind} stopped before the optimum of its loss, and so would its retrainings: the values are not theirs; use "
+        f"unlearner='retrain', or fit it with a larger max_iter or on scaled columns."
     )
 
 

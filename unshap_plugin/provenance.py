@@ -20,6 +20,7 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.threads import alone
 from unshap_plugin.unlearners import Newton, Retrain
+from unshap_plugin.unlearners.newton import stopped_short
 from unshap_plugin.versions import versions
 
 __all__ = ["of_game", "of_unknown"]
@@ -65,7 +66,12 @@ def of_unknown(game: Any, asked: int) -> dict[str, Any]:
 def _cautions(game: UnlearningGame, missing: NDArray[np.float64]) -> Iterator[str]:
     coalitions, known = game.known()
     problem = game.problem
-    notes = [_of_one_step(game), _of_the_fit(game), left_out(coalitions, known, missing), *_of_the_ends(game, coalitions, known)]
+    notes = [
+        _of_one_step(game),
+        _of_the_fit(game),
+        left_out(coalitions, known, missing),
+        *_of_the_ends(game, coalitions, known),
+    ]
     names = likelihoods(problem.metric)
     known_rows = problem.access == "full"  # else coalitions keep rows that are not at hand
     if names and known_rows and _floored(game) and problem.y.ndim == 1 and not problem.y.is_floating_point():
@@ -82,14 +88,11 @@ def _of_one_step(game: UnlearningGame) -> str | None:
 
 
 def _of_the_fit(game: UnlearningGame) -> str | None:
-    """Say that a linear model of scikit-learn stopped early, where it is not fitted again."""
+    """Say that a linear classifier of scikit-learn stopped early, where it is not fitted again."""
     problem = game.problem
-    if not isinstance(problem, ModuleProblem) or problem.linear is None or isinstance(game.unlearner, Retrain):
+    if not isinstance(problem, ModuleProblem) or isinstance(game.unlearner, Retrain):
         return None
-    took, most = (getattr(problem.given_model, name, None) for name in ("n_iter_", "max_iter"))
-    if took is None or most is None or np.max(took) < most:
-        return None
-    return stopped_early(type(problem.given_model).__name__, int(most))
+    return stopped_early(type(problem.given_model).__name__) if problem.once(stopped_short) else None
 
 
 def _of_the_ends(

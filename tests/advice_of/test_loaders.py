@@ -8,7 +8,7 @@ import torch
 from advice import Case, check, without_a_case
 from advised import XT, YT, X, Y
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from unshap_plugin import ValuationProblem
 
@@ -64,7 +64,31 @@ class Triples(Counted):
         return *ROWS[index], index
 
 
+class Torn(Counted):
+    """Rows by number, one of which is no longer there."""
+
+    def __getitem__(self, index):
+        if index == 4:
+            raise FileNotFoundError("4.png")
+        return ROWS[index]
+
+
+class Mended(Torn):
+    """The same, with the row that was lost."""
+
+    def __getitem__(self, index):
+        return ROWS[index]
+
+
+KEPT = [index for index in range(30) if index != 4]
+
 CASES = [
+    Case(
+        "a row that cannot be read",
+        lambda: problem(Torn()),
+        "mend its __getitem__, or leave that row out with torch.utils.data.Subset",
+        (lambda: as_plain(Mended()), lambda: torch.testing.assert_close(problem(Subset(Torn(), KEPT)).x, TX[KEPT])),
+    ),
     Case(
         "a loader that shuffles",
         lambda: problem(DataLoader(ROWS, 8, shuffle=True)),

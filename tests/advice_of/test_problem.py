@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from advice import ROOT, Case, check, without_a_case
 from advised import NAMES, NAMES_T, THREE, THREE_T, XT, YT, X, Y, plausible, same, values
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
@@ -418,7 +419,43 @@ MODELS = [
     ),
 ]
 
-CASES = [*CHECKS, *MODELS]
+
+class Nearest:
+    """A classifier that clusters: the label of most rows of the nearest cluster."""
+
+    def fit(self, x, y):
+        self.clusters = KMeans(4, n_init=1, random_state=0).fit(x[:, :1])
+        self.labels = np.array([round(y[self.clusters.labels_ == k].mean()) for k in range(4)])
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, x):
+        return self.labels[self.clusters.predict(x[:, :1])]
+
+
+class Unusual:
+    """A regression that detects outliers: the mean of the labels of rows that are none."""
+
+    def fit(self, x, y):
+        self.detector = IsolationForest(5, random_state=0).fit(x)
+        self.mean = y[self.detector.predict(x) > 0].mean() if len(y) else 0.0
+        return self
+
+    def predict(self, x):
+        return np.full(len(x), self.mean)
+
+
+UNSUPERVISED = [
+    Case(
+        f"what takes no notice of labels: {type(model).__name__}",
+        lambda model=model: values(model.fit(X)),
+        "wrap it in an object whose fit(x, y) and predict(x) are about y",
+        (lambda wrapped=wrapped: plausible(values(wrapped.fit(X, Y))),),
+    )
+    for model, wrapped in ((KMeans(2, n_init=1), Nearest()), (IsolationForest(5), Unusual()))
+]
+
+CASES = [*CHECKS, *MODELS, *UNSUPERVISED]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

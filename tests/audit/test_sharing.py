@@ -191,7 +191,8 @@ class Lost(Unlearner):
 def test_excluded_utilities_are_no_figures():
     """An error of NaN would be a verdict about nothing."""
     game = UnlearningGame(constant_problem(), Lost(), on_error="exclude")
-    words = r"but 32 were excluded, first the coalition that keeps 0 of 6 players \(none\); use another unlearner \(finetune"
+    first = r"first the coalition that keeps 0 of 6 players \(none\)"
+    words = rf"but 32 were excluded, {first}; use another unlearner \(finetune"
     with pytest.raises(DivergenceError, match=f"needs the utility of every coalition, {words}") as caught:
         audit(game)
     assert caught.value.coalition == (False,) * 6

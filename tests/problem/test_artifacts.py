@@ -98,7 +98,12 @@ def test_the_stored_expansion_is_that_of_the_objective(hidden, proximal):
     engine, x, y = problem.engine, problem.x, problem.y
     losses = LinearHead.of(engine, x, y) or GeneralCurvature(engine, x, y)
     objective = Objective(engine, x, y, losses, problem.recipe)
-    fresh, stored = objective.centre(proximal), quadratic_of(compute_artifacts(problem), objective.given, proximal)
+    fresh, stored = (
+        objective.centre(proximal),
+        quadratic_of(
+            compute_artifacts(problem), objective.given, proximal, linear=isinstance(objective.losses, LinearHead)
+        ),
+    )
     for name in ("n", "matrix", "diagonal", "correction", "init"):
         torch.testing.assert_close(getattr(stored, name), getattr(fresh, name), atol=1e-9, rtol=1e-9)
 
@@ -204,7 +209,7 @@ def test_any_rows_at_hand_give_the_same_step(seed, share):
     matrix[:, 0] = False
     forget = (~partial.retained(matrix)).numpy()
     got = flat(partial, "newton", matrix)
-    quadratic = quadratic_of(_SHARED["stored"], problem.engine.flatten(problem.engine.stack(1))[0], None)
+    quadratic = quadratic_of(_SHARED["stored"], problem.engine.flatten(problem.engine.stack(1))[0], None, linear=True)
     retained = torch.ones(len(matrix), 40, dtype=torch.float64)
     retained[:, torch.as_tensor(rows)] = torch.as_tensor(~forget).double()
     _, gradient, curved = LinearHead.of(problem.engine, problem.x, problem.y)(problem.engine.stack(1), retained)

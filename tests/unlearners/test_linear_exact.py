@@ -97,5 +97,7 @@ def test_what_is_no_linear_regression_at_its_optimum_is_refused():
         UnlearningGame(ValuationProblem(bent, **data), "linear_exact")
     frozen = nn.Linear(10, 1).double()
     frozen.bias.requires_grad_(False)
-    with pytest.raises(AccessError, match=r"at the optimum of its training loss, but Linear is .* away"):
+    with pytest.raises(
+        AccessError, match=r"at the optimum of its training loss, but the outputs of Linear are .* away"
+    ):
         UnlearningGame(ValuationProblem(frozen, **data), "linear_exact")

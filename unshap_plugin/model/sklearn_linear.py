@@ -108,12 +108,15 @@ class LinearModel:
         The strength of its penalty, and zero as where training starts.
     classes
         The labels of its classes; ``None`` for a regression.
+    to_the_end
+        Whether it is fitted to the optimum of its loss, as all are but those of stochastic gradient descent.
     """
 
     module: nn.Module
     loss: Loss
     recipe: Recipe
     classes: Classes | None
+    to_the_end: bool
 
     def parameters_of(self, fitted: Any) -> dict[str, Tensor]:
         """Return the parameters (and the constant) of another fit, of the same kind or a constant model, by name."""
@@ -175,7 +178,7 @@ def linear_model(model: Any, rows: int) -> LinearModel:
     init = {name: torch.zeros_like(p) for name, p in module.state_dict().items()}
     recipe = Recipe("lbfgs", lr=1.0, epochs=500, batch_size=None, l2=strengths, init=init)
     classes = Classes(np.asarray(model.classes_)) if hasattr(model, "classes_") else None
-    found = LinearModel(module, loss, recipe, classes)
+    found = LinearModel(module, loss, recipe, classes, not isinstance(model, SGDClassifier))
     module.load_state_dict(found.parameters_of(model))
     return found
 

@@ -45,7 +45,7 @@ class UnlearnerSpec:
     >>> from unshap_plugin.unlearners import Newton
     >>> spec = UnlearnerSpec("newton", Newton, "Newton's method.", "Warnecke et al. 2023, arXiv 2108.11577")
     >>> spec.settings, spec.make(steps=2)
-    ({'steps': 5, 'proximal': None}, Newton(steps=2, proximal=None))
+    ({'steps': None, 'proximal': None}, Newton(steps=2, proximal=None))
     """
 
     name: str

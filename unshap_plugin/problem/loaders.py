@@ -86,7 +86,18 @@ def _by_number(dataset: Any, what: str) -> Iterator[Any]:
             f"{what} is a {type(dataset).__name__} without a length, but its rows are read by number: give it __len__, "
             f"or pass a pair (x, y)."
         )
-    return (dataset[index] for index in range(len(dataset)))
+    return (_row(dataset, index, what) for index in range(len(dataset)))
+
+
+def _row(dataset: Any, index: int, what: str) -> Any:
+    try:
+        return dataset[index]
+    except Exception as error:
+        raise InvalidValueError(
+            f"{what} is a {type(dataset).__name__} whose row {index} of {len(dataset)} cannot be read "
+            f"({type(error).__name__}: {error}): mend its __getitem__, or leave that row out with "
+            f"torch.utils.data.Subset."
+        ) from error
 
 
 def _pair(source: Any, item: Any, what: str) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, is_clusterer, is_outlier_detector
 from torch import nn
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short
@@ -63,6 +64,7 @@ class ObjectProblem(ValuationProblem):
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,  # noqa: ARG002
     ) -> None:
+        _check_supervised(self.given_model)
         self.classes = _classes(self.given_model, train[1], test[1])
         self.loss = resolve_loss(loss)
         self.trained = FittedObject(self.given_model, self.classes)
@@ -83,6 +85,18 @@ class ObjectProblem(ValuationProblem):
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:  # noqa: ARG002
         self.trained.watch(self.x_test)
+
+
+def _check_supervised(model: Any) -> None:
+    """Refuse what predicts something else than the labels that it was given."""
+    if not isinstance(model, BaseEstimator):
+        return
+    what = "a clusterer" if is_clusterer(model) else "an outlier detector" if is_outlier_detector(model) else None
+    if what is not None:
+        raise InvalidTypeError(
+            f"{type(model).__name__} is {what}, whose fit takes no notice of y, but a classifier or a regression is "
+            f"needed: wrap it in an object whose fit(x, y) and predict(x) are about y."
+        )
 
 
 def _classes(model: Any, train: Any, test: Any) -> Classes | None:

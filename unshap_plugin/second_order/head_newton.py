@@ -45,8 +45,10 @@ class HeadNewton:
         self.constant = (objective.proximal * objective.init.square()).sum() / 2
         self.preconditioner = EigenvaluePreconditioner(_blocks(head, self.given), self.diagonal[0])
 
-    def minimise(self, weights: Tensor, steps: int) -> Tensor:
+    def minimise(self, weights: Tensor, steps: int) -> tuple[Tensor, bool]:
         """Return the parameters ``[m, p]`` after at most so many steps, for weights of the rows ``[m, rows]``.
+
+        The second value tells whether all coalitions have settled.
 
         A coalition is left alone once a step promised next to nothing. A step that does not lower the objective enough
         is halved.
@@ -68,10 +70,10 @@ class HeadNewton:
             direction, slope = self._direction(expansion, theta[moving], own)
             path.before[moving], path.value[moving], path.promise[moving] = theta[moving], reached, slope
             theta[moving] = theta[moving] + direction
-            moving = moving[~(-slope <= SETTLED * reached.abs())]
+            moving = moving[~(-slope <= SETTLED[theta.dtype] * reached.abs())]
             if len(moving) == 0:
                 break
-        return self.head.flat(theta)
+        return self.head.flat(theta), len(moving) == 0
 
     def _halved(self, path: _Path, short: Tensor, weights: Tensor) -> bool:
         """Halve the steps of coalitions that reached too little, and tell whether there were any."""
@@ -151,15 +153,14 @@ class EigenvaluePreconditioner:
     def __init__(self, matrices: Tensor, diagonal: Tensor) -> None:
         self.root = diagonal.rsqrt()
         values, vectors = torch.linalg.eigh((self.root[:, :, None] * matrices * self.root[:, None, :]).double())
-        # Half the digits are plenty for a preconditioner, at half the time.
-        self.values, self.vectors = values.clamp(min=0).float(), vectors.float()
+        # As many digits as the problem has: features of very different sizes need them all.
+        self.values, self.vectors = values.clamp(min=0).to(matrices.dtype), vectors.to(matrices.dtype)
         self.transposed = self.vectors.mT.contiguous()
 
     def solve(self, share: Tensor, vectors: Tensor) -> Tensor:
         """Return the solutions ``[m, c, d]`` for shares ``[m, 1, 1]``."""
-        scaled = (vectors * self.root).float()
-        inner = _each(scaled, self.vectors) / (share.float() * self.values + 1)
-        return _each(inner, self.transposed).to(vectors.dtype) * self.root
+        inner = _each(vectors * self.root, self.vectors) / (share * self.values + 1)
+        return _each(inner, self.transposed) * self.root
 
 
 def _each(vectors: Tensor, matrices: Tensor) -> Tensor:

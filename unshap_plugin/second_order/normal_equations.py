@@ -13,8 +13,9 @@ from unshap_plugin.second_order.solvers import batch_invariant_matmul
 
 __all__ = ["NormalEquations"]
 
-#: Pivots and eigenvalues below this share of the largest diagonal entry count as zero.
+#: Pivots and eigenvalues of a matrix whose diagonal is one count as zero below this.
 _SINGULAR = 1e-10
+_ROUND_OFF = 1e-6
 
 
 class NormalEquations:
@@ -23,6 +24,9 @@ class NormalEquations:
     Use ``NormalEquations.of(engine, x, y, l2, init)``, with l2 strengths and initial parameters ``[p]``, which returns
     ``None`` for what is no linear regression. With ``free_bias`` the last parameter is an intercept that is not drawn
     to its initial value where rows do not determine the others: the features are centred, as in scikit-learn.
+
+    The sums are of features less the means of the rows at hand, where there is such an intercept, and systems are
+    solved with a diagonal of ones: a column of dates in milliseconds leaves no digits for the others else.
     """
 
     def __init__(
@@ -32,14 +36,19 @@ class NormalEquations:
         z = features.double()
         y = y.double().reshape(len(z), -1)
         c, d = y.shape[1], z.shape[1]
+        #: What takes sums over features as they are to those over centred ones, ``z -> z T``.
+        self.centring = torch.eye(d, dtype=z.dtype, device=z.device)
+        if free_bias:
+            self.centring[-1, :-1] = -z[:, :-1].mean(dim=0)
+        z = torch.cat([z[:, :-1] + self.centring[-1, :-1], z[:, -1:]], dim=1) if free_bias else z
         # [rows, d d]: the upper half would do, but the product takes no longer than reading it.
         self.squares = 2 / c * (z[:, :, None] * z[:, None, :]).flatten(1)
         self.moments = 2 / c * (z[:, :, None] * y[:, None, :]).flatten(1)
         self.d, self.c = d, c
-        self.given = self._matrix(engine.theta0)
-        self.l2, self.initial = (
+        self.l2, initial = (
             self._matrix({name: p[0] for name, p in engine.unflatten(flat[None]).items()}) for flat in (l2, init)
         )
+        self.given, self.initial = (self._centred(theta) for theta in (self._matrix(engine.theta0), initial))
 
     @classmethod
     def of(
@@ -56,7 +65,7 @@ class NormalEquations:
         if outputs.numel() != y.numel():
             return None
         found = cls(engine, features, y.double().reshape(len(y), -1) - fixed, l2, init, free_bias)
-        linear = features.double() @ found.given + fixed
+        linear = features.double() @ found.centring @ found.given + fixed
         # What comes after the layer, if anything, has to be nothing.
         same = outputs.shape == linear.shape and torch.allclose(outputs, linear, rtol=1e-4, atol=1e-5)
         return found if same else None
@@ -67,8 +76,12 @@ class NormalEquations:
         squares, moments = batch_invariant_matmul(weights, self.squares), batch_invariant_matmul(weights, self.moments)
         return squares.reshape(-1, self.d, self.d), moments.reshape(-1, self.d, self.c)
 
+    def centred(self, squares: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sums ``[..., d, d]`` and ``[..., d, c]`` over features as they are for those over centred ones."""
+        return self.centring.T @ squares @ self.centring, self.centring.T @ moments
+
     def solve(self, squares: Tensor, moments: Tensor, size: Tensor | None = None) -> Tensor:
-        """Return the solutions ``[m, d, c]`` for such sums.
+        """Return the solutions ``[m, d, c]`` for such sums, for centred features.
 
         ``size [d, d]`` is the sum that round-off is relative to, where the given ones are differences from it.
         """
@@ -78,14 +91,27 @@ class NormalEquations:
             whole = matrix if size is None else (size + torch.diag(self.l2[:, k])).expand_as(matrix)
             start = self.initial[:, k : k + 1] * (self.l2[:, k : k + 1] == 0)
             residual = moments[:, :, k : k + 1] - matrix @ start
-            nothing = _SINGULAR * whole.diagonal(dim1=1, dim2=2).amax(dim=1)
+            size_of_each = whole.diagonal(dim1=1, dim2=2)
             solve = _solved_centred if self.free_bias else _solved
-            columns.append(start + solve(matrix, residual, nothing))
+            columns.append(start + solve(matrix, residual, size_of_each))
         return torch.cat(columns, dim=2)
 
+    def distance(self, squares: Tensor, optimum: Tensor, rows: int) -> tuple[float, float]:
+        """Return how far the outputs at an optimum ``[d, c]`` are from the given ones, and how far these are spread.
+
+        Both are roots of mean squares over so many rows, whose sum of squares ``[d, d]`` is given. An intercept adds
+        nothing to the spread but its round-off.
+        """
+        centred = self.given.clone()
+        if self.free_bias:
+            centred[-1] *= _ROUND_OFF
+        sizes = [(theta * (squares @ theta)).sum().clamp(min=0) for theta in (optimum - self.given, centred)]
+        distance, spread = (float((self.c / 2 * size / rows).sqrt()) for size in sizes)
+        return distance, spread
+
     def parameters(self, theta: Tensor, engine: Engine) -> dict[str, Tensor]:
-        """Return the stacked parameters of the layer."""
-        given = engine.theta0
+        """Return the stacked parameters of the layer for solutions ``[m, d, c]``."""
+        given, theta = engine.theta0, self.centring @ theta
         weight, bias = (next((n for n in given if n.endswith(part)), None) for part in ("weight", "bias"))
         stacked = {}
         if weight is not None:
@@ -94,6 +120,10 @@ class NormalEquations:
             stacked[bias] = theta[:, -1].to(given[bias].dtype)
         return {name: stacked[name].contiguous() for name in given}
 
+    def _centred(self, theta: Tensor) -> Tensor:
+        """Return parameters ``[d, c]`` for centred features."""
+        return torch.linalg.solve_triangular(self.centring, theta, upper=False)
+
     def _matrix(self, parameters: dict[str, Tensor]) -> Tensor:
         """Return the parameters of the layer as ``[d, c]``."""
         weight = [p.double().T for name, p in parameters.items() if name.endswith("weight")]
@@ -101,29 +131,38 @@ class NormalEquations:
         return torch.cat([*weight, *bias])
 
 
-def _solved(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
+def _solved(matrix: Tensor, right: Tensor, sizes: Tensor) -> Tensor:
     """Solve ``matrix [m, d, d]``, or find the smallest least-squares solution where it is singular.
 
-    Eigenvalues up to ``nothing [m]`` are taken for zero.
+    ``sizes [m, d]`` are what round-off in its rows and columns is relative to.
     """
-    factor, info = torch.linalg.cholesky_ex(matrix)
+    scale = torch.where(sizes > 0, sizes, torch.ones_like(sizes)).rsqrt()[:, :, None]
+    scaled, right = scale * matrix * scale.mT, scale * right
+    factor, info = torch.linalg.cholesky_ex(scaled)
     smallest = factor.diagonal(dim1=1, dim2=2).amin(dim=1).square()
-    singular = (info > 0) | ~(smallest > nothing)
+    singular = (info > 0) | ~(smallest > _SINGULAR)
     identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-    solution = torch.cholesky_solve(right, torch.where(singular[:, None, None], identity, factor))
+    solution = scale * torch.cholesky_solve(right, torch.where(singular[:, None, None], identity, factor))
     if singular.any():
-        bound = nothing[singular]
-        inverse = torch.linalg.pinv(matrix[singular], hermitian=True, atol=bound, rtol=torch.zeros_like(bound))
-        solution[singular] = inverse @ right[singular]
+        solution[singular] = _smallest(scaled[singular], right[singular], scale[singular])
     return solution
 
 
-def _solved_centred(matrix: Tensor, right: Tensor, nothing: Tensor) -> Tensor:
+def _smallest(scaled: Tensor, right: Tensor, scale: Tensor) -> Tensor:
+    """Return the smallest ``x = scale s`` among the least-squares solutions of ``scaled s = right``."""
+    values, vectors = torch.linalg.eigh(scaled)
+    free = (values <= _SINGULAR)[:, None, :]
+    inverse = torch.where(free, torch.zeros_like(vectors), vectors / values[:, None, :])
+    some = scale * (inverse @ (vectors.mT @ right))
+    ways = scale * torch.where(free, vectors, torch.zeros_like(vectors))  # in which no row says where to go
+    return some - ways @ (torch.linalg.pinv(ways) @ some)
+
+
+def _solved_centred(matrix: Tensor, right: Tensor, sizes: Tensor) -> Tensor:
     """Solve for an intercept, the last, and for others by what they are worth beside it."""
     count = matrix[:, -1:, -1:]
-    count = torch.where(count > nothing[:, None, None], count, torch.ones_like(count))
+    count = torch.where(count > _SINGULAR * sizes[:, -1:, None], count, torch.ones_like(count))
     column = matrix[:, :-1, -1:]
-    others = _solved(
-        matrix[:, :-1, :-1] - column @ column.mT / count, right[:, :-1] - column * right[:, -1:] / count, nothing
-    )
+    inner = matrix[:, :-1, :-1] - column @ column.mT / count
+    others = _solved(inner, right[:, :-1] - column * right[:, -1:] / count, sizes[:, :-1])
     return torch.cat([others, (right[:, -1:] - column.mT @ others) / count], dim=1)

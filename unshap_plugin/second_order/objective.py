@@ -16,7 +16,8 @@ from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import SecondOrder
-from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
+from unshap_plugin.second_order.proximal import floored, floored_alone, lowest, quadratic_form, raised
 from unshap_plugin.second_order.solvers import solve_damped
 
 __all__ = [
@@ -26,8 +27,6 @@ __all__ = [
     "SUFFICIENT",
     "Objective",
     "Quadratic",
-    "floored",
-    "raised",
     "round_off",
 ]
 
@@ -37,7 +36,7 @@ MAX_PARAMETERS = 4096
 HALVINGS = 6
 SUFFICIENT = 0.1
 #: A step that promises less than this share of the objective is the last.
-SETTLED = 1e-3
+SETTLED = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 
 class Objective:
@@ -84,13 +83,26 @@ class Objective:
         """
         self.proximal = _estimated_proximal(self) if proximal is None else torch.full_like(self.given, proximal)
         _, gradient, matrix = self.losses(self.engine.stack(1), self.all)
-        self.proximal = floored(self.proximal, matrix[0].diagonal().mean(), self.n)
+        if linear_layer(self.engine, self.x) is not None:
+            self.proximal = floored_alone(self.proximal, matrix[0], self.l2, self.n)
+        else:
+            self.proximal = floored(self.proximal, matrix[0].diagonal().mean(), self.n)
         # Where the loss curves downwards, steps would run away from a stationary point. The given parameters must be a
         # minimum for all rows, or forgetting a single row would move them as far as forgetting many.
         hessian = matrix[0] if isinstance(self.losses, LinearHead) else self.hessian()
-        self.proximal = raised(self.proximal, torch.linalg.eigvalsh(hessian + torch.diag(self.l2 + self.proximal))[0])
+        self.proximal = raised(self.proximal, lowest(hessian + torch.diag(self.l2 + self.proximal)))
         self.correction = self.penalised(gradient, self.given)[0]
         return Quadratic(self.n, matrix[0], self.l2 + self.proximal, self.correction, self.init)
+
+    def short_of_optimum(self) -> float:
+        """Return by how much a Newton step from the given parameters would lower the losses and penalty of all rows.
+
+        It is measured in losses of a row on average. Whatever the scales of the features, this is next to nothing at an optimum.
+        """
+        value, gradient, matrix = self.losses(self.engine.stack(1), self.all)
+        gradient = gradient[0] + self.l2 * self.given
+        promise = quadratic_form(matrix[0] + torch.diag(self.l2), gradient) / 2
+        return promise * self.n / float(value[0].clamp(min=torch.finfo(value.dtype).tiny))
 
     def centre_roughly(self, proximal: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
         """Set the proximal strengths and the gradient correction without a matrix, for models where it is too large.
@@ -189,7 +201,7 @@ class Objective:
                 break
             size /= 2
             result[left] = theta.expand_as(result)[left] + size * direction[left]
-        return result, -slope <= SETTLED * before.abs()
+        return result, -slope <= SETTLED[theta.dtype] * before.abs()
 
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
         penalty = (self.l2 * theta.square() + self.proximal * (theta - self.init).square()).sum(dim=1) / 2
@@ -219,20 +231,6 @@ class Quadratic:
     diagonal: Tensor
     correction: Tensor
     init: Tensor
-
-
-def floored(proximal: Tensor, curvature: Tensor, n: int) -> Tensor:
-    """Return the proximal strengths ``[p]``, raised to a hundredth of the mean curvature of one row of ``n`` at least.
-
-    Without a proximal term, coalitions without rows (or directions that no row determines) would stay where they are,
-    as if nothing had been forgotten. A hundredth of a row decides those, and hardly anything else.
-    """
-    return proximal.clamp(min=0.01 * float(curvature) / n)
-
-
-def raised(proximal: Tensor, lowest: Tensor) -> Tensor:
-    """Return the proximal strengths ``[p]``, raised until the ``lowest`` eigenvalue of the Hessian is positive."""
-    return proximal + (-2 * lowest).clamp(min=0)
 
 
 def _share(weights: Tensor) -> Tensor:

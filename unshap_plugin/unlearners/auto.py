@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.linear_model import SGDClassifier
 
 from unshap_plugin.errors import AccessError
 from unshap_plugin.model.recipe import Recipe
@@ -15,7 +14,7 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
-from unshap_plugin.unlearners.newton import Newton, expansion
+from unshap_plugin.unlearners.newton import Newton, expansion, stopped_short
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay
 from unshap_plugin.unlearners.retrain import Retrain, obstacle_to_batches, trains_differently
@@ -33,7 +32,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     head; for other modules the replay of their training, or fine-tuning where that is not known, or retraining where
     training is so short that unlearning would cost more. Where no retained rows are at hand, the first two from stored
     artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
-    models without parameters, and for scikit-learn's ``SGDClassifier``.
+    models without parameters, and for linear models of scikit-learn that are fitted to no optimum.
 
     Raises
     ------
@@ -63,10 +62,17 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         why = f"a model of {size} is too large for Newton steps"
     elif not isinstance(problem.once(expansion), LinearHead):
         why = f"{kind} is not a linear model, which Newton steps are best for"
-    elif isinstance(problem.given_model, SGDClassifier):
+    elif problem.linear is not None and not problem.linear.to_the_end:
         why = f"{kind} stops far from the optimum that Newton steps assume"
         if not partial:
             return _checked(Retrain(), problem), f"{why}, and it is fitted quickly"
+    elif problem.linear is not None and problem.linear.classes is None and not partial:
+        # scikit-learn leaves out columns that are tiny beside others; Newton steps would not.
+        why = f"{kind} is not at the optimum of its loss, perhaps since its columns differ by many orders of magnitude"
+        return _checked(Retrain(), problem), f"{why}, and it is fitted quickly"
+    elif problem.once(stopped_short):
+        why = f"{kind} stopped before the optimum of its loss (too few iterations, or columns that are not scaled)"
+        return _checked(Retrain(), problem), f"{why}, from which Newton steps set out"
     elif not _curved(problem):
         why = f"the loss of {kind} has no curvature, which Newton steps follow"
     elif _works(Newton(), problem):

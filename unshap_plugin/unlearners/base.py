@@ -126,8 +126,8 @@ class Unlearner(ABC):
             )
         if not self.takes & problem.kind:
             raise AccessError(
-                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.given_model).__name__} is not one of "
-                f"these"
+                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.given_model).__name__} is not "
+                f"one of these"
             )
         self._check(cast(ModuleProblem, problem))
 

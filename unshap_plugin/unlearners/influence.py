@@ -15,7 +15,7 @@ from unshap_plugin.errors import check_number
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature
-from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.objective import Objective
 from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, damped_factor
 from unshap_plugin.unlearners._players import forgotten, player_sums
@@ -94,7 +94,12 @@ def _influences(problem: ModuleProblem, damping: float | None, from_stored: bool
     count = torch.as_tensor(sizes, dtype=gradients.dtype, device=gradients.device)[:, None]
     if from_stored:
         assert problem.stored is not None
-        quadratic = quadratic_of(problem.stored, engine.flatten(engine.stack(1))[0], damping)
+        quadratic = quadratic_of(
+            problem.stored,
+            engine.flatten(engine.stack(1))[0],
+            damping,
+            linear=linear_layer(engine, problem.x) is not None,
+        )
     else:
         losses = problem.once(expansion)
         objective = Objective(engine, problem.x, problem.y, losses, problem.recipe)

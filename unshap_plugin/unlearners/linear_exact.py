@@ -20,7 +20,7 @@ from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["LinearExact"]
 
-#: How far, relative to their norm, the given parameters may be from the optimum of all rows.
+#: By which share of their spread the outputs of the given model may differ from those at the optimum of all rows.
 _AT_OPTIMUM = 1e-3
 
 
@@ -58,14 +58,14 @@ class LinearExact(Unlearner):
                 f"or has another loss"
             )
         everybody = np.ones((1, problem.n_players), dtype=bool)
-        optimum = equations.solve(*_sums(problem, stored, equations, everybody))[0]
-        distance = (optimum - equations.given).norm()
-        if not distance <= _AT_OPTIMUM * equations.given.norm():
+        sums = _sums(problem, stored, equations, everybody)
+        distance, spread = equations.distance(sums[0][0], equations.solve(*sums)[0], problem.trained_rows)
+        if not distance <= _AT_OPTIMUM * spread:
             # Only of a torch module it is not known; artefacts are of the recipe that it was given with.
             unsaid = problem.linear is None and stored is None and (problem.recipe is None or not problem.recipe.l2)
             raise AccessError(
-                f"unlearner 'linear_exact' needs a model at the optimum of its training loss, but {kind} is "
-                f"{float(distance):.3g} away from it, with parameters of norm {float(equations.given.norm()):.3g}"
+                f"unlearner 'linear_exact' needs a model at the optimum of its training loss, but the outputs of "
+                f"{kind} are {distance:.3g} away from it, where they spread over {spread:.3g}"
                 f"{'; if it was trained with a penalty, say so with fit=Recipe(l2=...)' if unsaid else ''}"
             )
 
@@ -105,5 +105,5 @@ def _sums(
     assert stored.gram is not None
     assert stored.moments is not None
     squares, moments = equations.sums(~retained)
-    gram = stored.gram.to(squares.device)
-    return gram - squares, stored.moments.to(moments.device) - moments, gram
+    gram, all_moments = equations.centred(stored.gram.to(squares.device), stored.moments.to(moments.device))
+    return gram - squares, all_moments - moments, gram

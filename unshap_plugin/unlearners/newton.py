@@ -16,7 +16,7 @@ from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import SecondOrder, second_order
 from unshap_plugin.second_order.head_newton import HeadNewton
-from unshap_plugin.second_order.linear_head import LinearHead
+from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners._refits import lacks_a_class, parameters_of, refits
@@ -24,10 +24,15 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
 
-__all__ = ["Newton", "expansion"]
+__all__ = ["Newton", "expansion", "stopped_short"]
 
 #: Numbers by row and score that a step on a linear head holds at once.
 _ARRAYS = 12
+#: Steps where no number is given: of modules, whose training may have stopped early, where more would lead away from
+#: what it reaches, and of linear models of scikit-learn, which are fitted to the end.
+_STEPS, _STEPS_TO_THE_END = 5, 50
+#: A fit that a step would improve by more than this share of the loss of a row has not arrived.
+_SHORT = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Newton(Unlearner):
     Parameters
     ----------
     steps
-        Number of Newton steps; from stored artefacts it is one.
+        Number of Newton steps at most, fewer where a step promises next to nothing; from stored artefacts it is one.
+        ``None`` are 5, and for linear models of scikit-learn, which are fitted to the end, 50.
     proximal
         Strength of the proximal term, one ``Lambda`` for all parameters; ``None`` estimates it.
     """
@@ -77,12 +83,13 @@ class Newton(Unlearner):
     stored: ClassVar[str | None] = "hessian"
     tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2, 5)}
 
-    steps: int = 5
+    steps: int | None = None
     proximal: float | None = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("steps", self.steps, 1)
+        if self.steps is not None:
+            check_integer("steps", self.steps, 1)
         if self.proximal is not None:
             check_number("proximal", self.proximal, zero=True)
 
@@ -91,7 +98,7 @@ class Newton(Unlearner):
         if problem.engine.n_parameters > MAX_PARAMETERS:
             raise AccessError(
                 f"unlearner 'newton' solves systems in all parameters, at most {MAX_PARAMETERS}, but "
-                f"{type(problem.model).__name__} has {problem.engine.n_parameters}"
+                f"{type(problem.given_model).__name__} has {problem.engine.n_parameters}"
             )
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
@@ -109,10 +116,26 @@ class Newton(Unlearner):
         start, heads = problem.once(_centred, self.proximal)
         retained = problem.retained(coalitions)
         weights = retained.to(start.given.dtype)
-        theta = start.descend(weights, self.steps) if heads is None else heads.minimise(weights, self.steps)
+        to_the_end = problem.linear is not None and problem.linear.to_the_end
+        steps = self.steps or (_STEPS_TO_THE_END if to_the_end else _STEPS)
+        if heads is None:
+            theta = start.descend(weights, steps)
+        else:
+            theta, settled = heads.minimise(weights, steps)
+            if to_the_end and not settled and self.steps is None:
+                engine.announce(_unsettled(type(problem.given_model).__name__))
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
         return StackedModels(engine, state)
+
+
+def _unsettled(kind: str) -> str:
+    return (
+        f"newton did not settle in {_STEPS_TO_THE_END} steps for some coalitions of {kind}: where a plane separates "
+        f"the classes of their rows and no penalty, or a weak one, holds the weights, the loss has its minimum far out "
+        f"or nowhere, and likelihoods depend on where a fit stops; use metric='accuracy', or a model with a stronger "
+        f"penalty."
+    )
 
 
 def _refitted(
@@ -144,10 +167,23 @@ def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective,
     return objective, HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None
 
 
+def stopped_short(problem: ModuleProblem) -> bool:
+    """Tell whether a linear classifier of scikit-learn that is fitted to the end is not at the optimum of its loss.
+
+    It had too few iterations, or columns so different in scale that it cannot come near.
+    """
+    linear = problem.linear
+    if linear is None or not linear.to_the_end or linear.classes is None or Access.RETAIN not in problem.available:
+        return False
+    objective = Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
+    return objective.short_of_optimum() > _SHORT
+
+
 def _stored_quadratic(problem: ModuleProblem, proximal: float | None) -> Quadratic:
     """Return the expansion of the objective of all rows, from the stored artefacts."""
     assert problem.stored is not None
-    return quadratic_of(problem.stored, problem.engine.flatten(problem.engine.stack(1))[0], proximal)
+    given = problem.engine.flatten(problem.engine.stack(1))[0]
+    return quadratic_of(problem.stored, given, proximal, linear=linear_layer(problem.engine, problem.x) is not None)
 
 
 def _one_step(problem: ModuleProblem, coalitions: NDArray[np.bool_], proximal: float | None) -> Tensor:

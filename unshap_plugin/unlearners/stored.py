@@ -14,7 +14,8 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.curvature import second_order
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic, floored, raised
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
+from unshap_plugin.second_order.proximal import floored, floored_alone, lowest, raised
 from unshap_plugin.versions import versions
 
 __all__ = ["compute_artifacts", "quadratic_of"]
@@ -71,7 +72,7 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
         matrices["hessian"] = objective.centre(None).matrix
         matrices["proximal"] = objective.proximal
         hessian = matrices["hessian"] if isinstance(losses, LinearHead) else objective.hessian()
-        matrices["lowest"] = torch.linalg.eigvalsh(hessian + torch.diag(l2))[0]
+        matrices["lowest"] = lowest(hessian + torch.diag(l2))
         equations = NormalEquations.of(engine, x, y, l2, init)
         if equations is not None:
             sums = equations.sums(torch.ones(1, len(y), device=y.device))
@@ -83,8 +84,11 @@ def compute_artifacts(problem: ValuationProblem) -> Artifacts:
     return Artifacts(fingerprint(whole), versions(), hashes, row_losses, gradient, fisher, l2, init, **matrices)
 
 
-def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None) -> Quadratic:
-    """Return the expansion that ``Objective.centre`` computes from all rows, for parameters ``given [p]``."""
+def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None, *, linear: bool) -> Quadratic:
+    """Return the expansion that ``Objective.centre`` computes from all rows, for parameters ``given [p]``.
+
+    ``linear`` says whether they are those of a linear head.
+    """
     assert stored.hessian is not None
     assert stored.proximal is not None
     assert stored.lowest is not None
@@ -92,7 +96,11 @@ def quadratic_of(stored: Artifacts, given: Tensor, proximal: float | None) -> Qu
     if proximal is None:
         strengths = stored.proximal.to(given)
     else:
-        strengths = floored(torch.full_like(given, proximal), matrix.diagonal().mean(), len(stored))
+        strengths = torch.full_like(given, proximal)
+        if linear:
+            strengths = floored_alone(strengths, matrix, l2, len(stored))
+        else:
+            strengths = floored(strengths, matrix.diagonal().mean(), len(stored))
         strengths = raised(strengths, stored.lowest.to(given) + strengths[0])
     correction = stored.gradient.to(given) + l2 * given + strengths * (given - init)
     return Quadratic(len(stored), matrix, l2 + strengths, correction, init)
