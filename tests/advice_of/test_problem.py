@@ -437,7 +437,7 @@ class Unusual:
     """A regression that detects outliers: the mean of the labels of rows that are none."""
 
     def fit(self, x, y):
-        self.detector = IsolationForest(5, random_state=0).fit(x)
+        self.detector = IsolationForest(n_estimators=5, random_state=0).fit(x)
         self.mean = y[self.detector.predict(x) > 0].mean() if len(y) else 0.0
         return self
 
@@ -452,7 +452,7 @@ UNSUPERVISED = [
         "wrap it in an object whose fit(x, y) and predict(x) are about y",
         (lambda wrapped=wrapped: plausible(values(wrapped.fit(X, Y))),),
     )
-    for model, wrapped in ((KMeans(2, n_init=1), Nearest()), (IsolationForest(5), Unusual()))
+    for model, wrapped in ((KMeans(2, n_init=1), Nearest()), (IsolationForest(n_estimators=5), Unusual()))
 ]
 
 CASES = [*CHECKS, *MODELS, *UNSUPERVISED]

@@ -170,7 +170,7 @@ def test_the_default_grid_and_auto():
     tuning = tune(UnlearningGame(problem), coalitions=30)
     assert isinstance(tuning, Tuning)
     assert tuning.unlearner == "newton"
-    assert list(tuning.table["steps"]) == [1, 2, 5]
+    assert list(tuning.table["steps"]) == [None, 1, 2]
     again = tune(UnlearningGame(problem), coalitions=30)
     pd.testing.assert_frame_equal(tuning.table.drop(columns="seconds"), again.table.drop(columns="seconds"))
     checked = audit(UnlearningGame(problem, tuning.unlearner, seed=1, **tuning.settings), coalitions=30)

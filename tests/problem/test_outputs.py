@@ -185,7 +185,8 @@ WRONG = {
     ),
     "a softmax and the cross entropy": (
         lambda **k: ask(net(2, nn.Softmax(dim=-1)), **{"loss": "cross_entropy", **k}), {},
-        "takes the outputs for logits, but Net ends in .* a callable that takes 'nll_loss' of their logarithms", {"loss": own_nll},
+        "takes the outputs for logits, but Net ends in .* a callable that takes 'nll_loss' of their logarithms",
+        {"loss": own_nll},
     ),
     "a softmax by hand and the cross entropy": (
         lambda **k: ask(net(2, ENDS["softmax by hand"][1]), "cross_entropy", **k), {},

@@ -95,7 +95,7 @@ class Objective:
         return Quadratic(self.n, matrix[0], self.l2 + self.proximal, self.correction, self.init)
 
     def short_of_optimum(self) -> float:
-        """Return by how much a Newton step from the given parameters would lower the losses and penalty of all rows.
+        """Return by how much a Newton step from the given parameters would lower losses and penalty of all rows.
 
         It is measured in losses of a row on average. Whatever the scales of the features, this is next to nothing at an optimum.
         """

@@ -81,7 +81,7 @@ class Newton(Unlearner):
     source: ClassVar[str] = "Guo, Goldstein, Hannun & van der Maaten 2020, arXiv 1911.03030"
     needs: ClassVar[Access] = Access.RETAIN
     stored: ClassVar[str | None] = "hessian"
-    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2, 5)}
+    tunable: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (1, 2)}
 
     steps: int | None = None
     proximal: float | None = None
