@@ -42,7 +42,7 @@ def test_without_a_grid_the_unlearners_own_is_tried(providers, capsys):
     out = capsys.readouterr().out
     assert "best         --unlearner newton --setting steps=" in out
     assert "coalitions   6 " in out
-    assert set(pd.read_csv("a/b/tune.csv")["steps"]) >= {1, 5}
+    assert set(pd.read_csv("a/b/tune.csv")["steps"].dropna()) == {1, 2}
 
 
 def test_settings_without_a_number_and_candidates_that_diverge_are_told_apart(providers, capsys):

@@ -97,7 +97,8 @@ class Objective:
     def short_of_optimum(self) -> float:
         """Return by how much a Newton step from the given parameters would lower losses and penalty of all rows.
 
-        It is measured in losses of a row on average. Whatever the scales of the features, this is next to nothing at an optimum.
+        It is measured in losses of a row on average. At an optimum it is next to nothing, whatever the scales of the
+        features.
         """
         value, gradient, matrix = self.losses(self.engine.stack(1), self.all)
         gradient = gradient[0] + self.l2 * self.given
