@@ -1,0 +1,11 @@
+"""The questions that can be asked."""
+
+from __future__ import annotations
+
+from harness.accuracy import ACCURACY
+from harness.question import Question
+from harness.speed import SPEED
+
+__all__ = ["QUESTIONS"]
+
+QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, ACCURACY)}
