@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from harness.accuracy import ACCURACY
+from harness.quality import QUALITY
 from harness.question import Question
+from harness.scale import SCALE
 from harness.speed import SPEED
 
 __all__ = ["QUESTIONS"]
 
-QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, ACCURACY)}
+QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, ACCURACY, QUALITY, SCALE)}

@@ -1,0 +1,83 @@
+"""Time and peak memory of a call, in a process of its own: what others left allocated is not counted."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["apart"]
+
+_STATUS = Path("/proc/self/status")
+
+
+def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[str, Any]:
+    """Run ``prepare(*arguments)()`` in a fresh process on one thread.
+
+    Parameters
+    ----------
+    prepare
+        A function of a module, which returns what is measured. It runs before the measurement.
+    arguments
+        What it is given; they are pickled.
+
+    Returns
+    -------
+    dict
+        ``result``, ``seconds`` (processor time), ``wall``, and ``bytes``: how far memory rose above what it was before
+        (``None`` where the system does not tell).
+
+    Raises
+    ------
+    RuntimeError
+        With type and message of what the process raised, or if it ended without an answer.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(theirs, list(sys.path), prepare, arguments))
+    process.start()
+    theirs.close()
+    try:
+        answer: dict[str, Any] = ours.recv()
+    except EOFError as error:
+        process.join()
+        raise RuntimeError(f"the process ended with exit code {process.exitcode}.") from error
+    process.join()
+    if "failure" in answer:
+        raise RuntimeError(answer["failure"])
+    return answer
+
+
+def _answer(
+    connection: Connection, path: list[str], prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]
+) -> None:
+    sys.path[:] = path
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    try:
+        run = prepare(*arguments)
+        before = _kilobytes("VmRSS")
+        begin, cpu = time.perf_counter(), time.process_time()
+        result = run()
+        seconds, wall = time.process_time() - cpu, time.perf_counter() - begin
+        peak = _kilobytes("VmHWM")
+        rise = None if before is None or peak is None else max(0, peak - before) * 1024
+        connection.send({"result": result, "seconds": seconds, "wall": wall, "bytes": rise})
+    except Exception as error:  # told to the other process, which raises it
+        connection.send({"failure": f"{type(error).__name__}: {error}"})
+
+
+def _kilobytes(name: str) -> int | None:
+    if not _STATUS.is_file():
+        return None
+    for line in _STATUS.read_text(encoding="utf-8").splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    return None

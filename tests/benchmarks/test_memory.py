@@ -1,0 +1,31 @@
+"""Calls in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+from harness.memory import apart
+
+pytestmark = pytest.mark.slow  # each process imports torch
+
+
+def test_what_rises_in_memory_is_counted():
+    answer = apart(partial, np.ones, 5_000_000)
+    assert answer["result"].sum() == 5_000_000
+    assert answer["seconds"] >= 0
+    if sys.platform == "linux":
+        assert 0.9 * 40e6 < answer["bytes"] < 3 * 40e6
+
+
+def test_a_failure_is_told():
+    with pytest.raises(RuntimeError, match=r"^ValueError: invalid literal"):
+        apart(int, "no number")
+
+
+def test_a_process_that_dies_is_a_failure():
+    with pytest.raises(RuntimeError, match="ended with exit code 3"):
+        apart(os._exit, 3)

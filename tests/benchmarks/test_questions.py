@@ -1,0 +1,167 @@
+"""The questions of the benchmarks, with small sizes: what they measure, and what becomes of a peer that fails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
+
+from harness import accuracy, groups, quality, scale, speed
+from harness.evaluators import row_values
+from harness.question import Question
+from harness.questions import QUESTIONS
+from harness.report import Report
+from harness.tasks import flipped
+
+# Of peers, which pin memory and divide by zero.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SMALL = {"models": ["LogisticRegression"], "rows": 40, "groups": 3, "truths": 2, "own": True}
+
+
+def asked(question, settings, tmp_path, seeds=1):
+    """The report of a question with other settings, as it comes back from its file."""
+    one = Question(**{**vars(question), "quick": settings})
+    path = tmp_path / "report.json"
+    report = one.run(path, quick=True, seeds=seeds)
+    assert Report.load(path) == report
+    assert all(len(row) == len(table.header) for table in one.tables(report) for row in table.rows)
+    return report
+
+
+def broken(*_):
+    raise ZeroDivisionError("this peer is broken")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_command_says_how_it_was_asked(name, tmp_path):
+    question = Question(**{**vars(QUESTIONS[name]), "measure": lambda settings, seeds: iter([{"seed": seeds[0]}])})
+    assert question.run(tmp_path / "one.json").command == f"python benchmarks/run.py {name}"
+    other = question.run(tmp_path / "two.json", quick=True, seeds=7)
+    assert other.command == f"python benchmarks/run.py {name} --quick --seeds 7"
+    assert other.seeds == list(range(7))
+
+
+def test_a_run_that_is_stopped_leaves_its_rows(tmp_path):
+    def measure(settings, seeds):
+        yield {"method": "first"}
+        raise KeyboardInterrupt
+
+    question = Question(**{**vars(speed.SPEED), "measure": measure})
+    with pytest.raises(KeyboardInterrupt):
+        question.run(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json").rows == [{"method": "first"}]
+
+
+def test_speed(tmp_path):
+    report = asked(speed.SPEED, {"rounds": 2, "cases": [["breast_cancer", 40, "LogisticRegression", 8]]}, tmp_path)
+    assert [row["method"] for row in report.rows] == ["newton", "replay", "retrain"]
+    assert all(row["faster"] == pytest.approx(row["fit"] / row["each"]) for row in report.rows)
+
+
+def test_a_method_that_fails_has_no_speed(tmp_path, monkeypatch):
+    monkeypatch.setitem(speed.METHODS, "LogisticRegression", ("retrain", "nothing_of_that_name"))
+    settings = {"rounds": 1, "cases": [["breast_cancer", 40, "LogisticRegression", 4]]}
+    good, bad = asked(speed.SPEED, settings, tmp_path).rows
+    assert good["faster"] > 0
+    assert set(bad) == {"model", "data", "rows", "method", "failure"}
+    assert bad["failure"].startswith("UnknownNameError")
+
+
+@pytest.mark.slow
+def test_accuracy(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy, "opendataval_tmc", broken)
+    report = asked(accuracy.ACCURACY, {**SMALL, "budgets": [], "permutations": [2]}, tmp_path)
+    rows = {row["method"]: row for row in report.rows}
+    assert rows[accuracy.TMC]["failure"] == "ZeroDivisionError: this peer is broken"
+    assert "error" not in rows[accuracy.TMC]
+    for method in ("newton", "replay", "retrain", "newton, tuned", accuracy.OWN):
+        assert rows[method]["error"] < 1
+        assert rows[method]["seconds"] > 0
+    try:
+        import pydvl.valuation  # noqa: F401
+    except ImportError:
+        assert rows[accuracy.PYDVL]["failure"] == "not run: pyDVL is not installed"
+    [table] = accuracy.tables(report)
+    assert [accuracy.TMC, "ZeroDivisionError: this peer is broken", *[""] * 5] in table.rows
+    accuracy.ACCURACY.figure(report, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_providers_are_all_there_and_differ_in_wrong_labels():
+    grouped = accuracy.providers("LogisticRegression", 60, 5, 0)
+    assert set(grouped.groups) == set(range(5))
+    shares = [grouped.task.wrong[grouped.groups == group].mean() for group in range(5)]
+    assert min(shares) == 0
+    assert max(shares) > 0.2
+
+
+def test_a_deviation_is_that_from_the_mean_of_the_others():
+    assert accuracy.deviation([np.array([1.0, 1.0]), np.array([2.0, 2.0])]) == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_peers_play_the_same_game():
+    grouped = accuracy.providers("LogisticRegression", 40, 3, 0)
+    given = grouped.task.likelihood(grouped.task.start)
+    assert grouped.task.likelihood(grouped.fit([])) == given
+    model = groups.OfGroups(grouped).fit([0, 2], None)
+    assert model.predict(grouped.task.x_valid).shape == grouped.task.y_valid.shape
+    everything = groups.own_fits(grouped, 0)
+    sampled = groups.opendataval_tmc(grouped, 20, 0)
+    assert everything.sum() == pytest.approx(sampled.sum(), rel=0.5)
+    assert np.corrcoef(everything, sampled)[0, 1] > 0.8
+
+
+def test_quality(tmp_path, monkeypatch):
+    def values(task, seed, sizes):
+        return {
+            quality.OURS: lambda: 1.0 - task.wrong,
+            "upside down": lambda: task.wrong * 1.0,
+            "broken": broken,
+        }
+
+    monkeypatch.setattr(quality, "row_values", values)
+    settings = {"model": "LogisticRegression", "data": [["wine", 60]], "fits": 1}
+    rows = asked(quality.QUALITY, settings, tmp_path, seeds=2).rows
+    found = {row["method"]: row for row in rows if row["seed"] == 1}
+    assert (found[quality.OURS]["auc"], found[quality.OURS]["f1"]) == (1, 1)
+    assert found["upside down"]["auc"] == 0
+    assert found["broken"] == {
+        "data": "wine",
+        "rows": 60,
+        "seed": 1,
+        "method": "broken",
+        "failure": "ZeroDivisionError: this peer is broken",
+    }
+    assert found[quality.OURS]["without_lowest"] > found["upside down"]["without_lowest"]
+    assert "auc" not in found["at random"]
+
+
+@pytest.mark.slow
+def test_values_of_all_evaluators():
+    task = flipped("wine", "LogisticRegression", 30, 0)
+    assert task.wrong.sum() == 6
+    runs = row_values(task, 0, {"models": 8, "permutations": 1, "budget": 150})
+    for run in runs.values():
+        assert run().shape == (30,)
+
+
+def test_scale_runs_what_it_says():
+    for name in (scale.OWN, *scale.METHODS):
+        assert scale.prepare(name, 40, 5, 6, 0)() == 6
+
+
+def test_scale(tmp_path, monkeypatch):
+    def apart(prepare, name, *sizes):
+        if name == "retrain":
+            raise MemoryError("no memory")
+        return {"result": sizes[2], "seconds": 2.0, "wall": 3.0, "bytes": None if name == "newton" else 2**20}
+
+    monkeypatch.setattr(scale, "apart", apart)
+    report = asked(scale.SCALE, {"rounds": 3, "sizes": {"rows": [[40, 5, 10]]}}, tmp_path)
+    assert {row["method"]: set(row) & {"seconds", "bytes", "failure"} for row in report.rows} == {
+        scale.OWN: {"seconds", "bytes"},
+        "newton": {"seconds"},
+        "retrain": {"failure"},
+    }
