@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ GOALS = (0.3, 0.2, 0.1)
 
 def measure(settings: dict[str, Any], seeds: Sequence[int]) -> Iterator[Row]:
     """Yield a row for each model, seed, method and budget; first one for what another retraining is off by."""
-    for model in settings["models"]:
-        for seed in seeds:
+    for seed in seeds:
+        for model in settings["models"]:
             grouped = providers(model, settings["rows"], settings["groups"], seed)
             truths = [retrained(grouped, TRUTH + number) for number in range(settings["truths"])]
             truth = np.mean(truths, axis=0)
@@ -129,12 +130,26 @@ def summary(report: Report, model: str) -> dict[str, list[Row]]:
     return lines
 
 
+def floors(report: Report) -> dict[str, float]:
+    """Return how far one retraining is from others, by model, in the mean over seeds."""
+    found: dict[str, list[float]] = {}
+    for row in report.rows:
+        if row["method"] == "truth":
+            found.setdefault(row["model"], []).append(row["deviation"])
+    return {model: float(np.mean(deviations)) for model, deviations in found.items()}
+
+
+def draw(report: Report, path: Path) -> None:
+    """Draw the report."""
+    known = floors(report)
+    draw_accuracy({model: summary(report, model) for model in known}, known, path)
+
+
 def tables(report: Report) -> list[Table]:
     """Return a table for each model: the seconds until the error is small enough, and the best values."""
     made = []
     header = ["method", *(f"s to error {goal:g}" for goal in GOALS), "least error", "its Spearman", "its seconds"]
-    for model in report.settings["models"]:
-        floor = np.mean([row["deviation"] for row in report.rows if row["model"] == model and "deviation" in row])
+    for model, floor in floors(report).items():
         rows = []
         for method, points in summary(report, model).items():
             good = [point for point in points if "failure" not in point]
@@ -184,12 +199,5 @@ ACCURACY = Question(
         "own": False,
     },
     seeds=(3, 1),
-    figure=lambda report, path: draw_accuracy(
-        {model: summary(report, model) for model in report.settings["models"]},
-        {
-            model: float(np.mean([r["deviation"] for r in report.rows if r["model"] == model and "deviation" in r]))
-            for model in report.settings["models"]
-        },
-        path,
-    ),
+    figure=draw,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 
 import numpy as np
 import pytest
+from harness import figures, report, timing
 from harness.report import Report, Table, machine, number, versions
 from harness.timing import NotRun, alternate, checked
 
@@ -85,12 +87,12 @@ def test_values_that_are_none_are_a_failure(values, said):
     assert done["peer"].median is None
 
 
-def report(rows):
+def kept(rows):
     return Report("speed", "python benchmarks/run.py speed", {"rounds": 3}, [0, 1], rows)
 
 
 def test_a_report_comes_back_as_it_was(tmp_path):
-    one = report([{"method": "newton", "seconds": 0.1 + 0.2}, {"method": "peer", "failure": "TypeError: no"}])
+    one = kept([{"method": "newton", "seconds": 0.1 + 0.2}, {"method": "peer", "failure": "TypeError: no"}])
     one.save(tmp_path / "report.json")
     assert Report.load(tmp_path / "report.json") == one
     assert one.machine == machine()
@@ -101,7 +103,7 @@ def test_a_report_comes_back_as_it_was(tmp_path):
 
 def test_a_number_that_is_none_cannot_be_kept(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
-        report([{"method": "peer", "seconds": float("nan")}]).save(tmp_path / "report.json")
+        kept([{"method": "peer", "seconds": float("nan")}]).save(tmp_path / "report.json")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", json.dumps({"format": "unshap-result/2"})])
@@ -113,7 +115,7 @@ def test_other_files_are_no_reports(tmp_path, text):
 
 
 def test_where_it_ran_is_one_sentence():
-    said = report([]).where()
+    said = kept([]).where()
     assert said.endswith(".")
     assert "torch" in said
     assert "thread" in said
@@ -123,3 +125,10 @@ def test_tables_are_markdown_and_text():
     table = Table("Seconds.", ["method", "seconds"], [["a|b", number({"seconds": 1.0}, "seconds", ".1f")], ["c", ""]])
     assert table.markdown() == "Seconds.\n\n| method | seconds |\n|---|---|\n| a/b | 1.0 |\n| c |  |"
     assert table.text() == "Seconds.\nmethod  seconds\na|b     1.0\nc"
+
+
+@pytest.mark.parametrize("module", [figures, report, timing], ids=lambda module: module.__name__)
+def test_examples(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -165,3 +167,8 @@ def test_scale(tmp_path, monkeypatch):
         "newton": {"seconds"},
         "retrain": {"failure"},
     }
+
+
+@pytest.mark.parametrize("module", [accuracy, groups], ids=lambda module: module.__name__)
+def test_examples(module):
+    assert doctest.testmod(module) == (0, 1)
