@@ -21,6 +21,10 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+#: Numbers that an optimiser works on at once: what it keeps for a moment stays in the cache.
+_BLOCK = 2**17
+
+
 class StackedOptimizer:
     """An optimiser on many copies of parameters, side by side in one matrix: one step for all of them.
 
@@ -51,27 +55,34 @@ class StackedOptimizer:
         self._whole = start.new_zeros(m, self._width + -self._width % FULL)
         self._whole[:, : self._width] = start
         self._gradient = torch.zeros_like(self._whole)
-        self._optimizer = _fastest(OPTIMIZERS[name], self._whole, lr, options)
+        copies = max(1, _BLOCK // self._whole.shape[1])
+        blocks = [part.detach() for part in self._whole.split(copies)]
+        for block, gradient in zip(blocks, self._gradient.split(copies), strict=True):
+            block.grad = gradient
+        self._optimizer = _fastest(OPTIMIZERS[name], blocks, lr, options)
 
     @property
     def current(self) -> Tensor:
         """The copies as they are now, ``[m, p]``; the next step changes them."""
         return self._whole[:, : self._width]
 
-    def step(self, gradient: Tensor) -> None:
-        """Take a step for gradients ``[m, p]``."""
-        self._gradient[:, : self._width] = gradient
-        self._whole.grad = self._gradient
+    def step(self, *parts: Tensor) -> None:
+        """Take a step for gradients ``[m, p]``, or those of parameters of any shape that stand side by side."""
+        begin = 0
+        for part in parts:
+            end = begin + part[0].numel()
+            self._gradient[:, begin:end].unflatten(1, part.shape[1:]).copy_(part)
+            begin = end
         self._optimizer.step()
 
 
 def _fastest(
-    kind: Callable[..., torch.optim.Optimizer], whole: Tensor, lr: float, options: Mapping[str, Any]
+    kind: Callable[..., torch.optim.Optimizer], blocks: list[Tensor], lr: float, options: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
     """Return the optimiser as one kernel where this version of torch has one for the device, else step by step."""
     if "fused" in inspect.signature(kind).parameters and not {"fused", "foreach"} & options.keys():
         try:
-            return kind([whole], lr=lr, fused=True, **options)
+            return kind(blocks, lr=lr, fused=True, **options)
         except RuntimeError:  # it has none
             pass
-    return kind([whole], lr=lr, **options)
+    return kind(blocks, lr=lr, **options)

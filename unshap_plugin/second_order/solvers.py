@@ -142,5 +142,5 @@ def conjugate_gradients(
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the dot products ``[m]``, as matrix products, whose order of summation does not depend on ``m``."""
-    return (a[:, None, :] @ b[:, :, None])[:, 0, 0]
+    """Return the dot products ``[m]`` of ``[m, k]``, added up row by row: products of matrices of one row are not."""
+    return torch.linalg.vecdot(a, b)
