@@ -13,7 +13,7 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["versions", "serialization", "printing", "importing", "coalitions", "threads", "portable"],
+    ["versions", "serialization", "printing", "importing", "coalitions", "threads", "portable", "announcing", "memory"],
     ["filling"],
     ["softmax"],
     ["losses"],
@@ -28,6 +28,7 @@ LAYERS = [
     ["plugins"],
     ["plots", "divergence"],
     ["evaluation"],
+    ["passes"],
     ["cautions"],
     ["result", "game"],
     ["provenance"],

@@ -19,6 +19,7 @@ __all__ = [
     "DivergenceError",
     "InvalidTypeError",
     "InvalidValueError",
+    "JobError",
     "PluginError",
     "UnknownNameError",
     "UnshapError",
@@ -154,6 +155,10 @@ class ContractError(UnshapError, TypeError):
 
 class PluginError(UnshapError, RuntimeError):
     """Code of a plugin failed outside of unlearning; the cause has its traceback."""
+
+
+class JobError(UnshapError, RuntimeError):
+    """Coalitions could not be evaluated in another process, though this one might."""
 
 
 class UnknownNameError(UnshapError, ValueError):

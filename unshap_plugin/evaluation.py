@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,9 @@ __all__ = ["EXCLUDING", "FEWER_FITS", "Evaluation", "cautious"]
 FEWER_FITS = ("a model that can be trained on few rows", "larger groups")
 #: The advice to leave out coalitions that fail, which helps where a game is made by the user.
 EXCLUDING = "on_error='exclude'"
+
+#: Arrays of the size of the outputs that a metric holds at a time: softmaxes, logarithms, copies in float64.
+_ARRAYS = 3
 
 
 class Evaluation:
@@ -65,7 +69,7 @@ class Evaluation:
         self._limit = Limit.of(problem, bounded=bool(unlearner.advice))
 
     def bytes(self) -> int:
-        """Return the memory that one coalition takes.
+        """Return the memory that one coalition takes in unlearning.
 
         Raises
         ------
@@ -82,6 +86,15 @@ class Evaluation:
                 f"{self._who()} failed when it was asked for the memory that a coalition takes "
                 f"({type(error).__name__}: {error})."
             ) from error
+
+    def bytes_on_test(self) -> int:
+        """Return the memory that the unlearned model of one coalition takes on the test set.
+
+        That is what its layers give, and what the metric makes of the last one: a few arrays of the same size.
+        """
+        problem = self.problem
+        layers = problem.engine.bytes_per_coalition(problem.x_test) // 2 if isinstance(problem, ModuleProblem) else 0
+        return layers + 8 * (_ARRAYS * len(problem.y_test) * prod(problem.output_shape) + problem.given_utility.size)
 
     def utilities(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the utilities ``[m]`` or ``[m, t]`` of coalitions, bool ``[m, n_players]``.

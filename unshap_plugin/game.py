@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import warnings
@@ -15,7 +16,8 @@ from typing_extensions import Self
 from unshap_plugin.coalitions import as_coalitions, keys_of
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError, check_integer
 from unshap_plugin.evaluation import Evaluation
-from unshap_plugin.model.engine import out_of_memory
+from unshap_plugin.memory import as_bytes
+from unshap_plugin.passes import Passes, check_jobs
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import (
     advised,
@@ -36,10 +38,6 @@ from unshap_plugin.versions import versions
 __all__ = ["UnlearningGame"]
 
 _log = logging.getLogger(__name__)
-
-#: Working set of a chunk in bytes. Larger chunks leave the cache and are slower (measured).
-CHUNK_BYTES = 16 * 2**20
-MAX_CHUNK = 256
 
 
 class UnlearningGame(Portable):
@@ -64,7 +62,16 @@ class UnlearningGame(Portable):
         What to do with a coalition whose unlearning fails or whose utility is not finite: ``"raise"`` an error that
         names it, or ``"exclude"`` it (its utility is NaN, and it is counted in ``excluded``).
     chunk
-        Coalitions per pass; by default as many as fit a bounded working set.
+        Coalitions per pass; by default as many as fit ``memory`` and a bounded working set.
+    n_jobs
+        As in joblib: so many processes evaluate coalitions at a time, -1 for one on each core. Each computes on one
+        thread, and any number of them gives the same bits. ``None``: what ``joblib.parallel_config`` says, whose
+        backend is always used; or else this process, with its own number of threads. The problem travels once to each
+        worker, with what is computed once. Threads (``backend="threading"``) would take turns: one works alone.
+    memory
+        What the passes of all jobs may take together, in bytes or as text (``"2GB"``), beside the data and what is
+        computed once; by default a quarter of what is free. One coalition is the least that a pass takes. What runs out
+        of memory is done again with half as many.
     settings
         Settings of an unlearner that is given by name, such as ``steps=5``.
 
@@ -99,6 +106,8 @@ class UnlearningGame(Portable):
         seed: int = 0,
         on_error: Literal["raise", "exclude"] = "raise",
         chunk: int | None = None,
+        n_jobs: int | None = None,
+        memory: int | str | None = None,
         **settings: Any,
     ) -> None:
         if on_error not in ("raise", "exclude"):
@@ -108,8 +117,10 @@ class UnlearningGame(Portable):
         check_integer("seed", seed, 0, 2**63 - 1)
         if chunk is not None:
             check_integer("chunk", chunk, 1)
+        check_jobs(n_jobs)
         self.seed, self.on_error = int(seed), on_error
         self.reason: str | None = None  # why "auto" chose what it chose
+        self.n_jobs, self.memory = n_jobs, as_bytes(memory)
         self._given_chunk = chunk
         self.problem = problem.scoped()
         with alone():
@@ -138,8 +149,8 @@ class UnlearningGame(Portable):
     def _take(self, unlearner: Unlearner) -> None:
         """Play with an unlearner that can work on the problem, and know nothing yet but the given model."""
         self.unlearner = unlearner
-        self._evaluation = Evaluation(self.problem, unlearner, self.provider, self.seed, self.on_error)
-        self.chunk = self._given_chunk or int(np.clip(CHUNK_BYTES // max(self._evaluation.bytes(), 1), 1, MAX_CHUNK))
+        evaluation = Evaluation(self.problem, unlearner, self.provider, self.seed, self.on_error)
+        self._passes = Passes(evaluation, self._given_chunk, self.n_jobs, self.memory)
         everybody = np.ones((1, self.n_players), dtype=bool)
         self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
 
@@ -165,6 +176,16 @@ class UnlearningGame(Portable):
     def n_players(self) -> int:
         """Number of players."""
         return self.problem.n_players
+
+    @property
+    def chunk(self) -> int:
+        """Coalitions per pass, fewer than at first after memory ran out."""
+        return self._passes.chunk
+
+    @property
+    def at_once(self) -> int:
+        """Coalitions that all jobs together take in a pass each: asking for fewer leaves some of them idle."""
+        return self._passes.chunk * self._passes.jobs()
 
     @property
     def players(self) -> list[Any]:
@@ -216,7 +237,8 @@ class UnlearningGame(Portable):
         """
         matrix = as_coalitions(coalitions, self.n_players)
         keys = keys_of(matrix)
-        with alone():
+        # Where others work, a thread of this process may be one of them, and has to get in.
+        with alone() if self._passes.jobs() == 1 else contextlib.nullcontext():
             self._learn(keys, matrix)
         shape = self.problem.given_utility.shape
         return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
@@ -228,16 +250,7 @@ class UnlearningGame(Portable):
         if not self.unlearner.order_dependent:
             # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
             ordered.sort(key=lambda key: (int(new[key].sum()), key))
-        start = 0
-        while start < len(ordered):
-            part = ordered[start : start + self.chunk]
-            try:
-                values = self._evaluation.utilities(np.stack([new[key] for key in part]))
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                self.chunk = max(1, self.chunk // 2)
-                _log.warning("out of memory: going on with %d coalitions per pass", self.chunk)
-                continue
-            self._known.update(zip(part, values, strict=True))
-            start += len(part)
+        if ordered:
+            left = iter(ordered)
+            for utilities in self._passes.over(np.stack([new[key] for key in ordered])):
+                self._known.update((key, value) for value, key in zip(utilities, left, strict=False))

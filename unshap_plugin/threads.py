@@ -1,4 +1,4 @@
-"""One thread at a time: what threads share without knowing it is used by one of them only."""
+"""Threads: what they share without knowing it is used by one at a time, and how many of them compute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import threading
 from collections.abc import Iterator
 
-__all__ = ["alone"]
+import torch
+from threadpoolctl import threadpool_limits
+
+__all__ = ["alone", "on_one_core"]
 
 #: One lock for the process. A thread that holds it may take it again: an unlearner may ask its game for utilities.
 _lock = threading.RLock()
@@ -30,6 +33,29 @@ def alone() -> Iterator[None]:
     """
     with _lock:
         yield
+
+
+@contextlib.contextmanager
+def on_one_core(really: bool = True) -> Iterator[None]:
+    """Compute on one thread for as long as the block runs; as before where ``not really``.
+
+    Sums of several threads may be added up in another order, so that their last bits differ.
+
+    Examples
+    --------
+    >>> with on_one_core():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(1) if really else contextlib.nullcontext():
+        try:
+            if really:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            if really:
+                torch.set_num_threads(before)
 
 
 def _begin_anew() -> None:

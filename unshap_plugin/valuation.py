@@ -49,6 +49,7 @@ def value(
     estimator: str = "auto",
     budget: int | None = None,
     seed: int = 0,
+    n_jobs: int | None = None,
     **problem: Any,
 ) -> ValuationResult:
     """Return what each piece of a trained model's data was worth to it.
@@ -67,6 +68,8 @@ def value(
         See ``shapley_values``.
     seed
         Seed of the unlearner and of the estimator.
+    n_jobs
+        Processes that evaluate coalitions at a time, -1 for one on each core; see ``UnlearningGame``.
     problem
         Other arguments of ``ValuationProblem``: ``loss``, ``metric``, ``valued``, ``reference``, ``access``, ``fit``,
         ...
@@ -89,7 +92,7 @@ def value(
     known = inspect.signature(ValuationProblem).parameters
     for name in problem:
         if name not in known:
-            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed"])
+            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed", "n_jobs"])
             elsewhere = (
                 f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes, has it"
                 if name in _settings(unlearner)
@@ -98,7 +101,7 @@ def value(
             raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     try:
-        return shapley_values(UnlearningGame(asked, unlearner, seed=seed), estimator, budget, seed)
+        return shapley_values(UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs), estimator, budget, seed)
     except DivergenceError as error:  # the game is ours, and takes no policy from here
         made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
         raise error.advising(tuple(made if way == EXCLUDING else way for way in error.advice)) from error

@@ -21,6 +21,7 @@ from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationRes
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.evaluation import EXCLUDING
 from unshap_plugin.model.generators import seeded
+from unshap_plugin.passes import check_jobs
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.registry import resolve_unlearner
 
@@ -66,6 +67,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         pretrained: bool = False,
         settings: Mapping[str, Any] | None = None,
         random_state: int | RandomState | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)
@@ -76,6 +78,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         self.utility = utility
         self.pretrained = pretrained
         self.settings = settings
+        check_jobs(n_jobs)
+        self.n_jobs = n_jobs
         try:
             self.random_state = check_random_state(random_state)
         except ValueError as error:
@@ -140,7 +144,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         if not isinstance(self.unlearner, str) or self.unlearner != "auto":
             resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
         problem = self._problem(kwargs)
-        game = UnlearningGame(problem, self.unlearner, seed=self.seed, **(self.settings or {}))
+        game = UnlearningGame(problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, **(self.settings or {}))
         try:
             self.result: ValuationResult = self._values(game)
         except DivergenceError as error:  # the game is made here, and takes no policy

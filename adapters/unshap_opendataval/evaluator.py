@@ -37,6 +37,8 @@ class UnlearningShapley(UnlearningEvaluator):
         Settings of an unlearner that is given by name.
     random_state
         Of the training, the unlearner and the estimator. It is not moved, and every ``train`` starts with it anew.
+    n_jobs
+        Processes that evaluate coalitions at a time, -1 for one on each core; see ``UnlearningGame``.
 
     Attributes
     ----------
@@ -48,7 +50,8 @@ class UnlearningShapley(UnlearningEvaluator):
     Raises
     ------
     UnknownNameError, InvalidValueError
-        If there is no such utility, or ``random_state`` cannot seed anything. All else is checked in training.
+        If there is no such utility, ``random_state`` cannot seed anything, or ``n_jobs`` is no number of jobs. All else
+        is checked in training.
 
     Examples
     --------

@@ -82,7 +82,7 @@ def audit(
     known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)
     middle = time.perf_counter()
-    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance)
+    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance, game.n_jobs)
     end = time.perf_counter()
     return FidelityReport(
         players=tuple(game.players),

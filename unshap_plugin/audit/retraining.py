@@ -53,6 +53,7 @@ def retrained(
     coalitions: NDArray[np.bool_],
     seeds: tuple[int, ...],
     progress: Callable[[int], None] | None = None,
+    n_jobs: int | None = None,
 ) -> NDArray[np.float64]:
     """Return the utilities of retraining on each coalition with each seed, ``[s, m]`` or ``[s, m, t]``.
 
@@ -61,7 +62,7 @@ def retrained(
     DivergenceError
         If retraining on one of them fails.
     """
-    games = [UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", seed=seed) for seed in seeds]
+    games = [UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", seed=seed, n_jobs=n_jobs) for seed in seeds]
     try:
         return np.stack([evaluated(game, coalitions, progress) for game in games])
     except DivergenceError as error:  # the comparison is with retraining: there is no other unlearner for that
@@ -72,7 +73,7 @@ def retrained(
 def evaluated(
     game: UnlearningGame, coalitions: NDArray[np.bool_], progress: Callable[[int], None] | None = None
 ) -> NDArray[np.float64]:
-    """Return utilities, a chunk of the game at a time, and report the number of each.
+    """Return utilities, a chunk of the game for each job at a time, and report the number of each.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def evaluated(
     parts = []
     start = 0
     while start < len(coalitions):
-        part = coalitions[start : start + game.chunk]
+        part = coalitions[start : start + game.at_once]
         try:
             parts.append(game(part))
         except DivergenceError as error:  # leaving it out is no way here

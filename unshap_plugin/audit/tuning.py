@@ -143,7 +143,8 @@ def tune(
 
     matrix = draw(problem.n_players, coalitions, game.seed)
     m = len(matrix)
-    target = retrained(problem, matrix, retrain_seeds(game.seed, seeds)).mean(axis=0).reshape(m, -1)
+    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), n_jobs=game.n_jobs)
+    target = truth.mean(axis=0).reshape(m, -1)
     spread = _within(matrix, target)
     told = spread > 0
     if not told.any():

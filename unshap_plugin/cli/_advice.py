@@ -15,7 +15,7 @@ from unshap_plugin.valuation import shapley_values
 __all__ = ["in_options"]
 
 #: The arguments whose values are typed as they are in Python, and what the option of each is called.
-_SAME = ("access", "budget", "coalitions", "estimator", "metric", "seed", "seeds", "unlearner")
+_SAME = ("access", "budget", "coalitions", "estimator", "memory", "metric", "seed", "seeds", "unlearner")
 _CALLS = (ValuationProblem, UnlearningGame, shapley_values, audit)
 _ARGUMENTS = sorted({name for call in _CALLS for name in inspect.signature(call).parameters})
 # Settings of an unlearner are no arguments of these: "(steps=5)" says what it was made with.
@@ -35,6 +35,7 @@ _PHRASES = {
     "another metric": "another --metric",
     "more cautious settings": "more cautious values of --setting",
     "other settings": "other values of --setting",
+    "n_jobs is": "--jobs is",
 }
 
 
@@ -55,7 +56,7 @@ def in_options(message: str, given: Mapping[str, Any]) -> str:
     """
     if "unlearner" not in given:
         return message
-    options = {name: f"--{name}" for name in _SAME}
+    options = {name: f"--{name}" for name in _SAME} | {"n_jobs": "--jobs"}
     if "coalitions" not in given:
         options["coalitions"] = "--audit"
     for phrase, here in _PHRASES.items():

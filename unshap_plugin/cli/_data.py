@@ -113,6 +113,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
         help="a setting of the unlearner, such as steps=5 (repeatable); 'unshap unlearners NAME' lists them",
     )
     method.add_argument("--seed", type=_seed, default=0, help="of everything random (default: %(default)s)")
+    method.add_argument(
+        "--jobs", type=int, metavar="N", help="processes that evaluate coalitions at a time, -1 for one on each core"
+    )
+    method.add_argument("--memory", metavar="SIZE", help="memory that they may take, such as 2GB (default: a quarter)")
     return method
 
 
@@ -185,7 +189,7 @@ def load(
         artifacts=artifacts,
         trained_rows=len(table.y),
     )
-    game = UnlearningGame(problem, options.unlearner, seed=options.seed)
+    game = UnlearningGame(problem, options.unlearner, seed=options.seed, n_jobs=options.jobs, memory=options.memory)
     # Not as keywords of the game, which has some of its own: a setting may be called like one of them.
     return Loaded(table, flipped, game.with_settings(**settings) if settings else game)
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from unshap_plugin.announcing import announce
 from unshap_plugin.filling import filled
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.model.folded import FoldedModule
@@ -229,9 +230,7 @@ class Engine(Portable):
 
     def announce(self, message: str) -> None:
         """Warn of something about this module, once."""
-        if message not in self._announced:
-            self._announced.add(message)
-            warnings.warn(message, stacklevel=3)
+        announce(self._announced, message, message, stacklevel=3)
 
     def either(self, batched: Callable[[], T], loop: Callable[[], T]) -> T:
         """Return what ``batched`` gives, or where ``vmap`` cannot handle the module, with one warning, ``loop``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import Self
@@ -52,6 +52,15 @@ class ComputedOnce(Portable):
             self._memory[key] = compute(self, *arguments)
         value: T = self._memory[key]
         return value
+
+    @property
+    def computed(self) -> dict[Hashable, Any]:
+        """What was computed so far, by the functions and their arguments."""
+        return dict(self._memory)
+
+    def remember(self, computed: Mapping[Hashable, Any]) -> None:
+        """Take what was ``computed`` elsewhere, of a copy of this."""
+        self._memory.update(computed)
 
     def forget_computed(self) -> None:
         """Drop what was computed: it may come from something that somebody changed."""

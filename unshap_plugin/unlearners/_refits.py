@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unshap_plugin.announcing import announce
 from unshap_plugin.model.engine import Theta
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed
@@ -34,10 +35,9 @@ def refits(problem: ValuationProblem, retained: Tensor, coalitions: NDArray[np.b
             fits.append(refit(model, x, y, classes, shape, coalition_seed(seed, coalition)))
     told = problem.once(_warned)
     for kind in {one.category.__name__: one for one in caught if one.category.__name__ not in told}.values():
-        told.add(kind.category.__name__)
         # As it was, so that what filters ignore stays ignored.
         where = f"(in the fit of {type(model).__name__} for some coalitions; said once)"
-        warnings.warn(f"{kind.message} {where}", kind.category, stacklevel=2)
+        announce(told, kind.category.__name__, f"{kind.message} {where}", kind.category)
     return fits
 
 
