@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from harness.figures import draw_accuracy
 from harness.groups import Grouped, opendataval_tmc, own_fits, pydvl_values
 from harness.question import Question
-from harness.report import Report, Row, Table, number
+from harness.report import Report, Row, Table, number, seeds_of
 from harness.tasks import flipped
 from harness.timing import alternate, checked
 from unshap_plugin import UnlearningGame, shapley_values, tune
@@ -161,9 +161,8 @@ def tables(report: Report) -> list[Table]:
             cells = ["never" if seconds is None else f"{seconds:.2f}" for seconds in times]
             keys = ("error", "spearman", "seconds")
             rows.append([method, *cells, *(number(best, key, ".2f" if key == "seconds" else ".3f") for key in keys)])
-        caption = (
-            f"{model}: medians over seeds. One retraining of all coalitions is {floor:.3f} off the mean of the others."
-        )
+        seeds = seeds_of([row for row in report.rows if row["model"] == model])
+        caption = f"{model}, {seeds} (medians). One retraining is {floor:.3f} off the mean of the others."
         made.append(Table(caption, header, rows))
     return made
 

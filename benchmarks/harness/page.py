@@ -12,10 +12,12 @@ __all__ = ["page", "write_page"]
 HEAD = """# Results
 
 Written by `python benchmarks/run.py --page` from the reports in `benchmarks/results`. Each table stands below the
-command that measured it. All runs of a table took turns in one process on one thread of a machine that was also doing
-other things: compare ratios within a table, not times between tables. What failed has no number, and says why. Run the
-commands again on a quiet machine for times of your own; `--quick` asks the same with small sizes, all questions in
-under two minutes. [More measurements](measurements.md), [every unlearner](unlearners.md)."""
+command that measured it. What a table compares took turns in one process on one thread, of a machine that was also
+doing other things: compare within a table, not times between tables, and run the commands again on a quiet machine for
+times of your own. A run that was stopped has fewer seeds than its command asks for; the tables say how many. What
+failed has no number, and says why. `--quick` asks the same with small sizes.
+
+[More measurements](measurements.md), [every unlearner](unlearners.md)."""
 
 
 def page(folder: Path) -> str:

@@ -69,11 +69,10 @@ class Question:
 
     def section(self, report: Report) -> str:
         """Return the section of a page on this question, in Markdown."""
-        seeds = "one seed" if len(report.seeds) == 1 else f"{len(report.seeds)} seeds"
         return "\n\n".join(
             [
                 f"## {self.title}",
-                f"`{report.command}` ({seeds}). {self.text}",
+                f"`{report.command}`. {self.text}",
                 *(table.markdown() for table in self.tables(report)),
                 report.where(),
             ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Report", "Table", "machine", "number", "versions"]
+__all__ = ["Report", "Table", "machine", "number", "seeds_of", "versions"]
 
 FORMAT = "unshap-benchmark/1"
 PACKAGES = ("unshap-plugin", "opendataval", "pydvl", "torch", "numpy", "scikit-learn")
@@ -124,6 +124,18 @@ def number(row: Mapping[str, Any], key: str, form: str = ".3f") -> str:
     """
     value = row.get(key)
     return "" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def seeds_of(rows: Sequence[Row]) -> str:
+    """Return how many seeds there are rows of: fewer than were asked for, where a run was stopped.
+
+    Examples
+    --------
+    >>> seeds_of([{"seed": 0}, {"seed": 0}]), seeds_of([{"seed": 0}, {"seed": 1}])
+    ('one seed', '2 seeds')
+    """
+    count = len({row["seed"] for row in rows})
+    return "one seed" if count == 1 else f"{count} seeds"
 
 
 def machine() -> dict[str, Any]:

@@ -62,5 +62,5 @@ def test_a_question_that_is_none_is_named(monkeypatch, capsys):
 def test_a_section_says_what_was_asked_how_and_where(tmp_path):
     one = question("one")
     section = one.section(one.run(tmp_path / "one.json"))
-    assert section.startswith("## One\n\n`python benchmarks/run.py one` (3 seeds). What it is.\n\nSeeds.\n\n| seed |\n")
+    assert section.startswith("## One\n\n`python benchmarks/run.py one`. What it is.\n\nSeeds.\n\n| seed |\n")
     assert section.endswith(Report.load(tmp_path / "one.json").where())
