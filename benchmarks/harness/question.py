@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from harness.report import Report, Row, Table
@@ -72,8 +73,12 @@ class Question:
         return "\n\n".join(
             [
                 f"## {self.title}",
-                f"`{report.command}`. {self.text}",
+                _wrapped(f"`{report.command}`. {self.text}"),
                 *(table.markdown() for table in self.tables(report)),
-                report.where(),
+                _wrapped(report.where()),
             ]
         )
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
