@@ -27,8 +27,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
-from unshap_plugin.errors import DivergenceError, JobError
+from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
+from unshap_plugin.errors import DivergenceError, InvalidValueError, JobError
+from unshap_plugin.passes import Passes
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import StackedModels
 
@@ -397,3 +398,29 @@ def _runs(process):
         return False
     state = Path(f"/proc/{process}/stat")
     return not (state.exists() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z")
+
+
+def test_value_takes_jobs():
+    arguments = (LogisticRegression().fit(X, Y), (X, Y), (X_TEST, Y_TEST))
+    one, two = (value(*arguments, groups=DATA["groups"], n_jobs=n_jobs) for n_jobs in (1, 2))
+    assert np.array_equal(one.values, two.values)
+    with pytest.raises(InvalidValueError, match="n_jobs is 0, but a number of processes is needed: use 1, or -1 for"):
+        value(*arguments, n_jobs=0)
+
+
+def test_an_audit_uses_the_jobs_of_its_game(monkeypatch):
+    made = []
+
+    class Watched(Passes):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("unshap_plugin.game.Passes", Watched)
+    reports = [
+        audit(UnlearningGame(fitted(LogisticRegression()), "newton", n_jobs=n_jobs), coalitions=20) for n_jobs in (1, 2)
+    ]
+    assert np.array_equal(reports[0].unlearned, reports[1].unlearned)
+    assert np.array_equal(reports[0].retrained, reports[1].retrained)
+    assert [one.n_jobs for one in made] == [1, 1, 1, 2, 2, 2], "the game, and a retraining for each of two seeds"
+    assert all(one._sent is not None for one in made[3:])

@@ -374,3 +374,11 @@ def test_values_before_training_and_text_are_refused():
     evaluator.input_data(torch.utils.data.Subset(["a", "b"], [0, 1]), y[:2], xv, yv)
     with pytest.raises(InvalidTypeError, match=r"x_train is a Subset of str, but numbers of one shape are needed"):
         evaluator.train_data_values(**RECIPE)
+
+
+def test_jobs_give_the_same_values():
+    data, model = small()
+    one, two = (train(UnlearningShapley(budget=200, random_state=0, n_jobs=jobs), data, model) for jobs in (1, 2))
+    assert np.array_equal(one.data_values, two.data_values)
+    with pytest.raises(InvalidValueError, match="n_jobs is 0"):
+        UnlearningShapley(n_jobs=0)
