@@ -63,6 +63,7 @@ def _answer(
     warnings.simplefilter("ignore")
     try:
         run = prepare(*arguments)
+        _forget_the_peak()
         before = _kilobytes("VmRSS")
         begin, cpu = time.perf_counter(), time.process_time()
         result = run()
@@ -72,6 +73,12 @@ def _answer(
         connection.send({"result": result, "seconds": seconds, "wall": wall, "bytes": rise})
     except Exception as error:  # told to the other process, which raises it
         connection.send({"failure": f"{type(error).__name__}: {error}"})
+
+
+def _forget_the_peak() -> None:
+    """Begin the peak anew, so that it is not that of the preparation; Linux does so when this is written."""
+    if _STATUS.is_file():
+        _STATUS.with_name("clear_refs").write_text("5", encoding="utf-8")
 
 
 def _kilobytes(name: str) -> int | None:

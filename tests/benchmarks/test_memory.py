@@ -21,6 +21,15 @@ def test_what_rises_in_memory_is_counted():
         assert 0.9 * 40e6 < answer["bytes"] < 3 * 40e6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux begins the peak anew")
+def test_what_the_preparation_took_is_not(tmp_path, monkeypatch):
+    (tmp_path / "peaked.py").write_text("import numpy\ndef prepare():\n    numpy.ones(20_000_000)\n    return list\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import peaked
+
+    assert apart(peaked.prepare)["bytes"] < 40e6
+
+
 def test_a_failure_is_told():
     with pytest.raises(RuntimeError, match=r"^ValueError: invalid literal"):
         apart(int, "no number")
