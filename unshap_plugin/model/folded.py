@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
+from unshap_plugin.model.batch_statistics import normalised, of_the_batch
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
 from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
@@ -29,7 +30,7 @@ class _Layer:
     """A layer with stacked parameters: how it works, and which parameters of the module are its own."""
 
     layer: nn.Module
-    form: StackedLayer
+    form: StackedLayer | None  # None: batch norm by the statistics of the batch
     names: dict[str, str]
 
 
@@ -51,6 +52,8 @@ class FoldedModule:
         )
         #: Names of the parameters and buffers that may come in copies.
         self.parameters = {path for one in layers.values() for path in one.names.values()}
+        #: Those of layers that normalise by the statistics of the batch.
+        self.statistics = {path for one in layers.values() if one.form is None for path in one.names.values()}
         self._signature = inspect.signature(root.forward)
         # Where the module asks for the number of rows, it has to get that of the copies from the start.
         self._counts = any(node.op == "call_method" and node.target in ("size", "dim") for node in graph.nodes) or any(
@@ -65,16 +68,23 @@ class FoldedModule:
         """
         if n_rows(x) < 2:
             return None
+        if any(part.training for part in module.modules()):
+            return False
         folded = cls._traced(module)
         return folded if folded is not None and folded._agrees(x) else False
 
     @classmethod
+    def in_training(cls, module: nn.Module) -> FoldedModule | None:
+        """Return the folded form of a module of which layers are in training mode; nothing is tried."""
+        return cls._traced(module)
+
+    @classmethod
     def _traced(cls, module: nn.Module) -> FoldedModule | None:
-        if any(part._forward_hooks or part._forward_pre_hooks or part.training for part in module.modules()):
+        if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
             return None
         called = {id(p): name for name, p in [*module.named_parameters(), *module.named_buffers()]}
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
-        root = nn.Sequential(module).eval() if stacked_layer(module) is not None else module
+        root = nn.Sequential(module).train(module.training) if stacked_layer(module) is not None else module
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the tracer's own
@@ -89,14 +99,17 @@ class FoldedModule:
                 continue
             layer = root.get_submodule(node.target)
             own = {name: called[id(p)] for name, p in _own(layer)}
-            if any(p.requires_grad for p in layer.parameters()):
-                form = stacked_layer(layer)
-                if form is None or len(node.args) != 1 or node.kwargs:
+            batch = of_the_batch(layer)
+            if batch or any(p.requires_grad for p in layer.parameters()):
+                form = None if batch else stacked_layer(layer)
+                if (form is None and not batch) or len(node.args) != 1 or node.kwargs:
                     return None
                 layers[node.target] = _Layer(layer, form, own)
         return cls(module, root, graph, layers) if layers else None
 
-    def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
+    def __call__(
+        self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False, present: Tensor | None = None
+    ) -> Tensor:
         """Return the outputs ``[m, rows, ...]``.
 
         Parameters
@@ -105,9 +118,12 @@ class FoldedModule:
             Parameters, ``[m, *shape]``; those that are missing are the module's own.
         x
             Rows ``[rows, ...]`` that all copies share, or with ``rows_per_copy`` ``[m, rows, ...]``.
+        present
+            Which rows are in the batch of each copy, bool ``[m, rows]``: for a module in training mode, whose
+            statistics in ``theta`` are changed in place.
         """
         m, shared = len(next(iter(theta.values()))), not rows_per_copy
-        if m == 1 and self._in_pairs:
+        if m == 1 and self._in_pairs and present is None:
             pair = map_rows(lambda t: t.repeat(2, *[1] * (t.ndim - 1)), x) if rows_per_copy else x
             twice = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
             return self(twice, pair, rows_per_copy=rows_per_copy)[:1]
@@ -137,7 +153,7 @@ class FoldedModule:
                 found = inputs.get(node.target, *node.args)
                 rows, copies = node.target in inputs, node.target in inputs and not shared
             elif node.op == "call_module" and node.target in self._layers:
-                found = self._applied(self._layers[node.target], theta, args[0], m, copies)
+                found = self._applied(self._layers[node.target], theta, args[0], m, copies, present)
                 rows = copies = True
             else:
                 found = self._plain(node, args, kwargs)
@@ -146,11 +162,16 @@ class FoldedModule:
             by_copy |= {node} if copies else set()
         raise AssertionError("a graph ends with its output")
 
-    def _applied(self, one: _Layer, theta: dict[str, Tensor], x: Tensor, m: int, copies: bool) -> Tensor:
+    def _applied(
+        self, one: _Layer, theta: dict[str, Tensor], x: Tensor, m: int, copies: bool, present: Tensor | None
+    ) -> Tensor:
         own = {
             name: theta[path] if path in theta else p.detach()[None]
             for (name, p), path in zip(_own(one.layer), one.names.values(), strict=True)
         }
+        if one.form is None:
+            assert present is not None
+            return normalised(one.layer, own, x, m, not copies, present)
         return one.form(one.layer, own, x, m, not copies)
 
     def _plain(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from unshap_plugin.model.optimizers import StackedOptimizer
 from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
+from unshap_plugin.model.stacked_training import StackedTraining
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -34,9 +36,10 @@ class Retrain(Unlearner):
     """Train from scratch on the retained rows, by the recipe that the model was trained with.
 
     A torch module is retrained for many coalitions at once: coalition ``k`` takes its own ``t``-th minibatch at step
-    ``t``, and is set aside when its steps are used up. A module that trains differently from how it predicts (batch
-    norm, dropout), the optimiser ``lbfgs``, and a module that ``vmap`` cannot handle are trained one by one; so is
-    any object with ``fit`` and ``predict``. Without a single retained row the model keeps its initial parameters.
+    ``t``, and is set aside when its steps are used up; batch norm takes the statistics of that minibatch alone. Trained
+    one by one are a module that trains differently from how it predicts in another way (dropout), one that ``vmap``
+    cannot handle, the optimiser ``lbfgs``, and any object with ``fit`` and ``predict``. Without a single retained row
+    the model keeps its initial parameters.
 
     Cost per coalition: one training. Error: the noise of the training seed.
     """
@@ -55,12 +58,12 @@ class Retrain(Unlearner):
             )
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
-        """Count the rows of a batch, and those of the test set, of which no gradient is asked."""
-        recipe, tested = problem.recipe, problem.engine.bytes_per_coalition(problem.x_test) // 2
+        """Count the rows of a batch."""
+        recipe = problem.recipe
         size = len(problem.y) if recipe is None or recipe.batch_size is None else recipe.batch_size
         batch = take(problem.x, torch.arange(min(size, len(problem.y)), device=problem.y.device))
         # The order of the rows is kept for each coalition.
-        return max(problem.engine.bytes_per_coalition(batch), tested) + 8 * len(problem.y)
+        return problem.engine.bytes_per_coalition(batch) + 8 * len(problem.y)
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
@@ -107,7 +110,19 @@ def obstacle_to_batches(problem: ModuleProblem) -> str | None:
     if problem.recipe.optimizer == "lbfgs":
         return "the optimiser lbfgs"
     layer = trains_differently(problem.engine, problem.x)
-    return None if layer is None else f"{layer} in training mode"
+    if layer is None:
+        return None
+    training = problem.once(_training)
+    # Batches of one row throughout are refused by the loop, where a batch norm cannot train on them.
+    batched = training is not None and not (training.joins and problem.recipe.batch_size == 1)
+    return None if batched else f"{layer} in training mode"
+
+
+def _training(problem: ModuleProblem) -> StackedTraining | None:
+    """Return the training of many copies of a module that trains differently from how it predicts."""
+    if trains_differently(problem.engine, problem.x) is None:
+        return None
+    return StackedTraining.of(problem.engine, problem.x)
 
 
 def _train_each(
@@ -128,37 +143,85 @@ def _train_stacked(
     recipe: Recipe, engine: Engine, initial: Theta, problem: ModuleProblem, retained: Tensor, seed: int
 ) -> Theta:
     """Train all models at once, their parameters side by side in one matrix: one optimiser step for all of them."""
-    m, dtype = len(retained), engine.dtype
+    training, counts = problem.once(_training), retained.sum(dim=1)
+    joins = training is not None and training.joins
+    # Those that train for longest come first, so that the others are left out one after the other.
+    sequence = counts.argsort(descending=True, stable=True)
+    kept, m = retained[sequence], len(retained)
     theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
-    optimizer, final = StackedOptimizer(recipe.optimizer, theta, recipe.lr, recipe.options), theta.clone()
-    counts = retained.sum(dim=1)
-    penalty = strengths(engine, recipe) / counts.clamp(min=1).to(dtype)[:, None]
+    optimizer = StackedOptimizer(recipe.optimizer, theta, recipe.lr, recipe.options)
+    final, gradient = theta.clone(), torch.zeros_like(theta)
+    moving = training.statistics if training is not None else {}
+    statistics = {name: initial[name].expand(m, *b.shape).clone() for name, b in moving.items()}
+    penalty = strengths(engine, recipe) / counts[sequence].clamp(min=1).to(engine.dtype)[:, None]
     penalised = bool(penalty.any())
-    size = recipe.batch_size
-    per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
-    steps = recipe.epochs * per_epoch * (counts > 0)
-    orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=retained.device)
-    # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
-    order = torch.zeros(retained.shape, dtype=torch.long, device=retained.device)
-    place = torch.arange(size or 1, device=retained.device)
-    for step in range(int(steps.max())):
-        theta = optimizer.current
+    for batch, present in _minibatches(recipe, kept, seed, joins):
+        if len(present) < m:
+            final[len(present) : m], gradient[len(present) : m] = optimizer.current[len(present) : m], 0
+            m = len(present)
+        theta, own = optimizer.current[:m], batch is not None
+        rows, labels = (problem.x, problem.y) if batch is None else (take(problem.x, batch), problem.y[batch])
         stack = engine.unflatten(theta)
-        if size is None:
-            gradients = engine.gradients(stack, row_weights(retained, dtype), problem.x, problem.y)
+        if training is None:
+            weights = row_weights(present, engine.dtype)
+            gradients = engine.gradients(stack, weights, rows, labels, rows_per_copy=own)
         else:
-            begins = torch.nonzero(step % per_epoch.clamp(min=1) == 0).flatten()
-            if len(begins) > 0:
-                epoch = (step // per_epoch.clamp(min=1))[begins].clamp(max=recipe.epochs - 1)
-                absent = ~retained[begins].gather(1, orders[epoch])
-                order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
-            position = (step % per_epoch.clamp(min=1) * size)[:, None] + place
-            weights = row_weights(position < counts[:, None], dtype)
-            batch = order.gather(1, position.clamp(max=retained.shape[1] - 1))
-            gradients = engine.gradients(stack, weights, take(problem.x, batch), problem.y[batch], rows_per_copy=True)
-        gradient = engine.flatten(gradients)
-        optimizer.step(gradient + penalty * theta if penalised else gradient)
-        done = steps == step + 1
-        if done.any():
-            final[done] = theta[done]
-    return engine.unflatten(final)
+            first = {name: b[:m] for name, b in statistics.items()}
+            gradients = training.gradients(stack, first, present, rows, labels, rows_per_copy=own)
+        flat = engine.flatten(gradients)
+        gradient[:m] = flat + penalty[:m] * theta if penalised else flat
+        optimizer.step(gradient)
+    final[:m] = optimizer.current[:m]
+    back = sequence.argsort()
+    state = {name: value[back] for name, value in {**engine.unflatten(final), **statistics}.items()}
+    single = counts == 1
+    if joins and single.any():  # they train by the statistics that their layers begin with
+        each = _train_each(recipe, engine, initial, problem, retained[single], seed)
+        for name, value in state.items():
+            value[single] = each[name]
+    return state
+
+
+def _minibatches(recipe: Recipe, retained: Tensor, seed: int, joins: bool) -> Iterator[tuple[Tensor | None, Tensor]]:
+    """Yield the minibatches of the coalitions that still train, one for each step of the training.
+
+    Parameters
+    ----------
+    recipe
+        How many rows they have, in which order, and how often.
+    retained
+        Which rows each coalition trains on, bool ``[m, rows]``, in descending order of their numbers.
+    seed
+        Orders the rows.
+    joins
+        Whether a last batch of one row is joined to the one before it; then coalitions of one row have none.
+
+    Yields
+    ------
+    tuple
+        Rows of the data ``[k, size]``, or ``None`` for all of them, and which of them are in the batch, ``[k, size]``:
+        for the first ``k`` coalitions.
+    """
+    counts, size, device = retained.sum(dim=1), recipe.batch_size, retained.device
+    per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
+    if joins and size is not None:
+        per_epoch = per_epoch - ((counts > size) & (counts % size == 1)).long()
+    steps, per_epoch = recipe.epochs * per_epoch * (counts > int(joins)), per_epoch.clamp(min=1)
+    orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=device)
+    # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
+    order = torch.zeros(retained.shape, dtype=torch.long, device=device)
+    place = torch.arange((size or 0) + int(joins), device=device)
+    for step in range(int(steps.max())):
+        k = int((steps > step).sum())
+        if size is None:
+            yield None, retained[:k]
+            continue
+        begins = torch.nonzero(step % per_epoch[:k] == 0).flatten()
+        if len(begins) > 0:
+            epoch = (step // per_epoch)[begins]
+            absent = ~retained[begins].gather(1, orders[epoch])
+            order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
+        batch = step % per_epoch[:k]
+        end = torch.where(batch == per_epoch[:k] - 1, counts[:k], (batch + 1) * size)
+        position = (batch * size)[:, None] + place
+        yield order[:k].gather(1, position.clamp(max=retained.shape[1] - 1)), position < end[:, None]
