@@ -84,7 +84,10 @@ def _of_one_step(game: UnlearningGame) -> str | None:
     method = game.unlearner
     if not isinstance(method, Newton) or method.stand_in(game.problem) is None or method.steps == 1:
         return None
-    return "newton takes one step from stored artefacts: for further ones it would need the rows that are not at hand."
+    return (
+        "newton takes one step from stored artefacts: for further ones it would need the rows that are not at hand, "
+        "and where much is forgotten its values may be of another size."
+    )
 
 
 def _of_the_fit(game: UnlearningGame) -> str | None:
@@ -110,10 +113,18 @@ def _of_the_ends(
     for k, name in enumerate(names):
         nobody, everybody = float(utility[empty, k][0]), float(problem.given_utility.reshape(-1)[k])
         others = utility[~empty, k]
-        exact = game.unlearner.exact
+        exact = game.unlearner.exact or _to_the_end(game)
         yield hardly_forgets(everybody, nobody, uninformed[k], exact=exact, metric=name, helps=_helps(game))
         classes = problem.task == "classification"
         yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name, classes=classes)
+
+
+def _to_the_end(game: UnlearningGame) -> bool:
+    """Tell whether Newton steps go as far as refits of a linear model of scikit-learn."""
+    problem, method = game.problem, game.unlearner
+    if not isinstance(problem, ModuleProblem) or problem.linear is None or not isinstance(method, Newton):
+        return False
+    return problem.linear.to_the_end and method.stand_in(problem) is None and not problem.once(stopped_short)
 
 
 def _helps(game: UnlearningGame) -> str:

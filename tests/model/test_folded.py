@@ -163,7 +163,7 @@ def test_no_bit_of_smooth_functions_depends_on_the_other_copies(loss, kind, dtyp
     """Torch computes the last numbers of a tensor one by one, and rounds a sigmoid there in another way."""
     generator = torch.Generator().manual_seed(rows)
     layers = [layer for smooth in SMOOTH for layer in (nn.Linear(5, 5), smooth())]
-    engine = Engine(kind(*layers, nn.Linear(5, 3)).to(dtype).eval(), LOSSES[loss])
+    engine = Engine(kind(*layers, nn.Linear(5, 3), nn.Linear(3, 1), nn.Linear(1, 3)).to(dtype).eval(), LOSSES[loss])
     theta = {name: torch.randn(23, *p.shape, generator=generator, dtype=dtype) for name, p in engine.theta0.items()}
     x = torch.randn(rows, 5, generator=generator, dtype=dtype)
     y = torch.softmax(torch.randn(rows, 3, generator=generator, dtype=dtype), dim=1)

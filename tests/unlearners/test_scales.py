@@ -13,7 +13,8 @@ import pytest
 from scipy.linalg import LinAlgWarning
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.metrics import get_scorer
 
 from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values, value
 
@@ -89,6 +90,52 @@ def test_real_tables_as_they_are(load):
     np.testing.assert_allclose(newton.values, refits.values, atol=2e-3, rtol=0)
 
 
+def drawn(seed):
+    """A table of columns of any scale and mean, and a penalty."""
+    generator = np.random.default_rng(seed)
+    rows, columns = int(generator.choice([80, 160])), int(generator.choice([2, 4, 8]))
+    plain = generator.normal(size=(2 * rows, columns))
+    scores = plain @ generator.normal(size=columns) - generator.choice([0, 1])
+    scales = 10 ** generator.uniform(-1.5, 1.5, columns)
+    x = (plain + generator.choice([0, 1, 10], size=columns)) * scales
+    y = (scores + generator.logistic(size=2 * rows) > 0).astype(int)
+    return x, y, float(generator.choice([0.1, 1, 10, 100, 1e3, 1e4]))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_tables_and_penalties(seed):
+    """Also where ``lbfgs`` stops at its tolerance: what it leaves over is no early stopping."""
+    x, y, c = drawn(seed)
+    n = len(y) // 2
+    data = {"train": (x[:n], y[:n]), "test": (x[n:], y[n:]), "groups": np.arange(n) % 4}
+    exact = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-10).fit(*data["train"])
+    refits = value(exact, unlearner="retrain", **data).values
+    for model in (exact, LogisticRegression(C=c, max_iter=5000).fit(*data["train"])):
+        found = value(model, **data)
+        if found.unlearner == "newton":
+            np.testing.assert_allclose(found.values, refits, atol=5e-3 * np.abs(refits).max(), rtol=0)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(C=1e4), SGDClassifier(loss="log_loss", random_state=0)], ids=str)
+def test_ranks_of_rows_that_are_far_off_are_told_apart(model):
+    """Probabilities of 0 and 1 are clipped, and all alike."""
+    x, y = load_breast_cancer(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x[::2], y[::2])
+    found = ValuationProblem(model, (x[::2], y[::2]), (x[1::2], y[1::2]), groups=np.arange(285) % 3, metric="roc_auc")
+    assert float(found.given_utility) == pytest.approx(get_scorer("roc_auc")(model, x[1::2], y[1::2]), abs=1e-9)
+
+
+def test_newton_that_settles_is_not_blamed_for_a_model_that_knows_nothing():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(60, 3)), np.arange(60) % 2
+    model = LogisticRegression(C=1e-4, solver="newton-cholesky").fit(x[:40], y[:40])
+    data = {"train": (x[:40], y[:40]), "test": (x[40:], y[40:]), "groups": np.arange(40) % 4}
+    notes = [value(model, unlearner=name, **data).notes for name in ("newton", "retrain")]
+    assert notes[0] == notes[1]
+
+
 def stopped():
     x, y = load_breast_cancer(return_X_y=True)
     with pytest.warns(ConvergenceWarning):
@@ -144,3 +191,25 @@ def test_coalitions_that_do_not_settle_are_said():
     found = ValuationProblem(model, train, test, groups=np.arange(75) % 5)
     with pytest.warns(UserWarning, match="newton did not settle in 50 steps for some coalitions of LogisticRegression"):
         UnlearningGame(found, "newton")(COALITIONS)
+
+
+@pytest.mark.parametrize(
+    ("model", "targets"),
+    [
+        (LogisticRegression(solver="newton-cholesky"), LABELS),
+        (Ridge(), NUMBERS),
+        (LinearRegression(), NUMBERS),
+        (Ridge(), np.stack([NUMBERS, SCORES], axis=1)),
+        (Ridge(fit_intercept=False), NUMBERS),
+    ],
+)
+@pytest.mark.parametrize("unlearner", ["auto", "retrain", "influence"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_no_bit_depends_on_the_chunk(model, targets, unlearner, wide):
+    """A model of one output is a vector, and products with one vector are added up otherwise than with several."""
+    x = np.random.default_rng(0).normal(size=(60, 70)) if wide else PLAIN
+    model.fit(x[:40], targets[:40])
+    found = ValuationProblem(model, (x[:40], targets[:40]), (x[40:], targets[40:]), groups=GROUPS)
+    whole = UnlearningGame(found, unlearner)(COALITIONS)
+    for chunk in (1, 3):
+        assert np.array_equal(UnlearningGame(found, unlearner, chunk=chunk)(COALITIONS), whole)

@@ -217,8 +217,12 @@ class Engine(Portable):
             return self._folded(theta, x, rows_per_copy=rows_per_copy)[:, :rows]
         if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
             x = given
+        m = _size(theta)
+        if m == 1:  # products with one matrix are added up in another way than those with several
+            theta = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
+            x = map_rows(lambda t: t.expand(2, *t.shape[1:]), x) if rows_per_copy else x
         outputs: Tensor = vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
-        return outputs[:, :rows]
+        return outputs[:m, :rows]
 
     def _row_by_row(self, x: Rows) -> bool:
         """Tell whether the module answers rows as it does with others filled up beside them; asked once."""

@@ -111,7 +111,10 @@ class NormalEquations:
 
     def parameters(self, theta: Tensor, engine: Engine) -> dict[str, Tensor]:
         """Return the stacked parameters of the layer for solutions ``[m, d, c]``."""
-        given, theta = engine.theta0, self.centring @ theta
+        given = engine.theta0
+        if self.free_bias:  # not as a product of matrices, whose bits would depend on how many there are
+            moved = (self.centring[-1, :-1, None] * theta[:, :-1]).sum(dim=1)
+            theta = torch.cat([theta[:, :-1], (theta[:, -1] + moved)[:, None]], dim=1)
         weight, bias = (next((n for n in given if n.endswith(part)), None) for part in ("weight", "bias"))
         stacked = {}
         if weight is not None:
@@ -153,9 +156,14 @@ def _smallest(scaled: Tensor, right: Tensor, scale: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(scaled)
     free = (values <= _SINGULAR)[:, None, :]
     inverse = torch.where(free, torch.zeros_like(vectors), vectors / values[:, None, :])
-    some = scale * (inverse @ (vectors.mT @ right))
+    some = scale * _times(inverse, _times(vectors.mT, right))
     ways = scale * torch.where(free, vectors, torch.zeros_like(vectors))  # in which no row says where to go
-    return some - ways @ (torch.linalg.pinv(ways) @ some)
+    return some - _times(ways, _times(torch.linalg.pinv(ways), some))
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return ``[m, d, d]`` times ``[m, d, 1]``, each of which is the same whatever the others are."""
+    return (matrix * vector.mT).sum(dim=2, keepdim=True)
 
 
 def _solved_centred(matrix: Tensor, right: Tensor, sizes: Tensor) -> Tensor:

@@ -105,6 +105,18 @@ class Objective:
         promise = quadratic_form(matrix[0] + torch.diag(self.l2), gradient) / 2
         return promise * self.n / float(value[0].clamp(min=torch.finfo(value.dtype).tiny))
 
+    def leave_uncentred(self) -> None:
+        """Take the given parameters for the optimum of losses and penalty, as far as a fit to the end comes.
+
+        What it left over is no pull of the training, and scaled with the share of the rows that are retained it would
+        be one. Where the others are penalised, an intercept that is not gets the least proximal strength; where nothing
+        is, what no row decides goes on for ever.
+        """
+        _, _, matrix = self.losses(self.engine.stack(1), self.all)
+        nothing = torch.zeros_like(self.given)
+        least = floored_alone(nothing, matrix[0], self.l2, self.n, rows=bool(self.l2.any()))
+        self.proximal = torch.where(self.l2 > 0, nothing, least)
+
     def centre_roughly(self, proximal: float | None, multiply: Callable[[Tensor], Tensor]) -> None:
         """Set the proximal strengths and the gradient correction without a matrix, for models where it is too large.
 

@@ -163,7 +163,10 @@ def _refitted(
 def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective, HeadNewton | None]:
     """Return the objective of the problem, centred at the given parameters, and its solver for a linear head."""
     objective = Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
-    objective.centre(proximal)
+    if proximal is None and problem.linear is not None and problem.linear.to_the_end:
+        objective.leave_uncentred()
+    else:
+        objective.centre(proximal)
     return objective, HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None
 
 
