@@ -98,7 +98,8 @@ def tables(report: Report) -> list[Table]:
             memory = f"{row['bytes'] / 2**20:,.0f}" if "bytes" in row else ""
             ratio = f"{own / each:,.0f}" if own is not None else ""
             lines.append([*sizes, row["method"], f"{row['seconds']:.2f}", f"{1e6 * each:,.0f}", ratio, memory])
-        made.append(Table(f"More {axis}.", header, lines))
+        if lines:
+            made.append(Table(f"More {axis}.", header, lines))
     return made
 
 
