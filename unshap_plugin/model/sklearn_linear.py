@@ -65,8 +65,8 @@ def _two_log_probabilities(scores: Tensor) -> Tensor:
 
 def _log_probabilities(scores: Tensor) -> Tensor:
     exact = F.log_softmax(scores, dim=-1)
-    # The values are clipped, the derivatives are not: rows that are far off still have a gradient. A billionth of what is
-    # clipped stays, which metrics of ranks tell apart.
+    # The values are clipped, the derivatives are not: rows that are far off still have a gradient. A billionth of what
+    # is clipped stays, which metrics of ranks tell apart.
     return exact + (1 - _KEPT) * (exact.clamp(min=_LEAST) - exact).detach()
 
 
