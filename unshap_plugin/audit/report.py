@@ -90,11 +90,11 @@ class FidelityReport:
     >>> report = audit(UnlearningGame(problem))
     >>> report.to_frame()[["kept", "coalitions", "error", "nothing_error"]].round(3)
             kept  coalitions  error  nothing_error
-    0       none           1  0.000          0.396
-    1          1           3  0.001          0.065
-    2          2           3  0.000          0.058
-    3        all           1  0.000          0.000
-    4  all sizes           8  0.001          0.096
+    0       none           1    0.0          0.396
+    1          1           3    0.0          0.065
+    2          2           3    0.0          0.058
+    3        all           1    0.0          0.000
+    4  all sizes           8    0.0          0.096
     """
 
     players: tuple[Any, ...]

@@ -119,9 +119,9 @@ def tune(
     {'steps': 5}
     >>> tuning.table[["steps", "score"]].astype(float).round(2)
        steps  score
-    0    1.0   0.32
+    0    1.0   0.33
     1    2.0   0.08
-    2    5.0   0.01
+    2    5.0   0.00
     """
     problem = checked_game(game).problem
     if game.provider is None:
