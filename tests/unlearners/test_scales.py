@@ -160,7 +160,26 @@ def nanometres():
     return model, (x[:40], LABELS[:40]), (x[40:], LABELS[40:])
 
 
-@pytest.mark.parametrize("made", [stopped, separated, nanometres])
+def rare():
+    """A level without a row of one class, in some coalitions."""
+    generator = np.random.default_rng(5)
+    plain = generator.normal(size=(800, 4))
+    x = np.concatenate([np.eye(8)[generator.integers(0, 8, 800)], plain], axis=1)
+    y = (plain @ [1, -1, 0.5, 0.2] - 3 + generator.logistic(size=800) > 0).astype(int)
+    return LogisticRegression(C=np.inf).fit(x[:400], y[:400]), (x[:400], y[:400]), (x[400:], y[400:])
+
+
+@pytest.mark.parametrize("made", [separated, rare])
+def test_models_without_a_penalty_are_fitted_again(made):
+    model, train, test = made()
+    game = UnlearningGame(ValuationProblem(model, train, test, groups=np.arange(len(train[1])) % 5), "auto")
+    assert game.unlearner.name == "retrain"
+    assert game.reason == (
+        "LogisticRegression has no penalty: where a plane separates classes, values go by where each fit stops"
+    )
+
+
+@pytest.mark.parametrize("made", [stopped, nanometres])
 def test_fits_that_stopped_short_of_an_optimum_are_fitted_again(made):
     """Where each of them stops is chance, which Newton steps know nothing of."""
     model, train, test = made()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unshap_plugin.errors import AccessError
+from unshap_plugin.model.penalties import penalties
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -32,7 +33,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     head; for other modules the replay of their training, or fine-tuning where that is not known, or retraining where
     training is so short that unlearning would cost more. Where no retained rows are at hand, the first two from stored
     artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
-    models without parameters, and for linear models of scikit-learn that are fitted to no optimum.
+    models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none.
 
     Raises
     ------
@@ -70,6 +71,9 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         # scikit-learn leaves out columns that are tiny beside others; Newton steps would not.
         why = f"{kind} is not at the optimum of its loss, perhaps since its columns differ by many orders of magnitude"
         return _checked(Retrain(), problem), f"{why}, and it is fitted quickly"
+    elif _unpenalised(problem) and not partial:
+        why = f"{kind} has no penalty: where a plane separates classes, values go by where each fit stops"
+        return _checked(Retrain(), problem), why
     elif problem.once(stopped_short):
         why = f"{kind} stopped before the optimum of its loss (too few iterations, or columns that are not scaled)"
         return _checked(Retrain(), problem), f"{why}, from which Newton steps set out"
@@ -105,6 +109,14 @@ def _short(problem: ModuleProblem, passes: int) -> Recipe | None:
     if recipe is None or recipe.init is None or recipe.epochs > passes:
         return None
     return recipe if problem.once(obstacle_to_batches) is None else None
+
+
+def _unpenalised(problem: ModuleProblem) -> bool:
+    """Tell whether nothing holds the weights of a linear classifier of scikit-learn."""
+    if problem.linear is None or problem.linear.classes is None:
+        return False
+    l2, _ = penalties(problem.engine, problem.recipe)
+    return not l2.any()
 
 
 def _curved(problem: ModuleProblem) -> bool:
