@@ -99,7 +99,8 @@ def score_with(scorer: Callable[..., Any], answers: Answers) -> Callable[[Tensor
     Raises
     ------
     InvalidValueError
-        If it is not known what the model was trained for; when it scores, if a row has no class, or several.
+        If it is not known what the model was trained for; when it scores, if a row has no class, or several, or if
+        the scorer needs more than the choices that a model makes.
 
     Examples
     --------
@@ -138,7 +139,16 @@ class _Score:
             labels = labels if answers.labels is None else answers.labels
             shim = (_Logits if answers.probable else _Choices)(labels)
             y = labels[_chosen(_flat(y))]
-        scores = [float(self.scorer(shim, one, y)) for one in stacked]
+        try:
+            scores = [float(self.scorer(shim, one, y)) for one in stacked]
+        except AttributeError as error:
+            if regression or answers.probable:
+                raise
+            raise InvalidValueError(
+                "metric is a scorer of scikit-learn that needs probabilities, but the model has no predict_proba, and "
+                "answers with one class for each row: use metric='accuracy', or value it as "
+                "sklearn.calibration.CalibratedClassifierCV fits it."
+            ) from error
         return torch.as_tensor(scores, dtype=torch.float64).to(outputs.device)
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from advice import Case, check, without_a_case
-from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_error, r2_score
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import accuracy_score, f1_score, make_scorer, mean_squared_error, r2_score, roc_auc_score
+from sklearn.svm import LinearSVC
 from torch import nn
 
 from unshap_plugin import ValuationProblem
@@ -416,7 +418,27 @@ METRICS = [
 ]
 
 
-CASES = [*LOSSES, *METRICS]
+def of_support_vectors(model, metric):
+    data = (X.numpy(), Y.numpy()), (XT.numpy(), YT.numpy())
+    return ValuationProblem(model.fit(*data[0]), *data, metric=metric).given_utility
+
+
+RANKS = Case(
+    "choices, and a metric of ranks",
+    lambda: of_support_vectors(LinearSVC(), "roc_auc"),
+    "use metric='accuracy', or value it as sklearn.calibration.CalibratedClassifierCV fits it.",
+    (
+        lambda: np.testing.assert_allclose(
+            of_support_vectors(LinearSVC(), "accuracy"), LinearSVC().fit(X, Y).score(XT, YT)
+        ),
+        lambda: np.testing.assert_allclose(
+            of_support_vectors(CalibratedClassifierCV(LinearSVC()), "roc_auc"),
+            roc_auc_score(YT, CalibratedClassifierCV(LinearSVC()).fit(X, Y).predict_proba(XT)[:, 1]),
+        ),
+    ),
+)
+
+CASES = [*LOSSES, *METRICS, RANKS]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
