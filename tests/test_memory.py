@@ -82,8 +82,8 @@ def test_a_coalition_that_takes_more_than_the_memory_is_said(caplog):
     assert np.isfinite(game(coalitions(3, 40))).all()
 
 
-WIDE = """
-    import json, resource, sys
+WIDE = r"""
+    import contextlib, json, re, sys
     from pathlib import Path
     import numpy as np, torch
     from torch import nn
@@ -104,10 +104,15 @@ WIDE = """
     game = UnlearningGame(problem, "finetune", steps=2, memory=memory, chunk=None)
     coalitions = rng.random((60, 20)) < 0.5
     game(coalitions[:1])
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def told(what):
+        return int(re.search(rf"^{what}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)[1]) * 1024
+
+    with contextlib.suppress(OSError):  # where that may not be written, the peak of importing is no rise either
+        Path("/proc/self/clear_refs").write_text("5")
+    before = told("VmHWM")
     game(coalitions)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"rose": peak - before, "chunk": game.chunk}))
+    print(json.dumps({"rose": told("VmHWM") - before, "chunk": game.chunk}))
 """
 
 
