@@ -15,7 +15,7 @@ from unshap_plugin import UnlearningGame, memory
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
 #: Bytes that a process may take beyond the budget: libraries that are loaded late, buffers of the allocator.
-CONSTANT = 150 * 10**6
+CONSTANT = 100 * 10**6
 
 
 @pytest.mark.parametrize(
