@@ -17,6 +17,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SG
 from sklearn.metrics import get_scorer
 
 from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values, value
+from unshap_plugin.second_order.objective import Objective
+from unshap_plugin.unlearners.newton import FEW_PARAMETERS
 
 COALITIONS = np.array(list(itertools.product([False, True], repeat=5)))[1:]
 GENERATOR = np.random.default_rng(0)
@@ -232,3 +234,13 @@ def test_no_bit_depends_on_the_chunk(model, targets, unlearner, wide):
     whole = UnlearningGame(found, unlearner)(COALITIONS)
     for chunk in (1, 3):
         assert np.array_equal(UnlearningGame(found, unlearner, chunk=chunk)(COALITIONS), whole)
+
+
+def test_of_many_columns_no_matrix_of_all_parameters_is_made(monkeypatch):
+    """A table of texts has thousands of them: whether the fit arrived is not worth their eigenvalues."""
+    monkeypatch.setattr(Objective, "short_of_optimum", lambda _: pytest.fail("it asked for the matrix"))
+    x, y = np.random.default_rng(0).random((40, FEW_PARAMETERS)), np.arange(40) % 2
+    model = LogisticRegression().fit(x[:30], y[:30])
+    found = value(model, (x[:30], y[:30]), (x[30:], y[30:]), groups=np.arange(30) % 3)
+    assert found.unlearner == "finetune"
+    assert np.isfinite(found.values).all()

@@ -15,15 +15,12 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
-from unshap_plugin.unlearners.newton import Newton, expansion, stopped_short
+from unshap_plugin.unlearners.newton import FEW_PARAMETERS, Newton, expansion, stopped_short
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay
 from unshap_plugin.unlearners.retrain import Retrain, obstacle_to_batches, trains_differently
 
 __all__ = ["choose"]
-
-#: Beyond this many parameters, a head takes tens of milliseconds a coalition, and its eigenvalues minutes.
-FEW_PARAMETERS = 1024
 
 
 def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:

@@ -24,10 +24,12 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
 
-__all__ = ["Newton", "expansion", "stopped_short"]
+__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "stopped_short"]
 
 #: Numbers by row and score that a step on a linear head holds at once.
 _ARRAYS = 12
+#: Beyond this many parameters, a head takes tens of milliseconds a coalition, and its eigenvalues minutes.
+FEW_PARAMETERS = 1024
 #: Steps where no number is given: of modules, whose training may have stopped early, where more would lead away from
 #: what it reaches, and of linear models of scikit-learn, which are fitted to the end.
 _STEPS, _STEPS_TO_THE_END = 5, 50
@@ -173,10 +175,13 @@ def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective,
 def stopped_short(problem: ModuleProblem) -> bool:
     """Tell whether a linear classifier of scikit-learn that is fitted to the end is not at the optimum of its loss.
 
-    It had too few iterations, or columns so different in scale that it cannot come near.
+    It had too few iterations, or columns so different in scale that it cannot come near. Of many parameters that is not
+    known, since it takes their matrix.
     """
     linear = problem.linear
     if linear is None or not linear.to_the_end or linear.classes is None or Access.RETAIN not in problem.available:
+        return False
+    if problem.engine.n_parameters > FEW_PARAMETERS:
         return False
     objective = Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
     return objective.short_of_optimum() > _SHORT
