@@ -66,13 +66,9 @@ class StackedOptimizer:
         """The copies as they are now, ``[m, p]``; the next step changes them."""
         return self._whole[:, : self._width]
 
-    def step(self, *parts: Tensor) -> None:
-        """Take a step for gradients ``[m, p]``, or those of parameters of any shape that stand side by side."""
-        begin = 0
-        for part in parts:
-            end = begin + part[0].numel()
-            self._gradient[:, begin:end].unflatten(1, part.shape[1:]).copy_(part)
-            begin = end
+    def step(self, gradient: Tensor) -> None:
+        """Take a step for gradients ``[m, p]``."""
+        self._gradient[:, : self._width] = gradient
         self._optimizer.step()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.penalties import penalties
+from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -112,8 +112,7 @@ def _unpenalised(problem: ModuleProblem) -> bool:
     """Tell whether nothing holds the weights of a linear classifier of scikit-learn."""
     if problem.linear is None or problem.linear.classes is None:
         return False
-    l2, _ = penalties(problem.engine, problem.recipe)
-    return not l2.any()
+    return not strengths(problem.engine, problem.recipe).any()
 
 
 def _curved(problem: ModuleProblem) -> bool:
