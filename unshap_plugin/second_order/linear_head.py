@@ -106,7 +106,7 @@ class LinearHead:
         expansion = self.expanded(F.pad(torch.cat(free, dim=2), (0, self.width - self.features.shape[1])))
         filled = self.filled(weights)
         gradient = self.flat(self.sums(filled[:, None] * expansion.first))
-        return (filled * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
+        return (filled * expansion.losses()).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
 
     def expanded(self, heads: Tensor) -> Expansion:
         """Return the losses of the rows around the scores of parameters ``[m, c, width]``."""

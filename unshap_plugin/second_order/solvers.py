@@ -114,10 +114,10 @@ def conjugate_gradients(
     -------
     ``[m, p]``.
     """
-    residual = vectors
+    residual = vectors.clone()
     scaled = precondition(residual)
-    solution, search = torch.zeros_like(vectors), scaled
-    fallback = scaled
+    fallback, search = scaled, scaled.clone()
+    solution = torch.zeros_like(vectors)
     size = dot(residual, scaled)
     enough = tolerance**2 * size
     active = size > 0
@@ -128,15 +128,15 @@ def conjugate_gradients(
         image = multiply(search)
         curvature = dot(search, image)
         active = active & (curvature > 0)
-        step = torch.where(active, size / torch.where(active, curvature, 1.0), 0.0)[:, None]
         moved = moved | active
-        solution = torch.where(active[:, None], solution + step * search, solution)
-        residual = torch.where(active[:, None], residual - step * image, residual)
+        # Those that are left alone take steps of no length: nothing that is not finite may be multiplied by zero.
+        step = torch.where(active, size / curvature, 0.0)[:, None]
+        solution.addcmul_(step, search)
+        residual.addcmul_(step, torch.where(active[:, None], image, 0.0), value=-1)
         scaled = precondition(residual)
         new = dot(residual, scaled)
         active = active & (new > enough)
-        ratio = torch.where(active, new / torch.where(active, size, 1.0), 0.0)[:, None]
-        search = torch.where(active[:, None], scaled + ratio * search, search)
+        search.mul_(torch.where(active, new / size, 0.0)[:, None]).add_(scaled)
         size = new
     return torch.where(moved[:, None], solution, fallback)
 
