@@ -91,7 +91,7 @@ def centred(module, loss, y, l2, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("name", ["softmax", "logistic", "several logistic", "sigmoids", "squares"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 0.1)])
 def test_steps_are_those_with_a_matrix_for_each_coalition(name, dtype, tolerance):
     """In double precision the same, in single precision roughly; the objective is as low as theirs."""
     module, loss, y, _ = LOSSES[name]
@@ -100,7 +100,7 @@ def test_steps_are_those_with_a_matrix_for_each_coalition(name, dtype, tolerance
     found, exact = HeadNewton(objective).minimise(weights, 10)[0], objective.descend(weights, 10)
     torch.testing.assert_close(found, exact, atol=tolerance * float(exact.abs().max()), rtol=0)
     values = objective.value(found, weights), objective.value(exact, weights)
-    torch.testing.assert_close(*values, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(*values, atol=tolerance / 10, rtol=tolerance / 10)
 
 
 def test_a_step_that_leads_upwards_is_halved():

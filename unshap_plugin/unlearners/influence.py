@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature
 from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.objective import Objective
-from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, damped_factor
+from unshap_plugin.second_order.solvers import conjugate_gradients, damped_factor
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_number
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.model.engine import Theta, row_weights
 from unshap_plugin.model.rows import Rows, take
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._displacement import Displaced, descend_displaced
 from unshap_plugin.unlearners._players import forgotten
 from unshap_plugin.unlearners.models import Models, StackedModels
