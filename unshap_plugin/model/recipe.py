@@ -79,7 +79,7 @@ class Recipe:
     batch_size: int | None = 32
     options: Mapping[str, Any] = field(default_factory=dict)
     l2: float | Mapping[str, float] = 0.0
-    init: Mapping[str, Tensor] | nn.Module | None = None
+    init: Mapping[str, Tensor] | nn.Module | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the settings and take a snapshot of ``init``."""
