@@ -113,7 +113,7 @@ def test_a_batch_takes_less_memory(problem):
 
 
 def test_it_is_a_setting_in_a_shell(tmp_path):
-    command = ["value", "--example", "iris", "--model", "mlp", "--unlearner", "finetune", "--budget", "400"]
+    command = ["value", "--example", "iris", "--model", "mlp", "--unlearner", "finetune", "--budget", "420"]
     assert main([*command, "--setting", "batch_size=32", "--out", str(tmp_path / "values")]) == 0
     result = ValuationResult.from_json((tmp_path / "values" / "result.json").read_text())
     assert result.settings["batch_size"] == 32
