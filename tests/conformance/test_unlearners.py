@@ -568,4 +568,9 @@ def test_the_problems_are_what_they_say():
 
 
 def test_dataclass_mutants_keep_their_settings():
-    assert dataclasses.asdict(mutant(nothing)) == {"steps": 12, "lr": 0.02, "shrink": 0.8}
+    assert dataclasses.asdict(mutant(nothing)) == {
+        "steps": 12,
+        "lr": 0.02,
+        "batch_size": None,
+        "shrink": 0.8,
+    }

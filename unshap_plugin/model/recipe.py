@@ -181,7 +181,10 @@ class Recipe:
         return {name: (drawn[name] if name in trained else value).detach().clone() for name, value in state.items()}
 
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
-        """Return for each epoch the order of the rows, ``[epochs, rows]``, in which every coalition takes its own."""
+        """Return for each epoch an order of as many as ``rows`` rows, ``[epochs, rows]``, drawn from the ``seed``.
+
+        Every coalition trains on its own rows in these orders (see ``model.minibatches``).
+        """
         return orders(rows, self.epochs, seed)
 
     def train(
