@@ -133,7 +133,8 @@ class Engine(Portable):
         *,
         rows_per_copy: bool = False,
         loss: Loss | None = None,
-        shape: Callable[[Tensor, Tensor], Tensor] | None = None,
+        shape: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        levels: Tensor | None = None,
         fill: bool = True,
     ) -> Theta:
         """Return the gradients of ``sum_i weights[k, i] * loss_i(theta[k])``, stacked like ``theta``.
@@ -149,29 +150,33 @@ class Engine(Portable):
         loss
             Loss that takes the place of the one of the training.
         shape
-            What is summed instead: a function of the losses and the weights of rows, both ``[..., rows]``, elementwise.
+            What is summed instead: a function of losses, weights and levels of rows, ``[..., rows]`` each, elementwise.
+        levels
+            What ``shape`` is given beside them, ``[rows]``, or with ``rows_per_copy`` ``[m, rows]``.
         fill
             Whether the rows are filled up (``filled``), so that no bit depends on the number of copies.
         """
         chosen = loss or self.loss
 
-        def total(losses: Tensor, weights: Tensor) -> Tensor:
-            return (weights * losses if shape is None else shape(losses, weights)).sum()
+        def total(losses: Tensor, weights: Tensor, levels: Tensor | None) -> Tensor:
+            return (weights * losses if shape is None or levels is None else shape(losses, weights, levels)).sum()
 
         def batched() -> Theta:
             leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}
             with torch.enable_grad():
                 outputs = self._stacked(leaf, x, rows_per_copy, fill=fill)
                 losses = losses_of(chosen, outputs, y, rows_per_copy=rows_per_copy, fill=fill)
-                return _gradient(total(losses, weights), leaf)
+                return _gradient(total(losses, weights, levels), leaf)
 
         def loop() -> Theta:
             each = []
             for k in range(_size(theta)):
                 leaf = {name: p.detach().requires_grad_() for name, p in _pick(theta, k).items()}
                 rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if rows_per_copy else (x, y)  # type: ignore[misc]
+                beside = levels[k] if rows_per_copy and levels is not None else levels
                 with torch.enable_grad():
-                    each.append(_gradient(total(chosen(self.call(leaf, rows[0]), rows[1]), weights[k]), leaf))
+                    losses = chosen(self.call(leaf, rows[0]), rows[1])
+                    each.append(_gradient(total(losses, weights[k], beside), leaf))
             return {name: torch.stack([one[name] for one in each]) for name in theta}
 
         return self.either(batched, loop)

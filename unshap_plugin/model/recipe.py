@@ -24,6 +24,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.losses import Loss
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied, logits_of, unwrapped
+from unshap_plugin.model.minibatches import orders
 from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
 from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
@@ -182,11 +183,9 @@ class Recipe:
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
         """Return for each epoch an order of as many as ``rows`` rows, ``[epochs, rows]``, drawn from the ``seed``.
 
-        Every coalition trains on its own rows in these orders. Sharing them makes the noise of the batch order
-        common to all coalitions of a seed, so that it largely cancels in the difference of two utilities.
+        Every coalition trains on its own rows in these orders (see ``model.minibatches``).
         """
-        rng = np.random.default_rng(np.random.SeedSequence([seed, rows]))
-        return np.stack([rng.permutation(rows) for _ in range(self.epochs)])
+        return orders(rows, self.epochs, seed)
 
     def train(
         self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0
