@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import builtins
 import doctest
 import enum
+import functools
 import importlib
 import importlib.util
 import inspect
 import re
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-#: The modules whose ``__all__`` are the public names.
-PUBLIC = ["unshap_plugin", "unshap_plugin.plugin", "unshap_conformance", "unshap_opendataval"]
+from unshap_plugin import errors
+
+#: The modules whose ``__all__`` are the public names: what the documentation names for users and for authors.
+PUBLIC = [
+    "unshap_plugin",
+    "unshap_plugin.plugin",
+    "unshap_plugin.errors",
+    "unshap_plugin.estimators",
+    "unshap_plugin.losses",
+    "unshap_plugin.metrics",
+    "unshap_plugin.unlearners",
+    "unshap_conformance",
+    "unshap_opendataval",
+    "unshap_opendataval.base",
+]
 #: The packages whose examples run.
 PACKAGES = ["unshap_plugin", "unshap_conformance", "unshap_opendataval"]
-ARRAYS = re.compile(r"\b(ArrayLike|NDArray|Tensor)\b")
-#: What can be asked for anything without an error.
-RAISES_NOTHING = {
-    "unshap_conformance.table",
-    "unshap_plugin.plugin.batch_invariant_matmul",
-    "unshap_plugin.plugin.coalition_seed",
+#: Annotations of arrays, and parameters that are arrays or pairs of them, whatever their annotations.
+ARRAYS = re.compile(r"\b(ArrayLike|NDArray|Tensor|Theta|Rows)\b")
+ROWS = {"groups", "train", "test", "x_train", "x_valid"}
+#: What can be asked for anything without an error, or takes what it is given.
+RAISES_NOTHING = set()
+#: What the helpers raise.
+CHECKS = {
+    "check_integer": {"InvalidTypeError", "InvalidValueError"},
+    "check_number": {"InvalidTypeError", "InvalidValueError"},
+    "check_share": {"InvalidTypeError", "InvalidValueError"},
 }
 SHAPE = re.compile(r"\[[^]]*\]")
 LACKS_OPENDATAVAL = importlib.util.find_spec("opendataval") is None
@@ -37,7 +58,7 @@ def needs_opendataval(name):
 
 
 def public():
-    """The functions and classes among the public names, and the methods and properties of the classes."""
+    """The public functions and classes, and the methods and properties of these, by where they are defined."""
     found = {}
     for module in PUBLIC:
         if needs_opendataval(module) and LACKS_OPENDATAVAL:
@@ -46,32 +67,56 @@ def public():
             if needs_opendataval(name) and LACKS_OPENDATAVAL:
                 continue
             one = getattr(importlib.import_module(module), name)
-            if inspect.isclass(one) or inspect.isfunction(one):
-                found[f"{module}.{name}"] = one
             if inspect.isclass(one):
-                found |= {f"{module}.{name}.{member}": value for member, value in members(one)}
+                found[called(one)] = one, None
+                found |= members(one)
+            elif inspect.isfunction(one):
+                found[called(one)] = one, None
     return found
 
 
+def called(one):
+    return f"{one.__module__}.{one.__qualname__}"
+
+
+def ours(kind):
+    """The class and those of its bases that are defined in these packages."""
+    return [base for base in kind.__mro__ if base.__module__.partition(".")[0] in PACKAGES]
+
+
 def members(kind):
-    """The public methods and properties that are defined in a class of these packages."""
-    for name in dir(kind):
-        defined_in = next((base for base in kind.__mro__ if name in vars(base)), None)
-        if defined_in is None or defined_in.__module__.partition(".")[0] not in PACKAGES:
-            continue
-        value = vars(defined_in)[name]
-        value = getattr(value, "__func__", value)  # of a class method or a static method
-        if (not name.startswith("_") or name == "__call__") and (
-            inspect.isfunction(value) or isinstance(value, property)
-        ):
-            yield name, value
+    """The public methods and properties of a class and of its bases, each with the class that defines it."""
+    found = {}
+    for base in ours(kind):
+        for name in vars(base):
+            value = own(base, name)
+            if not name.startswith("_") or name == "__call__":
+                if inspect.isfunction(value) or isinstance(value, property):
+                    found[f"{called(base)}.{name}"] = value, base
+    return found
 
 
-NAMES = public()
+def own(kind, name):
+    """What a class itself defines under a name: a function, or a property."""
+    value = vars(kind).get(name)
+    value = getattr(value, "__func__", value)  # of a class method or a static method
+    return property(value.func) if isinstance(value, functools.cached_property) else value
+
+
+PUBLISHED = public()
+NAMES = {name: one for name, (one, _) in PUBLISHED.items()}
+#: The classes of the methods and properties.
+OWNERS = {name: owner for name, (_, owner) in PUBLISHED.items() if owner is not None}
 
 
 def is_method(name):
-    return name.rpartition(".")[0] in NAMES
+    return name in OWNERS
+
+
+def contracts(name):
+    """The same method or property as the class and its bases define it."""
+    of, last = OWNERS[name], name.rpartition(".")[2]
+    return [own(base, last) for base in ours(of) if last in vars(base)]
 
 
 def sections(one):
@@ -113,9 +158,43 @@ def annotations(one):
     return parameters, "" if inspect.isclass(one) else str(signature.return_annotation)
 
 
-def checks_nothing(one):
-    """A data class that takes what it is given."""
-    return dataclasses.is_dataclass(one) and not hasattr(one, "__post_init__")
+def signals(name):
+    """The errors that the code of one raises itself, or through what else its class or its module keeps for itself."""
+    one, owner = NAMES[name], OWNERS.get(name)
+    kind = one if inspect.isclass(one) else owner
+    starts = ["__init__", "__post_init__"] if inspect.isclass(one) else [name.rpartition(".")[2]]
+    module = sys.modules[(kind or one).__module__]
+    todo = [own(kind, start) for start in starts] if kind else [one]
+    raised, seen = set(), set()
+    while todo:
+        function = todo.pop()
+        function = function.fget if isinstance(function, property) else function
+        if not inspect.isfunction(function) or function in seen or function.__code__.co_filename == "<string>":
+            continue
+        seen.add(function)
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+                raised.add(node.exc.func.id)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                raised |= CHECKS.get(node.func.id, set())
+                if node.func.id.startswith("_"):
+                    todo.append(vars(module).get(node.func.id))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                if node.attr.startswith("_") and kind is not None:
+                    todo += [own(base, node.attr) for base in ours(kind) if node.attr in vars(base)]
+    return raised
+
+
+def shown(text):
+    """What the examples of a docstring use: names, and attributes of anything."""
+    used = set()
+    for example in doctest.DocTestParser().get_examples(text or ""):
+        for node in ast.walk(ast.parse(example.source)):
+            if isinstance(node, ast.Name | ast.Attribute):
+                used.add(node.id if isinstance(node, ast.Name) else f".{node.attr}")
+            elif isinstance(node, ast.alias):
+                used.add(node.name)
+    return used
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,15 +210,47 @@ def test_every_parameter_is_described(name):
     assert set(said) <= set(parameters)
     assert all("\n    " in text for text in said.values()), f"{name} names a parameter without saying what it is"
     # A method may do so in its text, and a class for several of its methods.
-    owner = sections(NAMES[name.rpartition(".")[0]]) if is_method(name) else {"": ""}
+    owner = sections(OWNERS[name]) if is_method(name) else {"": ""}
     prose = parts[""] + owner[""] if is_method(name) else ""
     shared = {one for one in parameters if one in described(owner.get("Parameters", "")) or f"``{one}``" in prose}
     assert set(parameters) <= set(said) | shared, f"{name} does not describe {set(parameters) - set(said) - shared}"
 
 
-@pytest.mark.parametrize("name", [name for name, one in NAMES.items() if not is_method(name)])
+@pytest.mark.parametrize("name", [name for name in NAMES if not is_method(name)])
 def test_it_has_an_example(name):
-    assert ">>>" in sections(NAMES[name]).get("Examples", ""), name
+    text, last = sections(NAMES[name]).get("Examples", ""), name.rpartition(".")[2]
+    assert {last, f".{last}"} & shown(text) or (inspect.isclass(NAMES[name]) and f"{last}" in text), name
+
+
+@pytest.mark.parametrize("name", [name for name in OWNERS if not name.endswith(".__call__")])
+def test_a_method_has_an_example(name):
+    """Its own, or one of its class; what overrides the method of a base may leave that to the base."""
+    kept = [inspect.getdoc(one) for one in contracts(name)]
+    kept += [inspect.getdoc(base) for base in ours(OWNERS[name]) if own(base, name.rpartition(".")[2]) is not None]
+    assert any(f".{name.rpartition('.')[2]}" in shown(text) for text in kept), name
+
+
+@pytest.mark.parametrize("name", [name for name, one in NAMES.items() if annotations(one)[0] or signals(name)])
+def test_it_says_what_is_raised(name):
+    said = sections(NAMES[name]).get("Raises", "")
+    if is_method(name):
+        said += "\n".join(sections(one).get("Raises", "") for one in contracts(name)[1:])
+    named = [vars(errors).get(word) or vars(builtins).get(word) for word in re.findall(r"\w+Error", said)]
+    for raised in signals(name):
+        kind = vars(errors).get(raised) or vars(builtins)[raised]
+        assert any(issubclass(kind, one) for one in named if one), f"{name} does not say that it raises {raised}"
+    assert said.strip() or name in RAISES_NOTHING, f"{name} does not say what it raises"
+
+
+def test_what_raises_nothing_is_public_and_says_nothing_else():
+    for name in RAISES_NOTHING & set(NAMES):
+        assert not signals(name), name
+        assert "Raises" not in sections(NAMES[name]), name
+    assert LACKS_OPENDATAVAL or not RAISES_NOTHING - set(NAMES)
+
+
+def is_array(parameter, annotation):
+    return ARRAYS.search(annotation) or parameter in ROWS
 
 
 @pytest.mark.parametrize(
@@ -147,20 +258,15 @@ def test_it_has_an_example(name):
     [
         name
         for name, one in NAMES.items()
-        if annotations(one)[0] and not (is_method(name) or name in RAISES_NOTHING or checks_nothing(one))
+        if any(is_array(*pair) for pair in annotations(one)[0].items()) or ARRAYS.search(annotations(one)[1])
     ],
 )
-def test_it_says_what_is_raised(name):
-    assert sections(NAMES[name]).get("Raises", "").strip(), name
-
-
-@pytest.mark.parametrize("name", [name for name, one in NAMES.items() if ARRAYS.search(str(annotations(one)))])
 def test_the_shapes_of_arrays_are_named(name):
     parameters, returned = annotations(NAMES[name])
     parts = sections(NAMES[name])
     said = described(parts.get("Parameters", ""))
     for parameter, annotation in parameters.items():
-        if ARRAYS.search(annotation):
+        if is_array(parameter, annotation):
             assert SHAPE.search(said.get(parameter, parts[""])), f"{name} does not say the shape of {parameter}"
     if ARRAYS.search(returned):
         assert SHAPE.search(parts.get("Returns", parts[""])), f"{name} does not say the shape of what it returns"

@@ -42,6 +42,16 @@ class Retrain(Unlearner):
     the model keeps its initial parameters.
 
     Cost per coalition: one training. Error: the noise of the training seed.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Retrain()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "retrain"
