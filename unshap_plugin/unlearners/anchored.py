@@ -55,7 +55,8 @@ class Anchored(Displaced):
     >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
     >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
     >>> model = LogisticRegression().fit(*train)
-    >>> value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=Anchored()).to_series().idxmin()
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=Anchored())
+    >>> result.to_series().idxmin()
     'c'
     """
 

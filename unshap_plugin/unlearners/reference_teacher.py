@@ -67,7 +67,8 @@ class ReferenceTeacher(Displaced):
     >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
     >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
     >>> model = LogisticRegression().fit(*train)
-    >>> value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=ReferenceTeacher()).to_series().idxmin()
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=ReferenceTeacher())
+    >>> result.to_series().idxmin()
     'c'
     """
 
