@@ -40,8 +40,10 @@ class ModuleProblem(ValuationProblem):
     >>> import torch
     >>> x, y = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     >>> problem = ValuationProblem(nn.Linear(2, 2), train=(x, y), test=(x, y))
-    >>> type(problem).__name__, problem.engine.n_parameters
-    ('ModuleProblem', 6)
+    >>> type(problem).__name__, problem.engine.n_parameters, problem.kind.names()
+    ('ModuleProblem', 6, 'torch modules with trainable parameters')
+    >>> problem.task, problem.recipe, problem.linear
+    ('classification', None, None)
     """
 
     trained: TrainedModule
