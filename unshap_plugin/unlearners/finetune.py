@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_share
-from unshap_plugin.model.engine import Theta, row_weights
+from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import Displaced, centred, descend_displaced, from_scratch, shrunk

@@ -21,18 +21,34 @@ __all__ = ["ModelList", "Models", "StackedModels"]
 
 @runtime_checkable
 class Models(Protocol):
-    """Unlearned models, one per coalition."""
+    """Unlearned models, one per coalition.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import mse
+    >>> engine = Engine(torch.nn.Linear(1, 1), mse)
+    >>> models = StackedModels(engine, engine.stack(2))
+    >>> models.restore(np.array([True, False]))
+    >>> isinstance(models, Models), models.outputs(torch.zeros(3, 1)).shape
+    (True, torch.Size([2, 3, 1]))
+    """
 
     def __len__(self) -> int:
         """Return the number of models, m."""
         ...
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` on the same rows."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``.
+
+        Raises
+        ------
+        Exception
+            Whatever a model raises of such rows.
+        """
         ...
 
     def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given model, bit for bit, in the places where ``which`` is ``True``."""
+        """Put the given model, bit for bit, in the places where ``which`` (bool ``[m]``) is ``True``."""
         ...
 
 

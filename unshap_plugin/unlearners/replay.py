@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer
-from unshap_plugin.model.engine import Theta, per_copy, row_weights
+from unshap_plugin.model.stacks import Theta, per_copy, row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import initial_parameters

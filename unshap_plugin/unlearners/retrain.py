@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.engine import Engine, Theta, row_weights
+from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.modes import to_training
@@ -21,6 +21,7 @@ from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.stacked_training import StackedTraining
+from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem

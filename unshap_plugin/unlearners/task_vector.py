@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.model.engine import Theta, row_weights
 from unshap_plugin.model.rows import Rows, take
+from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.solvers import batch_invariant_matmul
