@@ -11,13 +11,12 @@ import importlib
 import importlib.util
 import inspect
 import re
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from unshap_plugin import errors
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
 #: The modules whose ``__all__`` are the public names: what the documentation names for users and for authors.
 PUBLIC = [
@@ -86,11 +85,7 @@ RAISES_NOTHING = {
 #: What its base, ``Estimator``, shows how to use.
 WITHOUT_EXAMPLE = {"unshap_plugin.estimators.permutation.Permutation"}
 #: What the helpers raise.
-CHECKS = {
-    "check_integer": {"InvalidTypeError", "InvalidValueError"},
-    "check_number": {"InvalidTypeError", "InvalidValueError"},
-    "check_share": {"InvalidTypeError", "InvalidValueError"},
-}
+CHECKS = {name: {InvalidTypeError, InvalidValueError} for name in ("check_integer", "check_number", "check_share")}
 SHAPE = re.compile(r"\[[^]]*\]")
 LACKS_OPENDATAVAL = importlib.util.find_spec("opendataval") is None
 
@@ -130,6 +125,11 @@ def called(one):
 def ours(kind):
     """The class and those of its bases that are defined in these packages."""
     return [base for base in kind.__mro__ if base.__module__.partition(".")[0] in PACKAGES]
+
+
+def is_ours(function):
+    """Whether somebody wrote it here: the constructors of data classes and of protocols are made by Python."""
+    return function.__module__.partition(".")[0] in PACKAGES and function.__code__.co_filename != "<string>"
 
 
 def members(kind):
@@ -225,29 +225,26 @@ def annotations(one):
 
 def signals(name):
     """The classes of errors that the code of one raises, itself or through what its class or module keeps private."""
-    one, owner = NAMES[name], OWNERS.get(name)
-    kind = one if inspect.isclass(one) else owner
-    starts = ["__init__", "__post_init__"] if inspect.isclass(one) else [name.rpartition(".")[2]]
-    module = sys.modules[(kind or one).__module__]
-    here = vars(module)
-    todo = [own(kind, start) for start in starts] if kind else [one]
+    kind = NAMES[name] if inspect.isclass(NAMES[name]) else OWNERS.get(name)
+    starts = ["__init__", "__post_init__"] if kind is NAMES[name] else [name.rpartition(".")[2]]
+    todo = [NAMES[name]] if kind is None else [own(kind, start) for start in starts]
     raised, seen = set(), set()
     while todo:
         function = todo.pop()
         function = function.fget if isinstance(function, property) else function
-        if not inspect.isfunction(function) or function in seen or function.__code__.co_filename == "<string>":
+        if function in seen or not inspect.isfunction(function) or not is_ours(function):
             continue
         seen.add(function)
+        known = vars(builtins) | function.__globals__
         for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
-                raised.add(node.exc.func.id)
+                raised.add(known[node.exc.func.id])
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 raised |= CHECKS.get(node.func.id, set())
-                if node.func.id.startswith("_"):
-                    todo.append(here.get(node.func.id))
+                todo += [known.get(node.func.id)] if node.func.id.startswith("_") else []
             if kind and isinstance(node, ast.Attribute) and ast.unparse(node).startswith("self._"):
                 todo += [own(base, node.attr) for base in ours(kind) if node.attr in vars(base)]
-    return {here.get(name) or vars(builtins).get(name) or vars(errors)[name] for name in raised} - {NotImplementedError}
+    return raised - {NotImplementedError}
 
 
 def shown(text):
