@@ -18,7 +18,7 @@ LAYERS = [
     ["filling"],
     ["softmax"],
     ["losses"],
-    ["outputs", "measures"],
+    ["outputs", "measures", "loss_check"],
     ["scorers"],
     ["metrics"],
     ["model"],

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError, in_short
+from unshap_plugin.loss_check import check_loss
 from unshap_plugin.losses import LOSSES, Loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.engine import Engine
@@ -22,7 +23,6 @@ from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.evidence import kind_of_outputs
-from unshap_plugin.problem.loss_check import check_loss
 from unshap_plugin.problem.problem import ValuationProblem
 
 __all__ = ["ModuleProblem"]
