@@ -72,6 +72,9 @@ class Recipe:
     >>> trained = recipe.train(module, mse, x, 3 * x)
     >>> round(trained.weight.item(), 3)
     3.0
+    >>> recipe.check(module)
+    >>> recipe.strength("weight"), list(recipe.initial_state(module, seed=0)), recipe.orders(3, seed=0).shape
+    (0.0, ['weight', 'bias'], (200, 3))
     """
 
     optimizer: str = "adam"
@@ -125,7 +128,13 @@ class Recipe:
             raise InvalidValueError(f"optimizer {self.optimizer!r} cannot have such options: {error}.") from error
 
     def check(self, module: nn.Module) -> None:
-        """Raise ``InvalidValueError`` if a penalty is for a parameter that ``module`` does not have."""
+        """Refuse a ``module`` that the recipe cannot be one of.
+
+        Raises
+        ------
+        InvalidValueError
+            If a penalty is for a parameter that it does not have.
+        """
         names = [name for name, _ in module.named_parameters()]
         for name in self.l2 if isinstance(self.l2, Mapping) else ():
             if name not in names:
@@ -204,6 +213,11 @@ class Recipe:
             Boolean mask ``[rows]`` of the rows to train on; all by default. Without any, nothing is trained.
         seed
             Orders the rows, and seeds dropout.
+
+        Raises
+        ------
+        InvalidValueError
+            If the batches have one row, and a layer cannot train on one.
         """
         model = dense(copied(unwrapped(module)))
         keep = np.ones(n_rows(x), dtype=bool) if rows is None else rows.cpu().numpy()

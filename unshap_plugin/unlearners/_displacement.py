@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Engine, Theta, per_copy
+from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.optimizers import StackedOptimizer
+from unshap_plugin.model.stacks import Theta, per_copy
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._terms import Term, batch_bytes
 from unshap_plugin.unlearners.base import Unlearner

@@ -45,6 +45,22 @@ class Anchored(Displaced):
         takes all of them.
     anchor
         Weight of the divergence.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=Anchored())
+    >>> result.to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "anchored"

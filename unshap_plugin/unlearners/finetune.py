@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_share
-from unshap_plugin.model.engine import row_weights
+from unshap_plugin.model.stacks import row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import Displaced, centre, from_scratch, shrunk
@@ -48,6 +48,21 @@ class FineTune(Displaced):
         Retained rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
     shrink
         Share of the way to ``theta_init`` that a coalition that forgets everything starts at, from 0 to 1.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=FineTune()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "finetune"

@@ -59,6 +59,21 @@ class Influence(Unlearner):
     damping
         Strength of a proximal term around the initial parameters, which adds it to the diagonal of ``H``; ``None``
         estimates it as ``newton`` does (without the matrix, more roughly).
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Influence()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "influence"

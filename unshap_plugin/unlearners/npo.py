@@ -45,6 +45,21 @@ class NPO(Displaced):
         Forget rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
     beta
         Inverse temperature; that of the paper by default.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=NPO()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "npo"

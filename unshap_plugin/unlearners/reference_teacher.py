@@ -57,6 +57,22 @@ class ReferenceTeacher(Displaced):
         Weights of the teacher and of the divergence on the reference set.
     neighbors
         How many reference rows teach a forget row, ``k``; all of them where there are fewer.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=ReferenceTeacher())
+    >>> result.to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "reference_teacher"

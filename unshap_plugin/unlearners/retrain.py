@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.engine import Engine, Theta, row_weights
+from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.minibatches import batches_of_an_epoch, minibatches
@@ -21,6 +21,7 @@ from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.stacked_training import StackedTraining
+from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -43,6 +44,16 @@ class Retrain(Unlearner):
     the model keeps its initial parameters.
 
     Cost per coalition: one training. Error: the noise of the training seed.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Retrain()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "retrain"

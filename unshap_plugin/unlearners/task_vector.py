@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import check_number
 from unshap_plugin.filling import batch_invariant_matmul
-from unshap_plugin.model.engine import row_weights
+from unshap_plugin.model.stacks import row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import Displaced, descend_displaced
@@ -48,6 +48,21 @@ class TaskVector(Displaced):
         Rows of a step of a player; ``None`` takes all of them.
     lam
         What the task vectors are multiplied with, ``lambda``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=TaskVector()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "task_vector"
