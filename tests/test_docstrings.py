@@ -61,7 +61,7 @@ RAISES_NOTHING = {
     "unshap_plugin.model.recipe.Recipe.strength",
     "unshap_plugin.problem.once.ComputedOnce.remember",
     "unshap_plugin.problem.problem.ValuationProblem.retained",
-    "unshap_plugin.second_order.solvers.batch_invariant_matmul",
+    "unshap_plugin.filling.batch_invariant_matmul",
     "unshap_plugin.unlearners.base.Unlearner.bytes_per_coalition",
     "unshap_plugin.unlearners.base.Unlearner.stand_in",
     "unshap_plugin.unlearners.models.ModelList.restore",

@@ -101,7 +101,8 @@ def minibatches(
         if size is None:
             yield None, mine[:k]
             continue
-        begins = torch.nonzero(several[:k] & (step % per_epoch[:k] == 0) | (step == 0)).flatten()
+        anew = several[:k] & (step % per_epoch[:k] == 0)
+        begins = torch.nonzero(anew if step else torch.ones_like(anew)).flatten()
         if len(begins) > 0:
             epoch = torch.where(several, step // per_epoch, 0)[begins]
             current = torch.where(several[begins, None], shuffled[epoch], as_they_stand)
