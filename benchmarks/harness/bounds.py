@@ -160,8 +160,8 @@ BOUNDS = Question(
     "Every operation of torch is counted while coalitions are evaluated that keep a random half of the rows: those of "
     "products, and the bytes that all others read and write. The last columns say which share of the processor time "
     "the products would take at the rate of a plain product of two matrices of 1,024 rows, the others at the rate at "
-    "which two arrays are added that are with their sum as large as what a pass works on, and what the calls of so many "
-    "operations cost, with next to nothing to compute in them; then how many times the sum of the three the loop "
+    "which two arrays are added that are with their sum as large as what a pass works on, and what the calls of so "
+    "many operations cost, with next to nothing to compute in them; then how many times the sum of the three the loop "
     "takes. The rates are measured in turns with the loops.",
     measure,
     tables,

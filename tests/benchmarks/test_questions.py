@@ -6,10 +6,11 @@ import doctest
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 
-from harness import accuracy, groups, quality, scale, speed
+from harness import accuracy, bounds, groups, quality, scale, speed
 from harness.evaluators import row_values
 from harness.question import Question
 from harness.questions import QUESTIONS
@@ -172,3 +173,23 @@ def test_scale(tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", [accuracy, groups], ids=lambda module: module.__name__)
 def test_examples(module):
     assert doctest.testmod(module) == (0, 1)
+
+
+def test_bounds(tmp_path):
+    report = asked(bounds.BOUNDS, {"rounds": 2, "cases": [["breast_cancer", 40, "LogisticRegression", 8]]}, tmp_path)
+    assert [row["method"] for row in report.rows] == list(speed.METHODS["LogisticRegression"])
+    for row in report.rows:
+        assert row["coalitions"] == 7
+        assert min(row[name] for name in ("seconds", "calls", "flop", "bytes", "product", "memory", "call")) > 0
+    [table] = bounds.tables(report)
+    assert [len(row) for row in table.rows] == [len(table.header)] * 3
+
+
+def test_what_is_counted():
+    a, b = torch.rand(4, 3), torch.rand(3, 5)
+    with bounds.Count() as count:
+        product = a @ b
+        assert (count.calls, count.bytes) == (1, 0)
+        product.T.reshape(20).add_(1)
+    # A copy of 20 numbers, in and out (the transposed one is a view), and a sum in place of as many.
+    assert count.bytes == 4 * (20 + 20 + 20 + 20)
