@@ -60,6 +60,8 @@ class Count(TorchDispatchMode):
 def _is_view(func: Any) -> bool:
     """Tell whether an operation gives another view of what it is given, and moves nothing."""
     results = func._schema.returns
+    if func._overloadpacket.__name__ == "_unsafe_view":  # which does not say so
+        return True
     return bool(results) and all(one.alias_info is not None and not one.alias_info.is_write for one in results)
 
 
