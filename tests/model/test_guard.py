@@ -17,8 +17,8 @@ from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.guard import guard
 from unshap_plugin.model.trained import FittedObject
-from unshap_plugin.plugin import Access, Unlearner, UnlearnerSpec
-from unshap_plugin.unlearners.models import ModelList, StackedModels
+from unshap_plugin.plugin import Access, ModelKind, ModelList, StackedModels, Unlearner, UnlearnerSpec
+from unshap_plugin.problem.object_problem import ObjectProblem
 
 
 def change_model(problem):
@@ -71,6 +71,14 @@ EVERY = [
     for name, (damage, what) in DAMAGES.items()
 ]
 
+#: Where code of a plugin runs, and what an error says of it.
+WHERE = {
+    "_unlearn": "(for the coalition that keeps",
+    "outputs": "(for the coalition that keeps",
+    "_check": "(when it was asked whether it takes this problem)",
+    "bytes_per_coalition": "(when it was asked for the memory that a coalition takes)",
+}
+
 
 def lent(problem):
     """Everything of the model and the generators, as plain values."""
@@ -92,19 +100,37 @@ def same(before, after):
 
 @dataclass(frozen=True)
 class Rude(Unlearner):
-    """Does some damage, and then ends as it is told."""
+    """Does some damage where it is told to, and then ends as it is told."""
 
     name: ClassVar[str] = "rude"
     needs: ClassVar[Access] = Access.FORGET
+    takes: ClassVar[ModelKind] = ModelKind.PARAMETERS | ModelKind.FIT_PREDICT
 
     damage: object
     end: object
+    where: str = "_unlearn"
+
+    def does(self, where, problem):
+        if where == self.where:
+            self.damage(problem)
+            if self.end is not None:
+                raise self.end
+
+    def _check(self, problem):
+        self.does("_check", problem)
+
+    def bytes_per_coalition(self, problem):
+        self.does("bytes_per_coalition", problem)
+        return super().bytes_per_coalition(problem)
 
     def _unlearn(self, problem, coalitions, seed):
-        self.damage(problem)
-        if self.end is not None:
-            raise self.end
-        return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+        self.does("_unlearn", problem)
+        if isinstance(problem, ObjectProblem):
+            return ModelList(problem, [problem.model] * len(coalitions))
+        models = StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+        plain = models.outputs
+        models.outputs = lambda x: (self.does("outputs", problem), plain(x))[1]
+        return models
 
 
 def under_guard(problem, *damages, end=None):
@@ -130,20 +156,20 @@ def test_what_was_lent_is_put_back(damage, what, end):
             assert caught.value.__cause__ is end
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize(("damage", "what", "end"), EVERY)
-def test_a_game_names_who_did_it_and_blames_nobody_else(damage, what, end):
+def test_a_game_names_who_did_it_and_blames_nobody_else(damage, what, end, where):
     problem = early_stopped()
     matrix = coalitions(3, problem.n_players)
     clean = UnlearningGame(problem, "finetune")(matrix)
     before = lent(problem)
-    game = UnlearningGame(problem, Rude(damage, end))
-    if isinstance(end, KeyboardInterrupt):
-        with pytest.raises(KeyboardInterrupt):
-            game(matrix[:1])
-    else:
-        with pytest.raises(ContractError, match="unlearner 'rude'") as caught:
-            game(matrix[:1])
+    expected = KeyboardInterrupt if isinstance(end, KeyboardInterrupt) else ContractError
+    with pytest.raises(expected) as caught:
+        UnlearningGame(problem, Rude(damage, end, where))(matrix[:1])
+    if expected is ContractError:
+        assert str(caught.value).startswith("unlearner 'rude' ")
         assert what in str(caught.value)
+        assert WHERE[where] in str(caught.value)
     same(before, lent(problem))
     if damage is not change_data:  # of which nobody took a copy
         assert np.array_equal(UnlearningGame(problem, "finetune")(matrix), clean), "the next one is not blamed"
