@@ -95,7 +95,7 @@ def _of_the_fit(game: UnlearningGame) -> str | None:
     problem = game.problem
     if not isinstance(problem, ModuleProblem) or isinstance(game.unlearner, Retrain):
         return None
-    return stopped_early(type(problem.given_model).__name__) if problem.once(stopped_short) else None
+    return stopped_early(problem.model_name) if problem.once(stopped_short) else None
 
 
 def _of_the_ends(

@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import torch
+from torch import Tensor
+
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.guard import guard
+from unshap_plugin.model.rows import leaves
+from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 
 __all__ = ["lending"]
@@ -33,9 +38,9 @@ def lending(problem: ValuationProblem) -> Iterator[None]:
     Traceback (most recent call last):
     unshap_plugin.errors.ContractError: set loss of the problem to something else: keep that to itself
     """
-    given = dict(vars(problem))
+    given, whole = dict(vars(problem)), problem.scoped()
     try:
-        with guard(problem.trained, problem.tensors()):
+        with guard(problem.trained, lambda: _data(whole)):
             yield
             other = [name for name, value in vars(problem).items() if value is not given.get(name)]
             if other:
@@ -45,3 +50,14 @@ def lending(problem: ValuationProblem) -> Iterator[None]:
         raise
     finally:
         vars(problem).update(given)
+
+
+def _data(problem: ValuationProblem) -> list[Tensor]:
+    """Return all tensors and arrays of a problem that nobody may change."""
+    reference = [] if problem.reference is None else [*leaves(problem.reference[0]), problem.reference[1]]
+    stored = [] if problem.stored is None else problem.stored.tensors().values()
+    recipe = problem.recipe if isinstance(problem, ModuleProblem) else None
+    initial = {} if recipe is None or recipe.init is None else recipe.init
+    arrays = [torch.from_numpy(one) for one in (problem.player_of_row, problem.given_utility)]
+    sets = [*leaves(problem.x), problem.y, *leaves(problem.x_test), problem.y_test]
+    return [one for one in (*sets, *reference, *stored, *initial.values(), *arrays) if one is not None]

@@ -17,10 +17,10 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.columns import Columns
-from unshap_plugin.model.given import copied_object
+from unshap_plugin.model.given import copied, copied_object, unwrapped
 from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
-from unshap_plugin.model.rows import Rows, leaves, n_rows
+from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import Access, ModelKind
@@ -94,10 +94,10 @@ class ValuationProblem(ComputedOnce):
     ----------
     trained
         The model as it was given, and the copy that is worked with.
-    given_model
-        The model as it was given (of objects a copy).
-    players, player_of_row
-        The players, and their number for every training row, int64 ``[rows]``, with -1 for background.
+    model_name
+        What kind of model was given: the name of its class.
+    player_of_row
+        The number of the player of every training row, int64 ``[rows]``, with -1 for background.
     classes
         What the classes are called where the labels were encoded; ``y`` and ``y_test`` are then their numbers.
     notes
@@ -167,9 +167,10 @@ class ValuationProblem(ComputedOnce):
         self._said = outputs
         self.notes: tuple[str, ...] = ()
         super().__init__()
-        self.given_model = model if isinstance(model, nn.Module) else copied_object(model)
+        self._given_model = unwrapped(model) if isinstance(model, nn.Module) else copied_object(model)
+        self.model_name = type(self._given_model).__name__
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
+        reader = Reader(self.trained, self.classes, Columns.of(self._given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
         (self.x_test, self.y_test), seen = tested, seen_in_training(tested[0], self.x)
@@ -179,7 +180,7 @@ class ValuationProblem(ComputedOnce):
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)
         if at_hand < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
-        self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
+        self._players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
         rows = self.x
@@ -189,7 +190,7 @@ class ValuationProblem(ComputedOnce):
         for one, y in zip(answers, (self.y, self.y_test), strict=True):
             self._check_loss(one, y)
         if access == "full" and not isinstance(model, nn.Module):
-            self.notes += compared_with_plain_fit(self.given_model, rows, self.y, self.classes)
+            self.notes += compared_with_plain_fit(self._given_model, rows, self.y, self.classes)
         #: Shape of the outputs for one row.
         self.output_shape = answers[1].shape[1:]
         self.metric = resolve_metric(metric, self.loss, self.answers)
@@ -202,7 +203,18 @@ class ValuationProblem(ComputedOnce):
     @property
     def n_players(self) -> int:
         """Number of players."""
-        return len(self.players)
+        return len(self._players)
+
+    @property
+    def players(self) -> list[Any]:
+        """The players, in the order of the columns of a coalition matrix."""
+        return list(self._players)
+
+    @property
+    def given_model(self) -> Any:
+        """A copy of the model that was given, another one whenever it is asked for."""
+        model = self._given_model
+        return copied(model) if isinstance(model, nn.Module) else copied_object(model)
 
     @property
     def model(self) -> Any:
@@ -237,13 +249,6 @@ class ValuationProblem(ComputedOnce):
             seen |= Access.ARTIFACTS
         return seen
 
-    def tensors(self) -> list[Tensor]:
-        """Return all tensors of the data, each ``[rows, ...]``, and of the artefacts: nobody may change them."""
-        reference = [] if self.reference is None else [*leaves(self.reference[0]), self.reference[1]]
-        stored = [] if self.stored is None else self.stored.tensors().values()
-        every = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference, *stored]
-        return [tensor for tensor in every if tensor is not None]
-
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
         """Return which training rows are retained, bool ``[m, rows]``, by ``coalitions``, bool ``[m, n_players]``."""
         always = np.ones((len(coalitions), 1), dtype=bool)
@@ -258,7 +263,7 @@ class ValuationProblem(ComputedOnce):
         return {
             f"the loss {getattr(self.loss, '__name__', type(self.loss).__name__)!r}": self.loss,
             f"metric {self.metric.name!r}": self.metric.score,
-            f"the model ({type(self.given_model).__name__})": self.given_model,
+            f"the model ({self.model_name})": self._given_model,
         }
 
     def _take(
@@ -280,8 +285,7 @@ class ValuationProblem(ComputedOnce):
         """Return what the outputs for the training rows are."""
         if said is not None:
             raise InvalidValueError(
-                f"outputs is of torch modules, but {type(self.given_model).__name__} says itself what it answers: "
-                f"leave it out."
+                f"outputs is of torch modules, but {self.model_name} says itself what it answers: leave it out."
             )
         return "logits"
 

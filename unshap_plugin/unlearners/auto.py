@@ -47,7 +47,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     >>> choose(problem)
     (LinearExact(), 'Ridge is a linear regression at its optimum, which has an exact solution')
     """
-    kind = type(problem.given_model).__name__
+    kind = problem.model_name
     if not isinstance(problem, ModuleProblem) or not problem.engine.theta0:
         return _checked(Retrain(), problem), f"{kind} has no parameters that gradients could change"
     partial = Access.RETAIN not in problem.available

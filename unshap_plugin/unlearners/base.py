@@ -126,8 +126,7 @@ class Unlearner(ABC):
             )
         if not self.takes & problem.kind:
             raise AccessError(
-                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.given_model).__name__} is not "
-                f"one of these"
+                f"unlearner {self.name!r} takes {self.takes.names()}, but {problem.model_name} is not one of these"
             )
         self._check(cast(ModuleProblem, problem))
 
