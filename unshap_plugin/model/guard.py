@@ -72,8 +72,8 @@ def marks(data: Iterable[Tensor]) -> list[tuple[int, int]]:
     """Return for each tensor a pair that is another one once its numbers were changed.
 
     Torch counts changes in place, but not those through a view that it does not know of (``tensor.numpy()``,
-    ``tensor.data``): beside its count stands a checksum. For numpy's dtypes on the processor that is CRC-32, which takes
-    0.3 ms for a megabyte; elsewhere it is the sum of all bytes, since moving them here would take too long.
+    ``tensor.data``): beside its count stands a checksum. Of common dtypes on the processor that is CRC-32, which takes
+    0.3 ms for a megabyte; of others, the sum of all bytes, since moving them here would take too long.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def marks(data: Iterable[Tensor]) -> list[tuple[int, int]]:
 
 def _checksum(tensor: Tensor) -> int:
     if tensor.is_cpu and tensor.dtype in _OF_NUMPY:
-        return zlib.crc32(np.ascontiguousarray(tensor.numpy()))
+        return zlib.crc32(np.ascontiguousarray(tensor.numpy()).data)
     return int(tensor.contiguous().reshape(-1).view(torch.uint8).sum())
 
 
