@@ -398,6 +398,22 @@ def test_objects_that_draw_from_the_global_generators_are_retrained_with_seeds_o
     assert not np.array_equal(UnlearningGame(problem, "retrain", seed=5)(matrix), values)
 
 
+class Guessing(Noisy):
+    """Draws with every answer, from the same fit."""
+
+    def fit(self, x, y):
+        self.coef_ = np.ones(x.shape[1])
+        return self
+
+
+def test_answers_of_equal_fits_are_drawn_by_coalition():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    problem, matrix = ValuationProblem(Guessing().fit(x, y), (x, y), (x, y)), np.eye(6, dtype=bool)[:3]
+    values = UnlearningGame(problem, "retrain", seed=4)(matrix)
+    assert len(np.unique(values)) == 3
+    assert np.array_equal(UnlearningGame(problem, "retrain", seed=4, chunk=1)(matrix[::-1])[::-1], values)
+
+
 def test_a_list_of_models_answers_alike_whenever_it_is_asked():
     x, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
     problem = ValuationProblem(Noisy().fit(x, y), (x, y), (x, y))
