@@ -81,8 +81,8 @@ def tune(
     out.
 
     The settings are chosen on these coalitions, so that they look better on them than on others. With some tens of
-    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` a game with it
-    and another seed, which draws other coalitions.
+    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` the game with it
+    and another seed (``with_settings`` and ``with_seed``), which draws other coalitions.
 
     Parameters
     ----------
