@@ -12,12 +12,13 @@ CORE = ROOT / "unshap_plugin"
 
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
+    ["wording"],
     ["errors"],
     ["versions", "serialization", "printing", "importing", "coalitions", "threads", "portable", "announcing", "memory"],
     ["filling"],
     ["softmax"],
     ["losses"],
-    ["outputs", "measures"],
+    ["outputs", "measures", "loss_check"],
     ["scorers"],
     ["metrics"],
     ["model"],

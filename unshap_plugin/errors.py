@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from typing_extensions import Self
+
+from unshap_plugin.wording import in_short, nearest
 
 __all__ = [
     "AccessError",
@@ -33,8 +34,6 @@ __all__ = [
 
 #: So many names an error message lists at most: players may be thousands.
 SHOWN = 30
-#: And so many characters of a value.
-LONGEST = 100
 
 
 class UnshapError(Exception):
@@ -63,11 +62,23 @@ def _made_again(kind: type[UnshapError], arguments: tuple[Any, ...], attributes:
 
 
 class InvalidValueError(UnshapError, ValueError):
-    """An argument, a table or a setting has a value that cannot be used."""
+    """An argument, a table or a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> issubclass(InvalidValueError, UnshapError), issubclass(InvalidValueError, ValueError)
+    (True, True)
+    """
 
 
 class InvalidTypeError(UnshapError, TypeError):
-    """An argument has a type that cannot be used."""
+    """An argument has a type that cannot be used.
+
+    Examples
+    --------
+    >>> issubclass(InvalidTypeError, UnshapError), issubclass(InvalidTypeError, TypeError)
+    (True, True)
+    """
 
 
 class AccessError(UnshapError, ValueError):
@@ -91,6 +102,14 @@ class AdvisingError(UnshapError):
         What failed: all of the message but the advice.
     advice
         Ways out, each of which is an alternative to the others; none where ``what`` says it all.
+
+    Examples
+    --------
+    >>> error = AdvisingError("the model diverged", ("a smaller lr", "fewer steps"))
+    >>> print(error)
+    the model diverged; use a smaller lr, or fewer steps.
+    >>> print(error.advising(error.advice[:1]))
+    the model diverged; use a smaller lr.
     """
 
     def __init__(self, what: str, advice: tuple[str, ...] = ()) -> None:
@@ -99,7 +118,7 @@ class AdvisingError(UnshapError):
         self.what, self.advice = what, advice
 
     def advising(self, advice: tuple[str, ...]) -> Self:
-        """Return the error with other ways out."""
+        """Return the error with other ways out, ``advice``."""
         other = copy.copy(self)
         AdvisingError.__init__(other, self.what, advice)
         return other
@@ -150,19 +169,47 @@ class DivergenceError(AdvisingError, ValueError):
 
 
 class ContractError(UnshapError, TypeError):
-    """An unlearner breaks its contract: it changed the given model, or returned no models of its kind."""
+    """An unlearner breaks its contract: it changed the given model, or returned no models of its kind.
+
+    Examples
+    --------
+    >>> raise ContractError("unlearner 'mine' returned None instead of models: return StackedModels.")
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.ContractError: unlearner 'mine' returned None instead of models: return StackedModels.
+    """
 
 
 class PluginError(UnshapError, RuntimeError):
-    """Code of a plugin failed outside of unlearning; the cause has its traceback."""
+    """Code of a plugin failed outside of unlearning; the cause has its traceback.
+
+    Examples
+    --------
+    >>> issubclass(PluginError, UnshapError), issubclass(PluginError, RuntimeError)
+    (True, True)
+    """
 
 
 class JobError(UnshapError, RuntimeError):
-    """Coalitions could not be evaluated in another process, though this one might."""
+    """Coalitions could not be evaluated in another process, though this one might.
+
+    Examples
+    --------
+    >>> issubclass(JobError, UnshapError), issubclass(JobError, RuntimeError)
+    (True, True)
+    """
 
 
 class UnknownNameError(UnshapError, ValueError):
-    """A name is not among those that exist; the message names the nearest one, and ends with a ``remark``."""
+    """A name is not among those that exist; the message names the nearest one, and ends with a ``remark``.
+
+    Examples
+    --------
+    >>> raise UnknownNameError("colour", "gray", ["grey", "red"])
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.UnknownNameError: unknown colour 'gray' (did you mean 'grey'?); expected one of: grey, red.
+    """
 
     def __init__(self, kind: str, name: object, known: Iterable[str], remark: str = "") -> None:
         names = sorted(known)
@@ -170,29 +217,28 @@ class UnknownNameError(UnshapError, ValueError):
         super().__init__(f"unknown {kind} {in_short(name)}{nearest(name, names)}; expected one of: {shown}{remark}.")
 
 
-def in_short(value: object) -> str:
-    """Return the ``repr`` of a value as a sentence can hold it: on one line, and not long.
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise unless a value is a whole number within limits.
+
+    Parameters
+    ----------
+    name, value
+        What the message calls it, and what was given.
+    least, most
+        The limits, which are allowed; ``None``: there is no upper one.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If it is no whole number, or not within the limits.
 
     Examples
     --------
-    >>> in_short(np.zeros((2, 2))), in_short("accuracy")
-    ('array([[0., 0.], [0., 0.]])', "'accuracy'")
+    >>> check_integer("steps", 0, 1)
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.InvalidValueError: steps is 0, but a whole number of at least 1 is needed.
     """
-    text = " ".join(repr(value).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, or an empty string."""
-    if not isinstance(name, str):  # the digits of a number say nothing about what was meant
-        return ""
-    folded = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
-    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
-
-
-def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raise unless ``value`` is a whole number from ``least`` to ``most``."""
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InvalidTypeError(f"{name} is {in_short(value)}, but a whole number {limits} is needed.")
@@ -201,7 +247,27 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
 
 
 def check_number(name: str, value: object, *, zero: bool) -> None:
-    """Raise unless ``value`` is a finite number above 0 (or, with ``zero``, at least 0)."""
+    """Raise unless a value is a finite number above 0, or from 0 on.
+
+    Parameters
+    ----------
+    name, value
+        What the message calls it, and what was given.
+    zero
+        Whether 0 itself is allowed.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If it is no number, or not one of these.
+
+    Examples
+    --------
+    >>> check_number("lr", 0.0, zero=False)
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.InvalidValueError: lr is 0.0, but a finite number above 0 is needed.
+    """
     expected = f"a finite number {'of at least' if zero else 'above'} 0 is needed"
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidTypeError(f"{name} is {in_short(value)}, but {expected}.")
@@ -210,7 +276,25 @@ def check_number(name: str, value: object, *, zero: bool) -> None:
 
 
 def check_share(name: str, value: object) -> None:
-    """Raise unless ``value`` is a number from 0 to 1."""
+    """Raise unless a value is a number from 0 to 1.
+
+    Parameters
+    ----------
+    name, value
+        What the message calls it, and what was given.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If it is no number, or not one of these.
+
+    Examples
+    --------
+    >>> check_share("shrink", 1.5)
+    Traceback (most recent call last):
+    ...
+    unshap_plugin.errors.InvalidValueError: shrink is 1.5, but a number from 0 to 1 is needed.
+    """
     check_number(name, value, zero=True)
     if not value <= 1:  # type: ignore[operator]
         raise InvalidValueError(f"{name} is {in_short(value)}, but a number from 0 to 1 is needed.")

@@ -96,6 +96,14 @@ class UnlearningGame(Portable):
     >>> problem = ValuationProblem(Ridge().fit(x, y), train=(x, y), test=(x, y))
     >>> UnlearningGame(problem, "linear_exact")([[True, True, True, True], [True, True, True, False]]).round(2)
     array([-0.8 , -3.42])
+    >>> game = UnlearningGame(problem, "newton", steps=2)
+    >>> game.n_players, game.players, game.evaluations, game.excluded, game.chunk <= game.at_once
+    (4, [0, 1, 2, 3], 1, 0, True)
+    >>> coalitions, utilities = game.known()  # that of everybody
+    >>> coalitions.tolist(), utilities.shape, "torch" in game.versions
+    ([[True, True, True, True]], (1,), True)
+    >>> game.with_settings(steps=1).unlearner, game.with_seed(7).seed
+    (Newton(steps=1, proximal=None), 7)
     """
 
     def __init__(
@@ -154,7 +162,7 @@ class UnlearningGame(Portable):
         self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
 
     def with_settings(self, **settings: Any) -> Self:
-        """Return the game with other settings of the same unlearner; what both compute once is computed once.
+        """Return the game with other ``settings`` of the same unlearner; what both compute once is computed once.
 
         Raises
         ------
@@ -169,7 +177,7 @@ class UnlearningGame(Portable):
         return game
 
     def with_seed(self, seed: int) -> Self:
-        """Return the game with another seed of the same unlearner; what both compute once is computed once.
+        """Return the game with another ``seed`` of the same unlearner; what both compute once is computed once.
 
         Raises
         ------

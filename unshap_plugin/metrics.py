@@ -88,7 +88,18 @@ _find: Callable[[str], Metric]
 
 
 def look_up_with(find: Callable[[str], Metric]) -> None:
-    """Say how metrics are found by name: the plugins, which offer some, lie above this module, and say so."""
+    """Say how metrics are found by name: the plugins, which offer some, lie above this module, and say so.
+
+    Parameters
+    ----------
+    find
+        Returns the metric of a name, or raises ``UnknownNameError``.
+
+    Examples
+    --------
+    >>> from unshap_plugin.plugins.registry import find_metric
+    >>> look_up_with(lambda name, find=find_metric: find(name).offer)  # as it is
+    """
     global _find
     _find = find
 
@@ -97,6 +108,11 @@ def default_metric(answers: Answers) -> Metric:
     """Return the metric that is the utility where none is named, for models with such outputs.
 
     The accuracy where a classifier makes choices, of which there is no likelihood; else the default of the task.
+
+    Parameters
+    ----------
+    answers
+        What the outputs are.
 
     Examples
     --------
@@ -189,6 +205,11 @@ class _OfAnswers:
 
 def likelihoods(metric: Metric) -> list[str]:
     """Return the names of what a metric measures that are likelihoods of classes, which are as low as one likes.
+
+    Parameters
+    ----------
+    metric
+        One that ``resolve_metric`` returned.
 
     Examples
     --------

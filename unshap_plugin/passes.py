@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from unshap_plugin.announcing import Heard, heard, repeat
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, JobError, check_integer
 from unshap_plugin.evaluation import Evaluation
-from unshap_plugin.memory import in_units
+from unshap_plugin.memory import in_units, keep_pages
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.portable import Portable
 from unshap_plugin.threads import alone, on_one_core
@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 
 #: Working set of a pass in bytes. Larger ones leave the cache and are slower (measured).
 PASS_BYTES = 16 * 2**20
-MOST = 256
+#: More gain nothing: what a pass costs whatever its size is spread over enough of them.
+MOST = 1024
 #: Shares of each job in a round: of more the last ones end closer together, fewer are sent faster.
 SHARES = 16
 #: Passes of each job in a round, after which the utilities are remembered: an interruption loses one round.
@@ -96,6 +97,7 @@ class Passes(Portable):
         self._make_anew()
 
     def _make_anew(self) -> None:
+        keep_pages()
         self._sent: tuple[str, NDArray[np.uint8]] | None = None
 
     def jobs(self) -> int:

@@ -2,6 +2,7 @@
 
 from unshap_plugin.errors import AccessError, BudgetError
 from unshap_plugin.estimators.base import Estimate, Estimator
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.generators import coalition_seed
 from unshap_plugin.plugins.hookspecs import hookimpl
@@ -9,7 +10,6 @@ from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 

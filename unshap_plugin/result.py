@@ -70,8 +70,15 @@ class ValuationResult:
     >>> result = unshap_plugin.value(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=groups)
     >>> len(result), result.estimator
     (3, 'exact')
-    >>> bool(result["acme"] == result.to_series()["acme"])
-    True
+    >>> bool(result["acme"] == result.to_series()["acme"]), result.biased, abs(float(result.missing)) < 1e-9
+    (True, False, True)
+    >>> low, high = result.interval(0.9)  # exact values have no errors
+    >>> bool((low == high).all()), list(result.to_frame())
+    (True, ['player', 'value', 'std_error', 'ci_low', 'ci_high', 'rank'])
+    >>> round(float(result.payouts(100).sum()), 6), ValuationResult.from_json(result.to_json()).players
+    (100.0, ('acme', 'bolt', 'cairn'))
+    >>> len(result.plot(highlight=["acme"]).get_yticklabels())
+    3
     """
 
     players: tuple[Any, ...]

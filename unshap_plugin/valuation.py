@@ -59,7 +59,7 @@ def value(
     model
         The trained model: a torch module, or a fitted object with ``fit`` and ``predict``.
     train, test
-        Pairs ``(x, y)``: the data that is valued, and the data that performance is measured on.
+        Pairs ``(x, y)``, ``[rows, ...]`` each: the data that is valued, and the data that performance is measured on.
     groups
         Labels ``[rows]`` that say whose each training row is; ``None`` values the rows.
     unlearner

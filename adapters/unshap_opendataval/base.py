@@ -36,6 +36,15 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     It is a base class: it cannot be instantiated, and OpenDataVal does not list it. A subclass says in ``_values`` how
     values come out of the game, and has the parameters, attributes and errors that ``UnlearningShapley`` describes.
 
+    Parameters
+    ----------
+    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs
+        See ``UnlearningShapley``.
+    groups
+        Labels ``[rows]``, one per training point, to value groups.
+    utility
+        ``"log_likelihood"``, ``"metric"``, or a function of labels and predictions, ``[rows, k]`` each.
+
     Attributes
     ----------
     seed
@@ -43,12 +52,22 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     result
         What ``_values`` returned, after training.
 
+    Raises
+    ------
+    UnknownNameError, InvalidValueError, InvalidTypeError
+        If there is no such utility, ``random_state`` cannot seed anything, or ``n_jobs`` is no number of jobs.
+
     Examples
     --------
     >>> from opendataval.dataval import DataEvaluator
     >>> from unshap_opendataval import UnlearningShapley
     >>> issubclass(UnlearningShapley, UnlearningEvaluator), "unlearningevaluator" in DataEvaluator.Evaluators
     (True, False)
+    >>> from opendataval.model import LogisticRegression
+    >>> x, y = torch.linspace(-1, 1, 6)[:, None], torch.eye(2)[[0, 0, 0, 1, 1, 1]]
+    >>> evaluator = UnlearningShapley(random_state=0).input_model_metric(LogisticRegression(1, 2), None)
+    >>> evaluator.input_data(x, y, x, y).train_data_values(epochs=5).evaluate_data_values().shape
+    (6,)
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -43,8 +43,13 @@ class Game:
     >>> game = Game("either", 2, (Fraction(0), Fraction(1), Fraction(1), Fraction(1)))
     >>> game([[False, False], [True, False]])  # [m, n_players] -> float64 [m]
     array([0., 1.])
-    >>> game.symmetric_pairs
-    ((0, 1),)
+    >>> game.symmetric_pairs, game.null_players, game.total
+    (((0, 1),), (), Fraction(1, 1))
+    >>> game.dual().utilities  # worth something to those who have both
+    (Fraction(0, 1), Fraction(0, 1), Fraction(0, 1), Fraction(1, 1))
+    >>> other = game.times(Fraction(2)).shifted(Fraction(1)).renamed([1, 0])
+    >>> [float(utility) for utility in game.plus(other).utilities]
+    [1.0, 4.0, 4.0, 4.0]
     """
 
     name: str
@@ -118,7 +123,13 @@ class Game:
         return range(1 << self.n_players)
 
     def plus(self, other: Game) -> Game:
-        """Return the sum of this game and an ``other`` of as many players."""
+        """Return the sum of this game and an ``other`` of as many players.
+
+        Raises
+        ------
+        ValueError
+            If it has more or fewer.
+        """
         utilities = tuple(one + two for one, two in zip(self.utilities, other.utilities, strict=True))
         return Game(f"{self.name} + {other.name}", self.n_players, utilities)
 
@@ -141,7 +152,13 @@ class Game:
         )
 
     def renamed(self, order: Sequence[int]) -> Game:
-        """Return the game with the players in another ``order``: its player i is player ``order[i]`` of this one."""
+        """Return the game with the players in another ``order``: its player i is player ``order[i]`` of this one.
+
+        Raises
+        ------
+        IndexError
+            If the order has too few players, or one that there is not.
+        """
         utilities = tuple(
             self.utilities[sum(1 << order[player] for player in range(self.n_players) if mask >> player & 1)]
             for mask in self._masks

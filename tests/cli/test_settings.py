@@ -32,7 +32,7 @@ def test_several_settings_of_a_named_unlearner_reach_an_audit(providers, problem
     assert main([*command, "--setting", "steps=3", "--setting", "lr=0.1"]) == 0
     theirs = audit(UnlearningGame(problem_of(valued=some), "finetune", steps=3, lr=0.1))
     ours = FidelityReport.from_json((tmp_path / "audit" / "audit.json").read_text())
-    assert dict(ours.settings) == {"steps": 3, "lr": 0.1, "shrink": 0.8}
+    assert dict(ours.settings) == {"steps": 3, "lr": 0.1, "batch_size": None, "shrink": 0.8}
     np.testing.assert_allclose(ours.unlearned, theirs.unlearned, rtol=1e-9)
 
 

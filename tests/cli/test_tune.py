@@ -34,7 +34,7 @@ def test_the_settings_nearest_to_retraining_are_printed_as_options_of_value(prov
     assert table["score"].idxmin() == 1
 
     assert main([*providers, *SOME, *best.split()[1:]]) == 0
-    assert "unlearner    finetune (steps=20, lr=0.5, shrink=0.5)" in capsys.readouterr().out
+    assert "unlearner    finetune (steps=20, lr=0.5, batch_size=None, shrink=0.5)" in capsys.readouterr().out
 
 
 def test_without_a_grid_the_unlearners_own_is_tried(providers, capsys):

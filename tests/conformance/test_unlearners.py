@@ -501,6 +501,12 @@ def test_the_others_pass_where_they_are_compared_with_retraining(name):
     assert {result.status for result in results} <= {"passed", "expected_failure"}
 
 
+def test_minibatches_pass():
+    checks = ["batch", "loop", "continuity", "direction", "distance"]
+    results = check_unlearner(FineTune(batch_size=8), checks=checks)
+    assert {result.check for result in results if result.status == "passed"} == set(checks)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", [name for name in [*UNLEARNERS, "linear_exact"] if name not in ALIKE])
@@ -562,4 +568,9 @@ def test_the_problems_are_what_they_say():
 
 
 def test_dataclass_mutants_keep_their_settings():
-    assert dataclasses.asdict(mutant(nothing)) == {"steps": 12, "lr": 0.02, "shrink": 0.8}
+    assert dataclasses.asdict(mutant(nothing)) == {
+        "steps": 12,
+        "lr": 0.02,
+        "batch_size": None,
+        "shrink": 0.8,
+    }

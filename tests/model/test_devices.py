@@ -97,6 +97,15 @@ def test_no_tensor_lands_on_the_default_device(kind, name):
     assert np.array_equal(values, expected)
 
 
+@pytest.mark.parametrize("name", ["finetune", "graddiff", "reference_teacher"])
+def test_no_minibatch_lands_on_the_default_device(name):
+    unlearner = resolve_unlearner(name, {"batch_size": 7})
+    expected = play(make("network", name), unlearner)
+    problem = make("network", name)
+    with Elsewhere():
+        assert np.array_equal(play(problem, unlearner), expected)
+
+
 @pytest.mark.parametrize("parameters", [None, "head"])
 def test_problems_and_artefacts_are_made_on_the_device_of_the_model(parameters, tmp_path):
     given = make("network", "newton")

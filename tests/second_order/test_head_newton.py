@@ -60,14 +60,14 @@ def test_derivatives_are_those_of_autograd(module, loss, y, kind):
     scores = 2 * torch.randn(4, c, rows, dtype=torch.float64)
     found, weights = head.row_loss(scores), torch.rand(4, 1, rows, dtype=torch.float64)
     vectors = torch.randn(4, c, rows, dtype=torch.float64)
-    products = found.weighted(weights)(vectors)[:, :, :40]
+    products = found.weighted(weights)(vectors.clone())[:, :, :40]
     tail = nn.Sequential(*list(module)[1:]) if isinstance(module, nn.Sequential) else nn.Identity()
     for k in range(4):
         leaf = scores[k, :, :40].T.clone().requires_grad_()
         losses = loss(tail(leaf), y)
         (first,) = torch.autograd.grad(losses.sum(), leaf, create_graph=True)
         (second,) = torch.autograd.grad((first * vectors[k, :, :40].T).sum(), leaf)
-        torch.testing.assert_close(found.losses[k, :40], losses.detach(), atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(found.losses()[k, :40], losses.detach(), atol=1e-9, rtol=1e-9)
         torch.testing.assert_close(found.first[k, :, :40].T, first.detach(), atol=1e-9, rtol=1e-9)
         torch.testing.assert_close(products[k].T, weights[k, :, :40].T * second, atol=1e-8, rtol=1e-8)
 
@@ -77,7 +77,7 @@ def test_several_vectors_at_one_point(module, loss, y, kind):
     head = head_of(module, loss, y)
     scores, weights = torch.randn(1, head.n_outputs, 64, dtype=torch.float64), torch.rand(3, 1, 64).double()
     vectors = torch.randn(3, head.n_outputs, 64, dtype=torch.float64)
-    found = head.row_loss(scores).weighted(weights)(vectors)
+    found = head.row_loss(scores).weighted(weights)(vectors.clone())
     expected = head.row_loss(scores.expand(3, -1, -1)).weighted(weights)(vectors)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
@@ -91,7 +91,7 @@ def centred(module, loss, y, l2, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("name", ["softmax", "logistic", "several logistic", "sigmoids", "squares"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 5e-3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 0.1)])
 def test_steps_are_those_with_a_matrix_for_each_coalition(name, dtype, tolerance):
     """In double precision the same, in single precision roughly; the objective is as low as theirs."""
     module, loss, y, _ = LOSSES[name]
@@ -100,7 +100,7 @@ def test_steps_are_those_with_a_matrix_for_each_coalition(name, dtype, tolerance
     found, exact = HeadNewton(objective).minimise(weights, 10)[0], objective.descend(weights, 10)
     torch.testing.assert_close(found, exact, atol=tolerance * float(exact.abs().max()), rtol=0)
     values = objective.value(found, weights), objective.value(exact, weights)
-    torch.testing.assert_close(*values, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(*values, atol=tolerance / 10, rtol=tolerance / 10)
 
 
 def test_a_step_that_leads_upwards_is_halved():
@@ -134,7 +134,7 @@ def test_the_preconditioner_solves_what_it_is_for():
     a = torch.randn(3, 6, 6, dtype=torch.float64)
     matrices, diagonal = a @ a.mT, torch.rand(3, 6, dtype=torch.float64) + 0.1
     share, vectors = torch.rand(5, 1, 1, dtype=torch.float64), torch.randn(5, 3, 6, dtype=torch.float64)
-    found = EigenvaluePreconditioner(matrices, diagonal).solve(share, vectors)
+    found = EigenvaluePreconditioner(matrices, diagonal).solver(share)(vectors)
     for m in range(5):
         for k in range(3):
             matrix = share[m, 0, 0] * matrices[k] + torch.diag(diagonal[k])

@@ -29,17 +29,30 @@ def cross_entropies(model, x, y):
 
 
 def adam(problem, start, scale, objective, steps, lr):
-    """Minimise ``objective(model)`` by torch's own Adam: it moves ``u`` in ``theta = start + scale u``."""
+    """Minimise ``objective(model, step)`` by torch's own Adam: it moves ``u`` in ``theta = start + scale u``."""
     moved = [torch.zeros_like(p) for p in start]
     optimizer = torch.optim.Adam(moved, lr=lr)
     names = [name for name, _ in problem.model.named_parameters()]
-    for _ in range(steps):
+    for step in range(steps):
         theta = {name: (p + scale * u).requires_grad_() for name, p, u in zip(names, start, moved, strict=True)}
-        value = objective(lambda x, theta=theta: torch.func.functional_call(problem.model, theta, x))
+        value = objective(lambda x, theta=theta: torch.func.functional_call(problem.model, theta, x), step)
         for u, gradient in zip(moved, torch.autograd.grad(value, list(theta.values())), strict=True):
             u.grad = gradient
         optimizer.step()
     return torch.cat([(p + scale * u).flatten() for p, u in zip(start, moved, strict=True)])
+
+
+def batches(mine, s, seed=0):
+    """For each step the rows that are taken, and how many of the rows in question there are for each of them."""
+    n, size = len(mine), s["batch_size"]
+    rows = mine.nonzero().flatten().tolist()
+    if size is None or len(rows) <= size:
+        return [(rows, 1.0)] * s["steps"]
+    rng, found = np.random.default_rng(np.random.SeedSequence([seed, n])), []
+    while len(found) < s["steps"]:
+        own = [row for row in rng.permutation(n).tolist() if row in rows]
+        found += [own[begin : begin + size] for begin in range(0, len(own), size)]
+    return [(batch, len(rows) / len(batch)) for batch in found]
 
 
 def given(problem):
@@ -54,11 +67,15 @@ def bounds(problem):
     return torch.clamp(losses, min=float(uninformed)), uninformed - losses.min()
 
 
-def ascent(problem, model, forget):
+def ascent(problem, model, rows, factor):
     cap, span = bounds(problem)
-    losses = cross_entropies(model, problem.x, problem.y)
-    c = ((cap - losses.detach()) / span).clamp(-1, 1)
-    return -(c * losses)[forget].sum() / len(forget)
+    losses = cross_entropies(model, problem.x[rows], problem.y[rows])
+    c = ((cap[rows] - losses.detach()) / span).clamp(-1, 1)
+    return -(c * losses).sum() * factor / len(problem.y)
+
+
+def divergence(model, x, target, rows):
+    return F.kl_div(model(x[rows]).log_softmax(dim=1), target[rows], reduction="batchmean")
 
 
 def shrunken(problem, shrink, share):
@@ -77,43 +94,56 @@ def centre(problem, model):
 def with_theta(objective):
     """Hand an objective the parameters too: they are what the model was called with."""
 
-    def of(model):
+    def of(model, step):
         theta = model.__defaults__[0]
-        return objective(model, theta)
+        return objective(model, theta, step)
 
     return of
 
 
-def naive_finetune(problem, keep, s, gamma=0.0):
+def naive_finetune(problem, keep, s):
     share = 1 - keep.double().mean()
-    inner = centre(problem, problem.model)
+    inner, taken = centre(problem, problem.model), batches(keep, s)
 
-    def objective(model, theta):
-        descent = s.get("alpha", 1.0) * (cross_entropies(model, problem.x, problem.y)[keep].mean() - inner(theta))
-        return descent + gamma * (1 - share) * ascent(problem, model, ~keep)
+    def objective(model, theta, step):
+        rows, factor = taken[step]
+        descent = cross_entropies(model, problem.x[rows], problem.y[rows]).sum() * factor / keep.sum()
+        return descent - inner(theta)
 
     start = shrunken(problem, s["shrink"], share)
     return adam(problem, start, share, with_theta(objective), s["steps"], s["lr"])
 
 
 def naive_graddiff(problem, keep, s):
-    return naive_finetune(problem, keep, s, s["gamma"])
+    share = 1 - keep.double().mean()
+    inner, taken = centre(problem, problem.model), batches(torch.ones_like(keep), s)
+
+    def objective(model, theta, step):
+        rows, factor = taken[step]
+        kept, forgotten = ([row for row in rows if keep[row] == which] for which in (True, False))
+        descent = cross_entropies(model, problem.x[kept], problem.y[kept]).sum() * factor / keep.sum()
+        rise = ascent(problem, model, forgotten, factor)
+        return s["alpha"] * (descent - inner(theta)) + s["gamma"] * (1 - share) * rise
+
+    start = shrunken(problem, s["shrink"], share)
+    return adam(problem, start, share, with_theta(objective), s["steps"], s["lr"])
 
 
 def naive_gradient_ascent(problem, keep, s):
-    share = 1 - keep.double().mean()
-    return adam(problem, given(problem), share, lambda m: ascent(problem, m, ~keep), s["steps"], s["lr"])
+    share, taken = 1 - keep.double().mean(), batches(~keep, s)
+    return adam(problem, given(problem), share, lambda m, k: ascent(problem, m, *taken[k]), s["steps"], s["lr"])
 
 
 def naive_anchored(problem, keep, s):
     share = 1 - keep.double().mean()
     x = problem.reference[0]
+    taken, anchors = batches(~keep, s), batches(torch.ones(len(x), dtype=torch.bool), s)
     with torch.no_grad():
         target = problem.model(x).softmax(dim=1)
 
-    def objective(model):
-        divergence = F.kl_div(model(x).log_softmax(dim=1), target, reduction="batchmean")
-        return ascent(problem, model, ~keep) + s["anchor"] * (1 - share) * divergence
+    def objective(model, step):
+        anchor = divergence(model, x, target, anchors[step][0])
+        return ascent(problem, model, *taken[step]) + s["anchor"] * (1 - share) * anchor
 
     return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
@@ -134,39 +164,42 @@ def naive_reference_teacher(problem, keep, s):
             worse.append(bool(F.cross_entropy(one, label) > F.cross_entropy(other, label)))
     lessons = ~keep & torch.tensor(worse)
     assert lessons.any()
+    taught = torch.stack(taught)
+    taken, lesson_rows, anchors = (batches(rows, s) for rows in (~keep, lessons, torch.ones(len(x), dtype=torch.bool)))
 
-    def objective(model):
-        n = len(keep)
-        lesson = -(torch.stack(taught) * model(problem.x).log_softmax(dim=1)).sum(dim=1)[lessons].sum() / n
-        divergence = F.kl_div(model(x).log_softmax(dim=1), target, reduction="batchmean")
-        return ascent(problem, model, ~keep) + (1 - share) * (s["teacher"] * lesson + s["anchor"] * divergence)
+    def objective(model, step):
+        rows, factor = lesson_rows[step]
+        scores = model(problem.x[rows]).log_softmax(dim=1)
+        lesson = -(taught[rows] * scores).sum() * factor / len(keep)
+        anchor = divergence(model, x, target, anchors[step][0])
+        rest = s["teacher"] * lesson + s["anchor"] * anchor
+        return ascent(problem, model, *taken[step]) + (1 - share) * rest
 
     return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
 
 def naive_npo(problem, keep, s):
-    share = 1 - keep.double().mean()
+    share, taken = 1 - keep.double().mean(), batches(~keep, s)
     with torch.no_grad():
         before = cross_entropies(problem.model, problem.x, problem.y)
 
-    def objective(model):
-        ratio = torch.exp(s["beta"] * (before - cross_entropies(model, problem.x, problem.y)))
-        return 2 / s["beta"] * torch.log(1 + ratio)[~keep].sum() / len(keep)
+    def objective(model, step):
+        rows, factor = taken[step]
+        ratio = torch.exp(s["beta"] * (before[rows] - cross_entropies(model, problem.x[rows], problem.y[rows])))
+        return 2 / s["beta"] * torch.log(1 + ratio).sum() * factor / len(keep)
 
     return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
 
 def naive_random_label(problem, keep, s):
-    share = 1 - keep.double().mean()
+    share, taken = 1 - keep.double().mean(), batches(~keep, s)
     other = 1 - problem.y  # of two classes
-    return adam(
-        problem,
-        given(problem),
-        share,
-        lambda m: cross_entropies(m, problem.x, other)[~keep].sum() / len(keep),
-        s["steps"],
-        s["lr"],
-    )
+
+    def objective(model, step):
+        rows, factor = taken[step]
+        return cross_entropies(model, problem.x[rows], other[rows]).sum() * factor / len(keep)
+
+    return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
 
 def naive_task_vector(problem, keep, s):
@@ -174,11 +207,12 @@ def naive_task_vector(problem, keep, s):
     total = flat.clone()
     for player in set(problem.player_of_row[~keep.numpy()].tolist()):
         mine = torch.as_tensor(problem.player_of_row == player)
+        taken = [rows for rows, _ in batches(mine, s)]
         tuned = adam(
             problem,
             given(problem),
             mine.double().mean(),
-            lambda m, mine=mine: cross_entropies(m, problem.x, problem.y)[mine].mean(),
+            lambda m, k, taken=taken: cross_entropies(m, problem.x[taken[k]], problem.y[taken[k]]).mean(),
             s["steps"],
             s["lr"],
         )
@@ -189,11 +223,12 @@ def naive_task_vector(problem, keep, s):
 NAIVE = {name.removeprefix("naive_"): function for name, function in globals().items() if name.startswith("naive_")}
 
 
+@pytest.mark.parametrize("batch_size", [None, 6])
 @pytest.mark.parametrize("name", sorted(NAIVE))
-def test_equals_the_plain_loop_of_its_formula(name):
+def test_equals_the_plain_loop_of_its_formula(name, batch_size):
     players = np.repeat(np.arange(5), [3, 5, 8, 10, 14])
     problem = made(groups=players)
-    unlearner = resolve_unlearner(name)
+    unlearner = resolve_unlearner(name, {"batch_size": batch_size})
     matrix = coalitions(6, 5, seed=2)
     matrix = matrix[matrix.any(axis=1) & ~matrix.all(axis=1)]
     assert len(matrix) >= 3
@@ -232,8 +267,7 @@ def test_the_bound_leaves_rows_at_their_bound_alone_and_leads_back_beyond():
     weights = torch.tensor([-1.0, -1.0, -1.0, 2.0], dtype=torch.float64)
     cap = bound.cap[:4]
     losses = torch.stack([cap[0] - bound.span / 2, cap[1], cap[2] + bound.span, cap[3] + bound.span]).requires_grad_()
-    four = type(bound)(cap, bound.span)
-    (gradient,) = torch.autograd.grad(four(losses, weights).sum(), losses)
+    (gradient,) = torch.autograd.grad(bound(losses, weights, cap).sum(), losses)
     expected = torch.tensor([-0.5, 0, 1, 2], dtype=torch.float64)
     torch.testing.assert_close(gradient, expected, atol=1e-9, rtol=0)
 
@@ -279,6 +313,7 @@ def test_more_neighbours_than_reference_rows_are_all_of_them():
         ("reference_teacher", "neighbors", 0),
         ("npo", "beta", 0.0),
         ("random_label", "lr", 0.0),
+        ("finetune", "batch_size", 0),
         ("task_vector", "lam", -0.1),
     ],
 )
@@ -300,7 +335,10 @@ def test_a_loss_beyond_the_bound_is_a_divergence_with_advice():
     with pytest.raises(DivergenceError) as caught:
         game(one)
     message = str(caught.value)
-    assert "unlearner 'npo' (steps=10, lr=50.0, beta=0.1) diverged: the mean loss on the test set is" in message
+    assert (
+        "unlearner 'npo' (steps=10, lr=50.0, batch_size=None, beta=0.1) diverged: the mean loss on the test set is"
+        in message
+    )
     assert "100 times that of an uninformed model, for the coalition that keeps 20 of 40 players" in message
     assert "; use a smaller lr, fewer steps or a larger beta, another unlearner (finetune, graddiff, " in message
     assert message.endswith(", or on_error='exclude'.")

@@ -62,6 +62,12 @@ class Agreement:
         utilities that are all equal, in any of them).
     noise_spearman
         Rank correlation of one retraining with another, the mean over the pairs: the ceiling.
+
+    Examples
+    --------
+    >>> retrained = np.array([[0.0, 1.0, 2.0], [0.0, 1.5, 2.0]])  # [s, m]
+    >>> agreement(np.array([0.0, 2.0, 3.0]), retrained, 2.0, population=3).spearman
+    1.0
     """
 
     count: int
@@ -96,6 +102,13 @@ class Bounds:
         retrainings.
     noise_spearman_within
         Rank correlation of one retraining with another at equal size, the mean over the pairs.
+
+    Examples
+    --------
+    >>> every = np.array([[False, False], [True, False], [False, True], [True, True]])
+    >>> effect = bounds(every, np.array([0.5, 1.0, 2.0, 3.0]), np.array([[0.0, 1.0, 2.0, 3.0]] * 2))
+    >>> effect.values, effect.differences
+    (1.0, 0.0)
     """
 
     values: float
@@ -117,6 +130,12 @@ class ValueAgreement:
         Correlation with them; NaN where it is not defined.
     noise_error, noise_pearson
         The same of one retraining with another, the mean over the pairs.
+
+    Examples
+    --------
+    >>> alike = value_agreement(np.array([1.0, 2.0]), np.array([[1.0, 2.5], [1.0, 2.5]]))
+    >>> alike.error, alike.noise_error
+    (0.5, 0.0)
     """
 
     error: float

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from unshap_plugin.audit.agreement import (
-    Agreement,
-    Bounds,
-    ValueAgreement,
-    agreement,
-    bounds,
-    exact_values,
-    value_agreement,
-)
-from unshap_plugin.audit.sizes import size_ranges
+from unshap_plugin.audit.figures import Figures
 from unshap_plugin.audit.verdict import sentence
-from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.serialization import from_text, to_text
 
 if TYPE_CHECKING:
@@ -37,18 +25,10 @@ ALL_SIZES = "all sizes"
 
 
 @dataclass(frozen=True, eq=False)
-class FidelityReport:
+class FidelityReport(Figures):
     """Report of how far an unlearner is from retraining on one problem.
 
-    The report holds the utilities; its figures are computed from them. All errors are in the units of the metric.
-
-    The full coalition is the given model for every unlearner, retraining included: in the row ``all`` error and noise
-    are 0 by definition, and say nothing. Figures over all sizes are means over the audited coalitions, of which every
-    range of sizes has the same number where it has so many: no mean over all ``2**n`` coalitions, unless all were
-    audited. Errors against *the mean* of the retrainings (bias, bounds, ``size_share``) have its noise in them.
-
-    Methods take the name of a ``metric``, one of ``metrics``; it may be left out if there is one. They raise
-    ``UnknownNameError`` if there is none of that name, and ``InvalidValueError`` if it is left out among several.
+    The report holds the utilities; its figures are computed from them (see ``Figures``).
 
     Parameters
     ----------
@@ -95,15 +75,14 @@ class FidelityReport:
     2          2           3    0.0          0.058
     3        all           1    0.0          0.000
     4  all sizes           8    0.0          0.096
+    >>> report.verdict
+    'newton is next to equal to retraining (off by 0.000..., ...): its values can be trusted like retrained ones'
+    >>> report.retrainings, report.cost_ratio > 0, FidelityReport.from_json(report.to_json()).verdict == report.verdict
+    (16, True, True)
+    >>> report.plot().get_ylabel()
+    '...log_likelihood...'
     """
 
-    players: tuple[Any, ...]
-    coalitions: NDArray[np.bool_]
-    unlearned: NDArray[np.float64]
-    retrained: NDArray[np.float64]
-    utility_all: NDArray[np.float64]
-    metric: str
-    columns: tuple[str, ...]
     unlearner: str
     settings: Mapping[str, Any]
     seed: int
@@ -121,18 +100,6 @@ class FidelityReport:
         return f"FidelityReport({len(self.players)} players, {len(self.coalitions)} coalitions; {self.verdict})"
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of what the metric measures: its own, or those of its parts."""
-        if self.unlearned.ndim == 1:
-            return (self.metric,)
-        return self.columns or tuple(f"{self.metric}[{k}]" for k in range(self.unlearned.shape[1]))
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether all ``2**n`` coalitions were audited: then bounds are bounds, and there are values."""
-        return len(self.coalitions) == 2 ** len(self.players)
-
-    @property
     def retrainings(self) -> int:
         """Number of retrained utilities, those of the coalition that keeps everybody included."""
         return len(self.retrain_seeds) * len(self.coalitions)
@@ -142,41 +109,6 @@ class FidelityReport:
         """Number of coalitions that could be unlearned in the time of retraining one; NaN where none was unlearned."""
         unlearning = self.seconds_unlearned / self.evaluations if self.evaluations else math.nan
         return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
-
-    def agreement(self, metric: str | None = None) -> Agreement:
-        """Return the figures over all audited coalitions."""
-        return self._agreement(self._column(metric), np.ones(len(self.coalitions), dtype=bool), 2 ** len(self.players))
-
-    def bounds(self, metric: str | None = None) -> Bounds:
-        """Return what the errors can do to the values: bounds if ``complete``, else estimates (see ``Bounds``)."""
-        return self._bounds[self._column(metric)]
-
-    def values(self, metric: str | None = None) -> pd.DataFrame | None:
-        """Return exact Shapley values from the utilities, or ``None`` if not all coalitions were audited.
-
-        The table has the columns ``player``, ``unlearned``, ``retrained`` (the mean over the seeds) and ``spread`` (the
-        standard deviation between them).
-        """
-        column = self._column(metric)
-        if self._values is None:
-            return None
-        unlearned, retrained = self._values
-        return pd.DataFrame(
-            {
-                "player": self.players,
-                "unlearned": unlearned[:, column],
-                "retrained": retrained[:, :, column].mean(axis=0),
-                "spread": retrained[:, :, column].std(axis=0, ddof=1),
-            }
-        )
-
-    def value_agreement(self, metric: str | None = None) -> ValueAgreement | None:
-        """Return how well these values agree, or ``None`` if not all coalitions were audited."""
-        column = self._column(metric)
-        if self._values is None:
-            return None
-        unlearned, retrained = self._values[0][:, column], self._values[1][:, :, column]
-        return value_agreement(unlearned, retrained)
 
     @property
     def verdict(self) -> str:
@@ -251,50 +183,14 @@ class FidelityReport:
         ----------
         ax
             Where to draw; a new figure by default.
+        metric
+            One of ``metrics``.
+
+        Raises
+        ------
+        UnknownNameError, InvalidValueError
+            If there is no such metric, or none is named among several.
         """
         from unshap_plugin.plots import draw_audit
 
         return draw_audit(self, ax, self.metrics[self._column(metric)])
-
-    def sizes(self, metric: str | None = None) -> Iterator[tuple[str, NDArray[np.bool_], Agreement]]:
-        """Yield for each range of sizes its name, its coalitions as a mask ``[m]``, and their figures."""
-        sizes, n = self.coalitions.sum(axis=1), len(self.players)
-        for one in size_ranges(n):
-            mask = (sizes >= one.first) & (sizes <= one.last)
-            yield one.name, mask, self._agreement(self._column(metric), mask, one.count(n))
-
-    def utilities(self, metric: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Return the utilities of one metric: unlearned ``[m]``, retrained ``[s, m]``, and that of the given model."""
-        column = self._column(metric)
-        m = len(self.coalitions)
-        unlearned, retrained = self.unlearned.reshape(m, -1), self.retrained.reshape(len(self.retrain_seeds), m, -1)
-        return unlearned[:, column], retrained[:, :, column], float(self.utility_all.reshape(-1)[column])
-
-    def _column(self, metric: str | None) -> int:
-        names = self.metrics
-        if metric is None and len(names) > 1:
-            raise InvalidValueError(
-                f"the report is about {len(names)} metrics, but none was named: give one of {', '.join(names[:5])}"
-                f"{', ...' if len(names) > 5 else ''}."
-            )
-        if metric is not None and metric not in names:
-            raise UnknownNameError("metric", metric, names)
-        return 0 if metric is None else names.index(metric)
-
-    def _agreement(self, column: int, mask: NDArray[np.bool_], population: int) -> Agreement:
-        unlearned, retrained, given = self.utilities(self.metrics[column])
-        return agreement(unlearned[mask], retrained[:, mask], given, population)
-
-    @cached_property
-    def _bounds(self) -> list[Bounds]:
-        return [bounds(self.coalitions, *self.utilities(name)[:2]) for name in self.metrics]
-
-    @cached_property
-    def _values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Return the values of the unlearned game, ``[n_players, t]``, and of the retrained, ``[s, n_players, t]``."""
-        if not self.complete:
-            return None
-        m = len(self.coalitions)
-        every = [self.unlearned, *self.retrained]
-        unlearned, *each = (exact_values(self.coalitions, one.reshape(m, -1)) for one in every)
-        return unlearned, np.stack(each)

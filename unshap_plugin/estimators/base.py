@@ -71,6 +71,11 @@ class Estimator(ABC):
     >>> from unshap_plugin.estimators import Exact
     >>> issubclass(Exact, Estimator), Exact(2, None, 0).run(lambda coalitions: coalitions @ [3.0, 5.0]).values
     (True, array([3., 5.]))
+    >>> exact = Exact(2, None, 0)  # the same by hand
+    >>> coalitions = exact.ask()
+    >>> exact.tell(coalitions, coalitions @ [3.0, 5.0])
+    >>> exact.total, len(exact.ask()), exact.estimate().values
+    (4, 0, array([3., 5.]))
     """
 
     name: ClassVar[str]
@@ -95,11 +100,23 @@ class Estimator(ABC):
 
     @abstractmethod
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
-        """Take the ``utilities``, ``[m]`` or ``[m, t]``, of the ``coalitions`` last asked for, ``[m, n_players]``."""
+        """Take the ``utilities``, ``[m]`` or ``[m, t]``, of the ``coalitions`` last asked for, ``[m, n_players]``.
+
+        Raises
+        ------
+        DivergenceError
+            By a subclass that has to know a utility that is not a number: its coalition was excluded.
+        """
 
     @abstractmethod
     def estimate(self) -> Estimate:
-        """Return the values."""
+        """Return the values.
+
+        Raises
+        ------
+        BudgetError
+            By a subclass, if too few utilities are left after the exclusions.
+        """
 
     def run(
         self,
@@ -114,6 +131,11 @@ class Estimator(ABC):
             Function from boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
         progress
             Called with the number of utilities so far, and in all.
+
+        Raises
+        ------
+        DivergenceError, BudgetError
+            See ``tell`` and ``estimate``; what the game raises passes through.
         """
         while len(coalitions := self.ask()):
             self.tell(coalitions, game(coalitions))

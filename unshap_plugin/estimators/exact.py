@@ -27,6 +27,11 @@ class Exact(Estimator):
     ------
     BudgetError
         If there are more than 20 players, or the budget is below ``2**n``.
+
+    Examples
+    --------
+    >>> Exact(3, None, 0).run(lambda coalitions: coalitions.prod(axis=1)).values.round(3)  # worth something together
+    array([0.333, 0.333, 0.333])
     """
 
     name: ClassVar[str] = "exact"

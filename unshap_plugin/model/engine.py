@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal, TypeAlias, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,20 +25,24 @@ from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
+from unshap_plugin.model.stacks import Theta, copies, gradients_in, one_of
 from unshap_plugin.portable import Portable
 from unshap_plugin.threads import alone
 
-__all__ = ["Engine", "Theta", "out_of_memory", "per_copy", "row_weights"]
+__all__ = ["Engine", "Theta", "out_of_memory"]
 
 #: Numbers in a block of gradients of single rows.
 _BLOCK = 4 * 2**20
 
-Theta: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
 
 
 class Engine(Portable):
     """A module and its loss, evaluated for many coalitions at once.
+
+    Its methods take stacked parameters ``theta``, ``[m, *shape]`` each, ``weights`` of rows, ``[m, rows]``, the rows
+    ``x`` and their targets ``y``, ``[rows, ...]`` each; what module and loss raise passes through. With
+    ``rows_per_copy`` every copy has rows of its own.
 
     Parameters
     ----------
@@ -46,6 +50,31 @@ class Engine(Portable):
         The trained module, in evaluation mode. It is never modified.
     loss
         ``(outputs [rows, ...], targets [rows, ...]) -> [rows]``.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import mse
+    >>> engine = Engine(nn.Linear(2, 1, bias=False), mse)
+    >>> engine.n_parameters, list(engine.state), engine.dtype
+    (2, ['weight'], torch.float32)
+    >>> theta, x, y = engine.stack(3), torch.eye(2), torch.zeros(2)
+    >>> weights = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])  # none of the rows for the last
+    >>> engine.outputs(theta, x).shape, engine.call(engine.theta0, x).shape, engine.losses(theta, weights, x, y)[2]
+    (torch.Size([3, 2, 1]), torch.Size([2, 1]), tensor(0.))
+    >>> flat = engine.flatten(engine.gradients(theta, weights, x, y))
+    >>> flat[2].tolist(), engine.unflatten(flat)["weight"].shape
+    ([0.0, 0.0], torch.Size([3, 1, 2]))
+    >>> [block.shape for block in engine.row_gradients(x, y)], engine.bytes_per_coalition(x) > 0
+    ([torch.Size([2, 2])], True)
+    >>> engine.either(lambda: "at once", lambda: "one by one")
+    'at once'
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     engine.announce("it is slow")
+    ...     engine.announce("it is slow")
+    >>> len(caught)
+    1
     """
 
     def __init__(self, module: nn.Module, loss: Loss) -> None:
@@ -74,7 +103,7 @@ class Engine(Portable):
 
     @property
     def state(self) -> Theta:
-        """All parameters and buffers as given, the fixed ones too."""
+        """All parameters and buffers as given, ``[*shape]`` each, the fixed ones too."""
         return {**self._fixed, **self.theta0}
 
     @property
@@ -83,7 +112,7 @@ class Engine(Portable):
         return next(iter(self.theta0.values())).dtype
 
     def stack(self, m: int) -> Theta:
-        """Return ``m`` copies of the given parameters."""
+        """Return ``m`` copies of the given parameters, ``[m, *shape]`` each."""
         return {name: p.expand(m, *p.shape).clone() for name, p in self.theta0.items()}
 
     def flatten(self, theta: Theta) -> Tensor:
@@ -91,27 +120,26 @@ class Engine(Portable):
         return torch.cat([theta[name].flatten(1) for name in self.theta0], dim=1)
 
     def unflatten(self, flat: Tensor) -> Theta:
-        """Return the dict of stacked parameters for a matrix ``[m, p]``."""
-        sizes = [p.numel() for p in self.theta0.values()]
-        parts = flat.split(sizes, dim=-1)
+        """Return the dict of stacked parameters for a matrix ``flat``, ``[m, p]``."""
+        parts = flat.split([p.numel() for p in self.theta0.values()], dim=-1)
         return {
             name: part.reshape(*flat.shape[:-1], *p.shape)
             for (name, p), part in zip(self.theta0.items(), parts, strict=True)
         }
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
-        """Return the outputs of one model (parameters without the coalition dimension) on ``x``."""
+        """Return the outputs ``[rows, ...]`` of one model (parameters without the coalition dimension) on ``x``."""
         with alone(), attributes_kept(self.module, self.restless):
             outputs: Tensor = logits_of(functional_call(self.module, {**self._fixed, **theta}, *arguments(x)))
         return outputs
 
     def outputs(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs ``[m, rows, ...]`` of every model on the same rows."""
-        m = _size(theta)
+        m = copies(theta)
         with torch.no_grad():
             return self.either(
                 lambda: self._stacked(theta, x),
-                lambda: torch.stack([self.call(_pick(theta, k), x) for k in range(m)]),
+                lambda: torch.stack([self.call(one_of(theta, k), x) for k in range(m)]),
             )
 
     def losses(self, theta: Theta, weights: Tensor, x: Rows, y: Tensor) -> Tensor:
@@ -120,7 +148,7 @@ class Engine(Portable):
             return self.either(
                 lambda: (weights * losses_of(self.loss, self._stacked(theta, x), y)).sum(dim=1),
                 lambda: torch.stack(
-                    [(row * self.loss(self.call(_pick(theta, k), x), y)).sum() for k, row in enumerate(weights)]
+                    [(row * self.loss(self.call(one_of(theta, k), x), y)).sum() for k, row in enumerate(weights)]
                 ),
             )
 
@@ -133,7 +161,8 @@ class Engine(Portable):
         *,
         rows_per_copy: bool = False,
         loss: Loss | None = None,
-        shape: Callable[[Tensor, Tensor], Tensor] | None = None,
+        shape: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        levels: Tensor | None = None,
         fill: bool = True,
     ) -> Theta:
         """Return the gradients of ``sum_i weights[k, i] * loss_i(theta[k])``, stacked like ``theta``.
@@ -145,33 +174,36 @@ class Engine(Portable):
         weights
             ``[m, rows]``.
         x, y
-            Rows shared by all coalitions; ``[m, rows, ...]`` with ``rows_per_copy``.
+            Rows shared by all coalitions, ``[rows, ...]``; ``[m, rows, ...]`` with ``rows_per_copy``.
         loss
             Loss that takes the place of the one of the training.
-        shape
-            What is summed instead: a function of the losses and the weights of rows, both ``[..., rows]``, elementwise.
+        shape, levels
+            What is summed instead: a function of losses, weights and levels of rows, ``[..., rows]`` each, elementwise;
+            the levels are ``[rows]``, or with ``rows_per_copy`` ``[m, rows]``.
         fill
             Whether the rows are filled up (``filled``), so that no bit depends on the number of copies.
         """
         chosen = loss or self.loss
 
-        def total(losses: Tensor, weights: Tensor) -> Tensor:
-            return (weights * losses if shape is None else shape(losses, weights)).sum()
+        def total(losses: Tensor, weights: Tensor, levels: Tensor | None) -> Tensor:
+            return (weights * losses if shape is None or levels is None else shape(losses, weights, levels)).sum()
 
         def batched() -> Theta:
             leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}
             with torch.enable_grad():
                 outputs = self._stacked(leaf, x, rows_per_copy, fill=fill)
                 losses = losses_of(chosen, outputs, y, rows_per_copy=rows_per_copy, fill=fill)
-                return _gradient(total(losses, weights), leaf)
+                return gradients_in(total(losses, weights, levels), leaf)
 
         def loop() -> Theta:
             each = []
-            for k in range(_size(theta)):
-                leaf = {name: p.detach().requires_grad_() for name, p in _pick(theta, k).items()}
+            for k in range(copies(theta)):
+                leaf = {name: p.detach().requires_grad_() for name, p in one_of(theta, k).items()}
                 rows = (map_rows(lambda t, k=k: t[k], x), y[k]) if rows_per_copy else (x, y)  # type: ignore[misc]
+                beside = levels[k] if rows_per_copy and levels is not None else levels
                 with torch.enable_grad():
-                    each.append(_gradient(total(chosen(self.call(leaf, rows[0]), rows[1]), weights[k]), leaf))
+                    losses = chosen(self.call(leaf, rows[0]), rows[1])
+                    each.append(gradients_in(total(losses, weights[k], beside), leaf))
             return {name: torch.stack([one[name] for one in each]) for name in theta}
 
         return self.either(batched, loop)
@@ -181,8 +213,7 @@ class Engine(Portable):
 
         They are those at one model's parameters ``theta``, by default at the given ones.
         """
-        theta = self.theta0 if theta is None else theta
-        n = n_rows(x)
+        theta, n = self.theta0 if theta is None else theta, n_rows(x)
         block = max(1, min(_BLOCK // self.n_parameters, n))
         for begin in range(0, n, block):
             index = torch.arange(begin, min(begin + block, n), device=y.device)
@@ -194,7 +225,9 @@ class Engine(Portable):
             yield self.flatten(self.gradients(copies, one, rows, labels, rows_per_copy=True, fill=False))
 
     def bytes_per_coalition(self, rows: Rows) -> int:
-        """Estimate the memory of one coalition: parameters, gradients, Adam's two moments, and activations.
+        """Estimate the memory that ``rows``, ``[rows, ...]``, of one coalition take, in bytes.
+
+        Counted are parameters, gradients, Adam's two moments, and activations.
 
         Activations are counted by running the module once on a single row.
         """
@@ -217,7 +250,7 @@ class Engine(Portable):
             return self._folded(theta, x, rows_per_copy=rows_per_copy)[:, :rows]
         if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
             x = given
-        m = _size(theta)
+        m = copies(theta)
         if m == 1:  # products with one matrix are added up in another way than those with several
             theta = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
             x = map_rows(lambda t: t.expand(2, *t.shape[1:]), x) if rows_per_copy else x
@@ -233,7 +266,7 @@ class Engine(Portable):
         return self._alone
 
     def announce(self, message: str) -> None:
-        """Warn of something about this module, once."""
+        """Warn of something about this module, with a ``message``, once."""
         announce(self._announced, message, message, stacklevel=3)
 
     def either(self, batched: Callable[[], T], loop: Callable[[], T]) -> T:
@@ -256,32 +289,6 @@ class Engine(Portable):
                 f"back to one coalition at a time, which is slower by about the number of coalitions in a chunk."
             )
             return result
-
-
-def row_weights(retained: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return weights ``[m, rows]`` that make the weighted sum the mean over the retained rows (0 where none is)."""
-    chosen = retained.to(dtype)
-    return chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def per_copy(values: Tensor, p: Tensor) -> Tensor:
-    """Return values ``[m]`` in the shape that multiplies ``p [m, *shape]`` copy by copy."""
-    return values.reshape(-1, *[1] * (p.ndim - 1))
-
-
-def _gradient(value: Tensor, leaf: Theta) -> Theta:
-    """Return the gradients of a number in parameters, zero for those that it does not depend on."""
-    parts = torch.autograd.grad(value, list(leaf.values()), allow_unused=True)
-    pairs = zip(leaf.items(), parts, strict=True)
-    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
-
-
-def _size(theta: Theta) -> int:
-    return len(next(iter(theta.values())))
-
-
-def _pick(theta: Theta, k: int) -> Theta:
-    return {name: p[k] for name, p in theta.items()}
 
 
 def _first_line(error: BaseException) -> str:

@@ -27,6 +27,11 @@ def coalition_seed(seed: int, coalition: NDArray[np.bool_]) -> int:
     coalition
         Boolean ``[n_players]``, ``True`` = kept.
 
+    Raises
+    ------
+    ValueError
+        By numpy, if the seed is negative.
+
     Examples
     --------
     >>> keeps = np.array([True, False, True])

@@ -44,7 +44,8 @@ class StackedOptimizer:
     Examples
     --------
     >>> optimizer = StackedOptimizer("sgd", torch.zeros(2, 3), 0.5, {})
-    >>> optimizer.step(torch.ones(2, 3))
+    >>> optimizer.gradient[:] = 1
+    >>> optimizer.step()
     >>> optimizer.current
     tensor([[-0.5000, -0.5000, -0.5000],
             [-0.5000, -0.5000, -0.5000]])
@@ -66,9 +67,13 @@ class StackedOptimizer:
         """The copies as they are now, ``[m, p]``; the next step changes them."""
         return self._whole[:, : self._width]
 
-    def step(self, gradient: Tensor) -> None:
-        """Take a step for gradients ``[m, p]``."""
-        self._gradient[:, : self._width] = gradient
+    @property
+    def gradient(self) -> Tensor:
+        """The gradients of the next step, ``[m, p]``: the caller writes them here."""
+        return self._gradient[:, : self._width]
+
+    def step(self) -> None:
+        """Take a step for the gradients."""
         self._optimizer.step()
 
 

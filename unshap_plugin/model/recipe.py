@@ -24,6 +24,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.losses import Loss
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied, logits_of, unwrapped
+from unshap_plugin.model.minibatches import orders
 from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
 from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
@@ -71,6 +72,9 @@ class Recipe:
     >>> trained = recipe.train(module, mse, x, 3 * x)
     >>> round(trained.weight.item(), 3)
     3.0
+    >>> recipe.check(module)
+    >>> recipe.strength("weight"), list(recipe.initial_state(module, seed=0)), recipe.orders(3, seed=0).shape
+    (0.0, ['weight', 'bias'], (200, 3))
     """
 
     optimizer: str = "adam"
@@ -79,7 +83,7 @@ class Recipe:
     batch_size: int | None = 32
     options: Mapping[str, Any] = field(default_factory=dict)
     l2: float | Mapping[str, float] = 0.0
-    init: Mapping[str, Tensor] | nn.Module | None = None
+    init: Mapping[str, Tensor] | nn.Module | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the settings and take a snapshot of ``init``."""
@@ -124,7 +128,13 @@ class Recipe:
             raise InvalidValueError(f"optimizer {self.optimizer!r} cannot have such options: {error}.") from error
 
     def check(self, module: nn.Module) -> None:
-        """Raise ``InvalidValueError`` if a penalty is for a parameter that ``module`` does not have."""
+        """Refuse a ``module`` that the recipe cannot be one of.
+
+        Raises
+        ------
+        InvalidValueError
+            If a penalty is for a parameter that it does not have.
+        """
         names = [name for name, _ in module.named_parameters()]
         for name in self.l2 if isinstance(self.l2, Mapping) else ():
             if name not in names:
@@ -182,11 +192,9 @@ class Recipe:
     def orders(self, rows: int, seed: int) -> NDArray[np.int64]:
         """Return for each epoch an order of as many as ``rows`` rows, ``[epochs, rows]``, drawn from the ``seed``.
 
-        Every coalition trains on its own rows in these orders. Sharing them makes the noise of the batch order
-        common to all coalitions of a seed, so that it largely cancels in the difference of two utilities.
+        Every coalition trains on its own rows in these orders (see ``model.minibatches``).
         """
-        rng = np.random.default_rng(np.random.SeedSequence([seed, rows]))
-        return np.stack([rng.permutation(rows) for _ in range(self.epochs)])
+        return orders(rows, self.epochs, seed)
 
     def train(
         self, module: nn.Module, loss: Loss, x: Rows, y: Tensor, *, rows: Tensor | None = None, seed: int = 0
@@ -205,6 +213,11 @@ class Recipe:
             Boolean mask ``[rows]`` of the rows to train on; all by default. Without any, nothing is trained.
         seed
             Orders the rows, and seeds dropout.
+
+        Raises
+        ------
+        InvalidValueError
+            If the batches have one row, and a layer cannot train on one.
         """
         model = dense(copied(unwrapped(module)))
         keep = np.ones(n_rows(x), dtype=bool) if rows is None else rows.cpu().numpy()

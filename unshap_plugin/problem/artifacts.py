@@ -65,6 +65,21 @@ class Artifacts:
     gram, moments
         Sums of the normal equations, float64 ``[d, d]`` and ``[d, c]``; ``None`` for what is no linear
         regression.
+
+    Examples
+    --------
+    >>> from unshap_plugin import ValuationProblem, compute_artifacts
+    >>> x, y = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
+    >>> problem = ValuationProblem(torch.nn.Linear(2, 2), train=(x, y), test=(x, y))
+    >>> artifacts = compute_artifacts(problem)
+    >>> len(artifacts), artifacts.has("hessian"), artifacts.has("gram"), artifacts.tensors()["fisher"].shape
+    (6, True, False, torch.Size([6]))
+    >>> artifacts.check(problem.engine, problem.recipe, problem.x[:4], problem.y[:4])  # some of its rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     artifacts.save(f"{folder}/artifacts.safetensors")
+    ...     loaded = Artifacts.load(f"{folder}/artifacts.safetensors")
+    >>> torch.equal(loaded.hessian, artifacts.hessian)
+    True
     """
 
     model: str
@@ -86,18 +101,35 @@ class Artifacts:
         return len(self.hashes)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that are there, by name."""
+        """Return the tensors that are there, by name, in the shapes ``[...]`` that are given above."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def has(self, name: str) -> bool:
-        """Tell whether the artefact of that name is there."""
+        """Tell whether the artefact of that ``name`` is there.
+
+        Raises
+        ------
+        AttributeError
+            If there is no artefact of that name.
+        """
         return getattr(self, name) is not None
 
     def check(self, engine: Engine, recipe: Recipe | None, x: Rows, y: Tensor) -> None:
-        """Raise ``InvalidValueError`` unless they belong to this model, and these rows were among theirs.
+        """Refuse artefacts of another model than this one, or that are not of these rows.
 
-        Nor may a recipe say otherwise of how it was trained.
+        Parameters
+        ----------
+        engine, recipe
+            The model, and how it was trained as far as that is known.
+        x, y
+            Some or all of the rows, ``[rows, ...]`` each.
+
+        Raises
+        ------
+        InvalidValueError
+            If they are of another model or loss, or a row was not among theirs, or the recipe says otherwise of how it
+            was trained.
         """
         if self.model != fingerprint(engine):
             raise InvalidValueError(
@@ -149,7 +181,7 @@ class Artifacts:
                 )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write them to one file in the safetensors format; a file that is there is replaced when all is written.
+        """Write them to a file, ``path``, in the safetensors format; one that is there is replaced when all is written.
 
         Raises
         ------
@@ -176,7 +208,7 @@ class Artifacts:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Artifacts:
-        """Return what ``save`` wrote.
+        """Return what ``save`` wrote to ``path``.
 
         Raises
         ------

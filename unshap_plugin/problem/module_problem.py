@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError, in_short
-from unshap_plugin.losses import LOSSES, Loss, check_loss, mse, resolve_loss
+from unshap_plugin.loss_check import check_loss
+from unshap_plugin.losses import LOSSES, Loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
@@ -38,8 +39,10 @@ class ModuleProblem(ValuationProblem):
     >>> import torch
     >>> x, y = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     >>> problem = ValuationProblem(nn.Linear(2, 2), train=(x, y), test=(x, y))
-    >>> type(problem).__name__, problem.engine.n_parameters
-    ('ModuleProblem', 6)
+    >>> type(problem).__name__, problem.engine.n_parameters, problem.kind.names()
+    ('ModuleProblem', 6, 'torch modules with trainable parameters')
+    >>> problem.task, problem.recipe, problem.linear
+    ('classification', None, None)
     """
 
     trained: TrainedModule

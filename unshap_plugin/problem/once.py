@@ -27,6 +27,11 @@ class ComputedOnce(Portable):
     >>> owner = ComputedOnce()
     >>> owner.once(number_of_keys), owner.once(number_of_keys), owner.scoped().once(number_of_keys)
     (0, 0, 0)
+    >>> other = owner.scoped()
+    >>> other.remember(owner.computed)
+    >>> owner.forget_computed()
+    >>> other.computed == {(number_of_keys,): 0}, owner.computed
+    (True, {})
     """
 
     _left_behind: ClassVar[tuple[str, ...]] = ("_memory",)
@@ -46,6 +51,11 @@ class ComputedOnce(Portable):
 
         The key is ``compute`` itself, with its ``arguments``: nobody can be given what another function computed, and
         what does not depend on a seed or a setting is not computed again for another one.
+
+        Raises
+        ------
+        Exception
+            Whatever ``compute`` raises: nothing is remembered then.
         """
         key = (compute, *arguments)
         if key not in self._memory:

@@ -23,7 +23,7 @@ from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.outputs import Outputs
-from unshap_plugin.problem.access import Access, ModelKind
+from unshap_plugin.problem.access import Access, ModelKind, shown
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
 from unshap_plugin.problem.data import Reader
@@ -43,20 +43,19 @@ class ValuationProblem(ComputedOnce):
     ----------
     model
         The trained ``torch.nn.Module``, of which a copy is set to evaluation mode: a ``ModuleProblem`` is returned. Or
-        any fitted object with ``fit`` and ``predict``, of which the built-in unlearners can only ``retrain``: an
+        any fitted object with ``fit`` and ``predict``, which the built-in unlearners can only ``retrain``: an
         ``ObjectProblem``. But scikit-learn's ``LogisticRegression``, ``Ridge``, ``LinearRegression`` and
         ``SGDClassifier`` become torch modules with their coefficients, loss and penalty (where their settings allow
-        it), and are retrained by their own ``fit``. Copies are taken: the model itself is never touched.
+        it), and are retrained by their own ``fit``. The model itself is never touched: copies are.
     train
-        ``(x, y)``, or a data set or loader of torch: the rows to be valued, and background rows if at hand. ``x`` is
-        what the model takes: an array or tensor, or a dict or tuple of them (passed to a module as keywords or
-        arguments); of objects also a table, whose columns go by their names, a sparse matrix or texts.
+        ``(x, y)``, ``[rows, ...]`` each, or a data set or loader of torch: the rows to be valued, and background rows
+        if at hand. ``x`` is what the model takes: an array or tensor, or a dict or tuple of them (passed to a module as
+        keywords or arguments); of objects also a table, whose columns go by their names, a sparse matrix or texts.
     test
-        ``(x, y)`` on which utility is measured.
+        ``(x, y)``, ``[rows, ...]`` each, on which utility is measured.
     loss
-        The training loss: ``cross_entropy`` (logits), ``mse``, ``binary_cross_entropy_with_logits``,
-        ``binary_cross_entropy`` (probabilities), ``nll_loss`` (log-probabilities), or a callable
-        ``(outputs, targets) -> [rows]``.
+        The training loss: ``cross_entropy``, ``mse``, ``binary_cross_entropy_with_logits``, ``binary_cross_entropy``
+        (of probabilities), ``nll_loss`` (of log-probabilities), or a callable ``(outputs, targets) -> [rows]``.
     outputs
         What a module returns: ``"logits"``, ``"probabilities"``, ``"log_probabilities"`` or ``"values"``. ``None``:
         what the loss and the module itself show. Metrics of classes then take the right link, once.
@@ -71,19 +70,19 @@ class ValuationProblem(ComputedOnce):
         The groups (or rows) that are valued, ``[n_players]``; the others are background, which is always kept. The
         values are those of the game over the valued players alone, *not* the values over all restricted to them.
     reference
-        ``(x, y)`` or ``x``: data outside training that an unlearner may look at. Rows of it that are test or training
-        rows too are left out, with a warning. ``"test"`` insists that the test set is the reference set as well.
+        ``(x, y)`` or ``x``, ``[rows, ...]``: data outside training that an unlearner may look at. Test and training
+        rows in it are left out, with a warning. ``"test"`` insists that the test set is the reference set as well.
         ``None``: there is none; but in partial access the test set is split in two halves, one for each.
     access
         ``"full"``: ``train`` holds everything that the model was trained on. ``"partial"``: the model saw more.
     fit
-        How the model was trained: a ``Recipe``, or a dict of its settings.
+        How it was trained: a ``Recipe``, or a dict of its settings.
     artifacts
         What ``compute_artifacts`` returned for the problem with all data, or the file that it was saved to: in partial
         access some unlearners then work as if all rows were at hand. That they are of this model and data is checked.
     trained_rows
-        Number of rows that the model was trained on, in partial access, if that is known: the share of them that a
-        coalition forgets says how far to move. Artefacts know it. Else the rows at hand are taken for all.
+        Number of rows that the model was trained on, in partial access: the share of them that a coalition forgets says
+        how far to move. ``None``: artefacts know it, else the rows at hand are taken for all.
     parameters
         Which parameters of a module are unlearned; ``None``: all that are trainable. A pattern of names (``"fc.*"``,
         ``"*.bias"``), the name of a submodule, a list of these, or ``"head"``: the submodule of that name, or the last
@@ -92,20 +91,15 @@ class ValuationProblem(ComputedOnce):
 
     Attributes
     ----------
-    trained
-        The model as it was given, and the copy that is worked with.
-    model_name
-        What kind of model was given: the name of its class.
+    trained, model_name
+        The model as it was given with the copy that is worked with, and the name of its class.
     player_of_row
         The number of the player of every training row, int64 ``[rows]``, with -1 for background.
-    classes
-        What the classes are called where the labels were encoded; ``y`` and ``y_test`` are then their numbers.
-    notes
-        What a reader of the values should know of how the problem was set up, in sentences.
-    stored
-        The artefacts that were given.
-    outputs_are
-        What the outputs of a module are, as far as that is known.
+    classes, notes
+        What the classes are called where the labels were encoded (``y`` and ``y_test`` are then their numbers); what a
+        reader of the values should know of how the problem was set up, in sentences.
+    stored, outputs_are
+        The artefacts that were given, and what the outputs of a module are, as far as that is known.
     given_utility
         The utility of the given model, float64, a scalar or ``[t]``: that of the coalition that keeps everybody.
 
@@ -121,8 +115,12 @@ class ValuationProblem(ComputedOnce):
     >>> x, y = load_iris(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000).fit(x[::2], y[::2])
     >>> problem = ValuationProblem(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "c"] * 25)
-    >>> problem.players, problem.metric.name
-    (['a', 'b', 'c'], 'log_likelihood')
+    >>> problem.players, problem.n_players, problem.metric.name, problem.task, problem.answers.outputs
+    (['a', 'b', 'c'], 3, 'log_likelihood', 'classification', 'logits')
+    >>> problem.available.names(), problem.kind.names(), problem.given_model
+    ('FORGET, RETAIN', 'torch modules with trainable parameters', LogisticRegression(max_iter=1000))
+    >>> problem.retained(np.array([[True, False, False]])).sum(), problem.outputs(problem.model, problem.x_test).shape
+    (tensor(25), torch.Size([75, 3]))
     """
 
     trained: TrainedModule | FittedObject
@@ -240,14 +238,8 @@ class ValuationProblem(ComputedOnce):
     @property
     def available(self) -> Access:
         """Access that an unlearner has to this problem."""
-        seen = Access.FORGET
-        if self.access == "full":
-            seen |= Access.RETAIN
-        if self.reference is not None:
-            seen |= Access.REFERENCE
-        if self.stored is not None:
-            seen |= Access.ARTIFACTS
-        return seen
+        reference, stored = self.reference is not None, self.stored is not None
+        return shown(retained=self.access == "full", reference=reference, artifacts=stored)
 
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
         """Return which training rows are retained, bool ``[m, rows]``, by ``coalitions``, bool ``[m, n_players]``."""
@@ -256,7 +248,13 @@ class ValuationProblem(ComputedOnce):
         return torch.as_tensor(kept, device=self.y.device)
 
     def outputs(self, model: Any, x: Rows) -> Tensor:
-        """Return the outputs ``[rows, ...]`` for rows ``x`` of a ``model`` of the kind that was given."""
+        """Return the outputs ``[rows, ...]`` of a ``model`` of the given kind, for rows ``x``, ``[rows, ...]``.
+
+        Raises
+        ------
+        InvalidTypeError, InvalidValueError
+            If it does not answer with one output for each row.
+        """
         return self.trained.outputs(model, x)
 
     def _brought(self) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unshap_plugin.filling import FULL
+from unshap_plugin.filling import FULL, TILE, batch_invariant_matmul
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, n_rows
-from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, RowLoss, recognised
-from unshap_plugin.second_order.solvers import TILE, batch_invariant_matmul
+from unshap_plugin.second_order.recognition import recognised
+from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, RowLoss
 
 __all__ = ["LinearHead", "linear_layer"]
 
@@ -106,7 +106,7 @@ class LinearHead:
         expansion = self.expanded(F.pad(torch.cat(free, dim=2), (0, self.width - self.features.shape[1])))
         filled = self.filled(weights)
         gradient = self.flat(self.sums(filled[:, None] * expansion.first))
-        return (filled * expansion.losses).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
+        return (filled * expansion.losses()).sum(dim=1), gradient, self._matrices(weights, self._second(expansion))
 
     def expanded(self, heads: Tensor) -> Expansion:
         """Return the losses of the rows around the scores of parameters ``[m, c, width]``."""
@@ -128,9 +128,9 @@ class LinearHead:
         w, d = self.n_features, self.features.shape[1]
         return torch.cat([heads[:, :, :w].flatten(1), heads[:, :, w:d].flatten(1)], dim=1)
 
-    def scores(self, heads: Tensor) -> Tensor:
+    def scores(self, heads: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the scores ``[m, c, filled rows]`` of parameters ``[m, c, width]``, without what frozen ones add."""
-        return batch_invariant_matmul(heads, self._transposed)
+        return batch_invariant_matmul(heads, self._transposed, out)
 
     def sums(self, by_row: Tensor) -> Tensor:
         """Return ``sum_i by_row[k, :, i] (x) [z_i, 1]``, ``[m, c, width]``, for ``[m, c, filled rows]``."""

@@ -20,11 +20,7 @@ from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments
 
-__all__ = ["AnyLoss", "Expansion", "Logistic", "RowLoss", "Softmax", "SoftmaxOfSigmoids", "recognised"]
-
-_AGREES = 1e-4
-#: Targets that are as near as this to 0 or 1 are meant to be that.
-_ROUNDED = 1e-3
+__all__ = ["AnyLoss", "Expansion", "Logistic", "RowLoss", "Softmax", "SoftmaxOfSigmoids"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +30,15 @@ class Expansion:
     Parameters
     ----------
     losses
-        ``[m, rows]``.
+        ``() -> [m, rows]``.
     first
         First derivatives, ``[m, c, rows]``.
     weighted
         ``weights [m, 1, rows] -> (vectors [m, c, rows] -> products [m, c, rows])``: multiplication with the second
-        derivatives of each row, times its weight.
+        derivatives of each row, times its weight, which may take the place of the vectors.
     """
 
-    losses: Tensor
+    losses: Callable[[], Tensor]
     first: Tensor
     weighted: Callable[[Tensor], Callable[[Tensor], Tensor]]
 
@@ -50,7 +46,7 @@ class Expansion:
         """Return the second derivatives of each row in score ``k`` and every score, ``[m, c, rows]``."""
         unit = torch.zeros_like(self.first)
         unit[:, k] = 1
-        return self.weighted(torch.ones_like(self.losses)[:, None])(unit)
+        return self.weighted(torch.ones_like(self.first[:, :1]))(unit)
 
 
 class RowLoss(Protocol):
@@ -93,13 +89,18 @@ class Logistic(_OfTargets):
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
         p = torch.sigmoid(scores)
-        losses = self.scale * (F.softplus(scores) - self.targets * scores).sum(dim=1)
+
+        def losses() -> Tensor:
+            # log(1 + exp a) = max(a, 0) - log max(p, 1 - p), which takes half of the time.
+            rest = 1 - p
+            sums = torch.maximum(p, rest, out=rest).log_().neg_().addcmul_(self.targets, scores, value=-1)
+            return self.scale * sums.add_(scores.clamp(min=0)).sum(dim=1)
 
         def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
-            curvature = self.scale * weights * (p * (1 - p))
-            return lambda vectors: curvature * vectors
+            curvature = (1 - p).mul_(p) * (self.scale * weights)
+            return lambda vectors: vectors.mul_(curvature)
 
-        return Expansion(losses, self.scale * (p - self.targets), weighted)
+        return Expansion(losses, torch.add(-self.scale * self.targets, p, alpha=self.scale), weighted)
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,9 @@ class Softmax(_OfTargets):
         p, total = log_p.exp(), self.targets.sum(dim=0)
 
         def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
-            share = weights * (total * p)
-            return _less_outer(share, share, p)
+            return _less_outer(weights * (total * p), weights * total, p)
 
-        return Expansion(-(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
+        return Expansion(lambda: -(self.targets * log_p).sum(dim=1), total * p - self.targets, weighted)
 
 
 @dataclass(frozen=True)
@@ -137,24 +137,31 @@ class SoftmaxOfSigmoids(_OfTargets):
     def __call__(self, scores: Tensor) -> Expansion:
         """Expand at scores ``[m, c, rows]``."""
         q = torch.sigmoid(scores)
-        log_p = q.log_softmax(dim=1)
-        p, total, slope = log_p.exp(), self.targets.sum(dim=0), q * (1 - q)
-        first = (total * p - self.targets) * slope
-        scaled = p * slope
+        # Sigmoids are no larger than 1, and so nothing has to be subtracted before they are exponents.
+        p, total, slope = q.exp(), self.targets.sum(dim=0), (1 - q).mul_(q)
+        norm = p.sum(dim=1, keepdim=True)
+        scaled = p.mul_(norm.reciprocal()).mul_(slope)
+        first = (scaled * total).addcmul_(self.targets, slope, value=-1)
+
+        def losses() -> Tensor:
+            return norm.log()[:, 0] * total - (self.targets * q).sum(dim=1)
 
         def weighted(weights: Tensor) -> Callable[[Tensor], Tensor]:
-            share = weights * total * scaled
-            return _less_outer(share * slope + weights * first * (1 - 2 * q), share, scaled)
+            diagonal = (scaled * total).mul_(slope).addcmul_(first, 1 - 2 * q) * weights
+            return _less_outer(diagonal, weights * total, scaled)
 
-        return Expansion(-(self.targets * log_p).sum(dim=1), first, weighted)
+        return Expansion(losses, first, weighted)
 
 
-def _less_outer(diagonal: Tensor, left: Tensor, right: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return multiplication with ``diag(diagonal) - left right^T`` of each row, all of these ``[m, c, rows]``."""
+def _less_outer(diagonal: Tensor, factor: Tensor, vector: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return multiplication with ``diag(diagonal) - factor vector vector^T`` of each row.
+
+    The factor is ``[m, 1, rows]``, the others are ``[m, c, rows]``.
+    """
 
     def multiply(vectors: Tensor) -> Tensor:
-        inner = (right * vectors).sum(dim=1, keepdim=True)
-        return (diagonal * vectors).addcmul_(left, inner, value=-1)
+        inner = (vector * vectors).sum(dim=1, keepdim=True).mul_(factor)
+        return vectors.mul_(diagonal).addcmul_(vector, inner, value=-1)
 
     return multiply
 
@@ -213,7 +220,7 @@ class AnyLoss:
             return multiply
 
         fill = (0, self.more)
-        return Expansion(F.pad(losses.detach(), fill), F.pad(first.detach(), fill), weighted)
+        return Expansion(lambda: F.pad(losses.detach(), fill), F.pad(first.detach(), fill), weighted)
 
     def filled(self, more: int) -> AnyLoss:
         """Return the loss of the same rows and some ``more``."""
@@ -231,63 +238,3 @@ class _Given(nn.Linear):
         """Return the output that was given."""
         assert self.output is not None
         return self.output
-
-
-def recognised(general: AnyLoss, c: int, rows: int, like: Tensor) -> RowLoss:
-    """Return the closed form that has the derivatives of a loss, found at three points; without one, the loss itself.
-
-    The targets follow from the derivatives too, whatever form they have.
-
-    Parameters
-    ----------
-    general
-        The loss.
-    c, rows
-        Numbers of scores and of rows.
-    like
-        A tensor of the dtype and on the device of the scores.
-    """
-    generator = torch.Generator("cpu").manual_seed(0)
-    drawn = 2 * torch.randn(1, c, rows, generator=generator, device="cpu").to(like)
-    points = [torch.zeros_like(drawn), drawn, 1 - drawn.flip(2)]
-    expanded = [general(point) for point in points]
-    for candidate in (_logistic, _softmax, _softmax_of_sigmoids):
-        found = candidate(points, [one.first for one in expanded])
-        if found is not None and all(_agree(found(a), one, drawn) for a, one in zip(points, expanded, strict=True)):
-            return found
-    return general
-
-
-def _agree(found: Expansion, expected: Expansion, vectors: Tensor) -> bool:
-    one = vectors.new_ones(1, 1, vectors.shape[2])
-    pairs = (
-        (found.losses, expected.losses),
-        (found.first, expected.first),
-        (found.weighted(one)(vectors), expected.weighted(one)(vectors)),
-    )
-    return all(torch.allclose(a, b, rtol=_AGREES, atol=_AGREES * float(b.abs().max())) for a, b in pairs)
-
-
-def _logistic(points: list[Tensor], first: list[Tensor]) -> Logistic | None:
-    a, b = (torch.sigmoid(point) for point in points[:2])
-    scale = float(((first[1] - first[0]) * (b - a)).sum() / (b - a).square().sum())
-    return Logistic(_rounded(a - first[0] / scale)[0], scale) if scale > 0 else None
-
-
-def _softmax(points: list[Tensor], first: list[Tensor]) -> Softmax | None:
-    a, b = (point.softmax(dim=1) for point in points[:2])
-    if a.shape[1] < 2:
-        return None
-    total = ((first[1] - first[0]) * (b - a)).sum(dim=1) / (b - a).square().sum(dim=1)
-    return Softmax(_rounded(total[:, None] * a - first[0])[0])
-
-
-def _softmax_of_sigmoids(points: list[Tensor], first: list[Tensor]) -> SoftmaxOfSigmoids | None:
-    q = [torch.sigmoid(point) for point in points[:2]]
-    outer = _softmax(q, [one / (p * (1 - p)) for one, p in zip(first, q, strict=False)])
-    return None if outer is None else SoftmaxOfSigmoids(outer.targets)
-
-
-def _rounded(targets: Tensor) -> Tensor:
-    nearest = targets.round().clamp(0, 1)
-    return torch.where((targets - nearest).abs() < _ROUNDED, nearest, targets)

@@ -5,37 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["TILE", "batch_invariant_matmul", "conjugate_gradients", "damped_factor", "dot", "solve_damped"]
-
-#: Products are taken of rows and columns in multiples of this.
-TILE = 8
-
-
-def batch_invariant_matmul(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``a @ b`` for ``[..., k]`` and ``[k, n]``, each row of which is the same whatever the other rows are.
-
-    Libraries add the last rows and columns, those that do not fill one of their tiles, up in another order than the
-    rest: without zeros that fill the tiles, the result for a coalition would depend on the size of its batch.
-
-    Parameters
-    ----------
-    a, b
-        ``[..., k]`` and ``[k, n]``.
-
-    Examples
-    --------
-    >>> a, b = torch.rand(9, 5), torch.rand(5, 3)
-    >>> torch.equal(batch_invariant_matmul(a, b)[8:], batch_invariant_matmul(a[8:], b))
-    True
-    """
-    rows = a.flatten(0, -2)
-    m, n = len(rows), b.shape[1]
-    # Copies are made only where there is something to fill.
-    rows = nn.functional.pad(rows, (0, 0, 0, -m % TILE)) if m % TILE else rows
-    columns = nn.functional.pad(b, (0, -n % TILE)) if n % TILE else b
-    return (rows @ columns)[:m, :n].unflatten(0, a.shape[:-1])
+__all__ = ["conjugate_gradients", "damped_factor", "dot", "solve_damped"]
 
 
 def solve_damped(matrices: Tensor, vectors: Tensor) -> Tensor:
@@ -114,10 +86,10 @@ def conjugate_gradients(
     -------
     ``[m, p]``.
     """
-    residual = vectors
+    residual = vectors.clone()
     scaled = precondition(residual)
-    solution, search = torch.zeros_like(vectors), scaled
-    fallback = scaled
+    fallback, search = scaled, scaled.clone()
+    solution = torch.zeros_like(vectors)
     size = dot(residual, scaled)
     enough = tolerance**2 * size
     active = size > 0
@@ -128,15 +100,15 @@ def conjugate_gradients(
         image = multiply(search)
         curvature = dot(search, image)
         active = active & (curvature > 0)
-        step = torch.where(active, size / torch.where(active, curvature, 1.0), 0.0)[:, None]
         moved = moved | active
-        solution = torch.where(active[:, None], solution + step * search, solution)
-        residual = torch.where(active[:, None], residual - step * image, residual)
+        # Those that are left alone take steps of no length: nothing that is not finite may be multiplied by zero.
+        step = torch.where(active, size / curvature, 0.0)[:, None]
+        solution.addcmul_(step, search)
+        residual.addcmul_(step, torch.where(active[:, None], image, 0.0), value=-1)
         scaled = precondition(residual)
         new = dot(residual, scaled)
         active = active & (new > enough)
-        ratio = torch.where(active, new / torch.where(active, size, 1.0), 0.0)[:, None]
-        search = torch.where(active[:, None], scaled + ratio * search, search)
+        search.mul_(torch.where(active, new / size, 0.0)[:, None]).add_(scaled)
         size = new
     return torch.where(moved[:, None], solution, fallback)
 

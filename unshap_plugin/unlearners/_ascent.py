@@ -27,13 +27,13 @@ class Bound:
     cap: Tensor
     span: Tensor
 
-    def __call__(self, losses: Tensor, weights: Tensor) -> Tensor:
-        """Return the terms of an objective ``[rows]``: rows with negative weights ascend, up to their bounds.
+    def __call__(self, losses: Tensor, weights: Tensor, cap: Tensor) -> Tensor:
+        """Return the terms of an objective for some rows: those with negative weights ascend, up to their bounds.
 
         ``c_i = clip((cap_i - loss_i) / span, -1, 1)`` is held constant in the gradient: a row at its bound is left
         alone and one beyond it is led back, so that an ascent, which has no optimum of its own, cannot run away.
         """
-        c = ((self.cap - losses.detach()) / self.span).clamp(-1, 1)
+        c = ((cap - losses.detach()) / self.span).clamp(-1, 1)
         return weights * torch.where(weights < 0, c, 1.0) * losses
 
 

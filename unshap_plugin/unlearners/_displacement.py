@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Engine, Theta, per_copy
+from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.optimizers import StackedOptimizer
+from unshap_plugin.model.stacks import Theta, per_copy
 from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.unlearners._terms import Term, batch_bytes
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = [
     "Displaced",
-    "centred",
+    "centre",
     "descend_displaced",
     "forget_weights",
     "from_scratch",
@@ -35,20 +37,38 @@ class Displaced(Unlearner):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Rows of a step for each coalition, of the training rows that it gives a weight and of the reference set (see
+        ``Term.batches``); ``None`` takes all of them. What is no multiple of 32 is filled up to one and costs as much.
     """
 
     advice: ClassVar[str] = "a smaller lr or fewer steps"
 
     steps: int
     lr: float
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_integer("steps", self.steps, 1)
         check_number("lr", self.lr, zero=False)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
+
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
+        """Count the rows of a batch."""
+        whole = self.batch_size is None or self.batch_size >= len(problem.y)
+        return super().bytes_per_coalition(problem) if whole else batch_bytes(problem, self.batch_size)
+
+    def _descended(
+        self, engine: Engine, start: Theta, scale: Tensor, terms: Sequence[Term], seed: int, centre: Theta | None = None
+    ) -> Theta:
+        """Return where the steps end that descend the sum of some terms (see ``descend_displaced``)."""
+        batches = zip(*(term.batches(self.batch_size, self.steps, seed) for term in terms), strict=True)
+        return descend_displaced(engine, start, scale, batches, self.lr, centre)
 
 
 def forget_weights(problem: ModuleProblem, coalitions: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
@@ -80,8 +100,8 @@ def shrunk(problem: ModuleProblem, shrinkage: Tensor) -> Theta:
     return start
 
 
-def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Callable[[Theta], Theta]:
-    """Return a function that subtracts the gradient of the mean loss of all rows at the given parameters from others.
+def centre(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Theta:
+    """Return the gradient of the mean loss of all rows at the given parameters, one copy for each coalition.
 
     Parameters
     ----------
@@ -95,8 +115,7 @@ def centred(problem: ModuleProblem, retained: Tensor, weight: float = 1.0) -> Ca
     engine = problem.engine
     residual = problem.once(_mean_gradient)
     some = weight * retained.any(dim=1).to(engine.dtype)
-    centre = {name: per_copy(some, p) * p for name, p in residual.items()}
-    return lambda gradients: {name: gradient - centre[name] for name, gradient in gradients.items()}
+    return {name: per_copy(some, p) * p for name, p in residual.items()}
 
 
 def from_scratch(problem: ModuleProblem, theta: Theta, retained: Tensor) -> Theta:
@@ -125,7 +144,12 @@ def initial_parameters(problem: ModuleProblem) -> Theta | None:
 
 
 def descend_displaced(
-    engine: Engine, start: Theta, scale: Tensor, gradient: Callable[[Theta], Theta], steps: int, lr: float
+    engine: Engine,
+    start: Theta,
+    scale: Tensor,
+    batches: Iterable[Sequence[Term]],
+    lr: float,
+    centre: Theta | None = None,
 ) -> Theta:
     """Run Adam on ``u`` in ``theta = start + scale * u``, for every coalition at once.
 
@@ -141,10 +165,12 @@ def descend_displaced(
         Stacked parameters to start from.
     scale
         Factor of the displacement of each coalition, ``[m]``.
-    gradient
-        Function from stacked parameters to stacked gradients of what is to be minimised.
-    steps, lr
-        Number of steps and learning rate of Adam.
+    batches
+        For each step the terms whose sum is to be minimised.
+    lr
+        Learning rate of Adam.
+    centre
+        Stacked gradients that are subtracted from those of every step.
 
     Returns
     -------
@@ -152,8 +178,15 @@ def descend_displaced(
     """
     first = engine.flatten(start)
     optimizer = StackedOptimizer("adam", torch.zeros_like(first), lr, {})
-    theta = start
-    for _ in range(steps):
-        optimizer.step(engine.flatten(gradient(theta)))
+    total, theta = engine.unflatten(optimizer.gradient), start
+    for terms in batches:
+        gradients, *others = (term.gradients(engine, theta) for term in terms)
+        for name, slot in total.items():
+            slot.copy_(gradients[name])
+            for other in others:
+                slot.add_(other[name])
+            if centre is not None:
+                slot.sub_(centre[name])
+        optimizer.step()
         theta = engine.unflatten(first + scale.to(first)[:, None] * optimizer.current)
     return theta

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.model.engine import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._displacement import Displaced, forget_weights
 from unshap_plugin.unlearners._reference import predicted_means, soft_loss
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["Anchored"]
@@ -37,11 +37,30 @@ class Anchored(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Forget rows of a step, and rows of the reference set, the next in orders that all coalitions share; ``None``
+        takes all of them.
     anchor
         Weight of the divergence.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=Anchored())
+    >>> result.to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "anchored"
@@ -64,18 +83,14 @@ class Anchored(Displaced):
         super().__post_init__()
         check_number("anchor", self.anchor, zero=True)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine, bound = problem.engine, problem.once(loss_bound)
         assert problem.reference is not None
         x = problem.reference[0]
         means = problem.once(predicted_means)
         forget, share = forget_weights(problem, coalitions)
         anchors = (self.anchor * (1 - share) / len(means))[:, None].expand(-1, len(means))
-
-        def gradient(theta: Theta) -> Theta:
-            ascent = engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
-            anchor = engine.gradients(theta, anchors, x, means, loss=soft_loss(problem.loss))
-            return {name: part + anchor[name] for name, part in ascent.items()}
-
+        ascent = Term(-forget, problem.x, problem.y, shape=bound, levels=bound.cap)
+        anchor = Term(anchors, x, means, loss=soft_loss(problem.loss), whole=True)
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, self._descended(engine, start, share, [ascent, anchor], seed))

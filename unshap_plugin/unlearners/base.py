@@ -71,6 +71,12 @@ class Unlearner(ABC):
     >>> game = UnlearningGame(ValuationProblem(model, (x, y), (x, y), loss="mse"), Shrink())
     >>> game([[True, False], [False, False]])
     array([-0.15625, -0.625  ])
+    >>> problem, shrink = game.problem, game.unlearner
+    >>> shrink.check(problem)  # needs nothing that is not there
+    >>> shrink.settings, shrink.stand_in(problem), shrink.bytes_per_coalition(problem) > 0
+    ({'strength': 0.5}, None, True)
+    >>> shrink.unlearn(problem, np.array([[False, False]]), seed=0).state["weight"].tolist()
+    [[[0.5]]]
     """
 
     name: ClassVar[str]

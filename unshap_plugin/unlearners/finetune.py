@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_share
-from unshap_plugin.model.engine import Theta, row_weights
+from unshap_plugin.model.stacks import row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.unlearners._displacement import Displaced, centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.unlearners._displacement import Displaced, centre, from_scratch, shrunk
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["FineTune"]
@@ -40,11 +41,28 @@ class FineTune(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Retained rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
     shrink
         Share of the way to ``theta_init`` that a coalition that forgets everything starts at, from 0 to 1.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=FineTune()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "finetune"
@@ -62,16 +80,11 @@ class FineTune(Displaced):
         super().__post_init__()
         check_share("shrink", self.shrink)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
         retained = problem.retained(coalitions)
-        weights = row_weights(retained, engine.dtype)
-        centre = centred(problem, retained)
-
-        def gradient(theta: Theta) -> Theta:
-            return centre(engine.gradients(theta, weights, problem.x, problem.y))
-
+        descent = Term(row_weights(retained, engine.dtype), problem.x, problem.y)
         share = 1 - retained.to(engine.dtype).mean(dim=1)
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
+        theta = self._descended(engine, start, share, [descent], seed, centre(problem, retained))
         return StackedModels(engine, from_scratch(problem, theta, retained))

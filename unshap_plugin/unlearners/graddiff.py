@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_number, check_share
-from unshap_plugin.model.engine import Theta, row_weights
+from unshap_plugin.model.stacks import row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import Displaced, centred, descend_displaced, from_scratch, shrunk
+from unshap_plugin.unlearners._displacement import Displaced, centre, from_scratch, shrunk
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradDiff"]
@@ -36,13 +37,30 @@ class GradDiff(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
     alpha, gamma
         Weights of the descent and of the ascent.
     shrink
         See ``FineTune``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=GradDiff()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "graddiff"
@@ -69,18 +87,14 @@ class GradDiff(Displaced):
         check_number("gamma", self.gamma, zero=True)
         check_share("shrink", self.shrink)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
         retained, bound = problem.retained(coalitions), problem.once(loss_bound)
         kept = retained.to(engine.dtype)
         share = 1 - kept.mean(dim=1)
         fade = self.gamma * (1 - share)[:, None] / kept.shape[1]
         weights = self.alpha * row_weights(retained, engine.dtype) - fade * (1 - kept)
-        centre = centred(problem, retained, self.alpha)
-
-        def gradient(theta: Theta) -> Theta:
-            return centre(engine.gradients(theta, weights, problem.x, problem.y, shape=bound))
-
+        both = Term(weights, problem.x, problem.y, shape=bound, levels=bound.cap, whole=True)
         start = shrunk(problem, self.shrink * share**2)
-        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
+        theta = self._descended(engine, start, share, [both], seed, centre(problem, retained, self.alpha))
         return StackedModels(engine, from_scratch(problem, theta, retained))

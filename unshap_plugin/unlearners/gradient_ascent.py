@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import loss_bound
-from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._displacement import Displaced, forget_weights
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["GradientAscent"]
@@ -36,9 +36,26 @@ class GradientAscent(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Forget rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=GradientAscent()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "gradient_ascent"
@@ -51,13 +68,10 @@ class GradientAscent(Displaced):
     steps: int = 10
     lr: float = 0.003
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
         bound = problem.once(loss_bound)
         forget, share = forget_weights(problem, coalitions)
-
-        def gradient(theta: dict[str, Tensor]) -> dict[str, Tensor]:
-            return engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
-
+        ascent = Term(-forget, problem.x, problem.y, shape=bound, levels=bound.cap)
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, self._descended(engine, start, share, [ascent], seed))

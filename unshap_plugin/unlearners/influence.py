@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature
 from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.objective import Objective
-from unshap_plugin.second_order.solvers import batch_invariant_matmul, conjugate_gradients, damped_factor
+from unshap_plugin.second_order.solvers import conjugate_gradients, damped_factor
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -58,6 +59,21 @@ class Influence(Unlearner):
     damping
         Strength of a proximal term around the initial parameters, which adds it to the diagonal of ``H``; ``None``
         estimates it as ``newton`` does (without the matrix, more roughly).
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Influence()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "influence"

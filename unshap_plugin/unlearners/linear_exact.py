@@ -38,6 +38,16 @@ class LinearExact(Unlearner):
     squared error to an optimum; others are refused. Access: forget and retain rows, or forget rows and the stored Gram
     matrix, from which the sums over the forget rows are then taken away. Cost per coalition: ``rows d^2 + d^3 / 3``
     multiplications for ``d`` features. Error: round-off.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, np.where(wrong, -x[:, 0], x[:, 0])), (x, x[:, 0])
+    >>> model = Ridge().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=LinearExact()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "linear_exact"

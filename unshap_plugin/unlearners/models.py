@@ -21,18 +21,34 @@ __all__ = ["ModelList", "Models", "StackedModels"]
 
 @runtime_checkable
 class Models(Protocol):
-    """Unlearned models, one per coalition."""
+    """Unlearned models, one per coalition.
+
+    Examples
+    --------
+    >>> from unshap_plugin.losses import mse
+    >>> engine = Engine(torch.nn.Linear(1, 1), mse)
+    >>> models = StackedModels(engine, engine.stack(2))
+    >>> models.restore(np.array([True, False]))
+    >>> isinstance(models, Models), models.outputs(torch.zeros(3, 1)).shape
+    (True, torch.Size([2, 3, 1]))
+    """
 
     def __len__(self) -> int:
         """Return the number of models, m."""
         ...
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` on the same rows."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``.
+
+        Raises
+        ------
+        Exception
+            Whatever a model raises of such rows.
+        """
         ...
 
     def restore(self, which: NDArray[np.bool_]) -> None:
-        """Put the given model, bit for bit, in the places where ``which`` is ``True``."""
+        """Put the given model, bit for bit, in the places where ``which`` (bool ``[m]``) is ``True``."""
         ...
 
 
@@ -59,6 +75,10 @@ class StackedModels:
     >>> models = StackedModels(engine, engine.stack(4))
     >>> len(models), models.outputs(torch.zeros(5, 2)).shape
     (4, torch.Size([4, 5, 3]))
+    >>> models.state["bias"] = torch.zeros(4, 3)
+    >>> models.restore(np.array([True, False, False, False]))
+    >>> torch.equal(models.state["bias"][0], engine.state["bias"]), models.state["bias"][1].tolist()
+    (True, [0.0, 0.0, 0.0])
     """
 
     def __init__(self, engine: Engine, state: Theta) -> None:
@@ -71,7 +91,13 @@ class StackedModels:
         return len(next(iter(self.state.values())))
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``.
+
+        Raises
+        ------
+        Exception
+            Whatever the module raises of such rows.
+        """
         return self.engine.outputs(self.state, x)
 
     def restore(self, which: NDArray[np.bool_]) -> None:
@@ -112,6 +138,9 @@ class ModelList:
     >>> models = ModelList(problem, [problem.model, KNeighborsRegressor(1).fit(x[1:], y[1:])])
     >>> models.outputs(torch.zeros(1, 1, dtype=torch.float64)).tolist()
     [[0.0], [1.0]]
+    >>> models.restore(np.array([False, True]))
+    >>> models.outputs(torch.zeros(1, 1, dtype=torch.float64)).tolist()
+    [[0.0], [0.0]]
     """
 
     def __init__(self, problem: ValuationProblem, models: Sequence[Any]) -> None:
@@ -126,7 +155,13 @@ class ModelList:
         return len(self.models)
 
     def outputs(self, x: Rows) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``."""
+        """Return the outputs ``[m, rows, ...]`` on the same rows ``x``, ``[rows, ...]``.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If an object does not answer with one output for each row.
+        """
         pairs = zip(self.models, self.seeds, strict=True)
         return torch.stack([self.problem.trained.outputs(model, x, seed) for model, seed in pairs])
 

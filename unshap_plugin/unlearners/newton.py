@@ -76,6 +76,21 @@ class Newton(Unlearner):
         ``None`` are 5, and for linear models of scikit-learn, which are fitted to the end, 50.
     proximal
         Strength of the proximal term, one ``Lambda`` for all parameters; ``None`` estimates it.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Newton()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "newton"

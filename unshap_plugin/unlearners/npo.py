@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.model.engine import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import given_losses
-from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._displacement import Displaced, forget_weights
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["NPO"]
@@ -38,11 +38,28 @@ class NPO(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Forget rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
     beta
         Inverse temperature; that of the paper by default.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=NPO()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "npo"
@@ -65,17 +82,13 @@ class NPO(Displaced):
         super().__post_init__()
         check_number("beta", self.beta, zero=False)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
-        given = problem.once(given_losses)
         forget, share = forget_weights(problem, coalitions)
 
-        def preference(losses: Tensor, weights: Tensor) -> Tensor:
+        def preference(losses: Tensor, weights: Tensor, given: Tensor) -> Tensor:
             return weights * 2 / self.beta * F.softplus(self.beta * (given - losses))
 
-        def gradient(theta: Theta) -> Theta:
-            return engine.gradients(theta, forget, problem.x, problem.y, shape=preference)
-
+        ascent = Term(forget, problem.x, problem.y, shape=preference, levels=problem.once(given_losses))
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
-        return StackedModels(engine, theta)
+        return StackedModels(engine, self._descended(engine, start, share, [ascent], seed))

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.model.engine import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._displacement import Displaced, forget_weights
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["RandomLabel"]
@@ -35,9 +35,26 @@ class RandomLabel(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Forget rows of a step, the next in an order that all coalitions share; ``None`` takes all of them.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=RandomLabel()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "random_label"
@@ -53,12 +70,8 @@ class RandomLabel(Displaced):
         engine = problem.engine
         labels = _random_labels(problem, seed)
         forget, share = forget_weights(problem, coalitions)
-
-        def gradient(theta: Theta) -> Theta:
-            return engine.gradients(theta, forget, problem.x, labels)
-
         start = engine.stack(len(coalitions))
-        theta = descend_displaced(engine, start, share, gradient, self.steps, self.lr)
+        theta = self._descended(engine, start, share, [Term(forget, problem.x, labels)], seed)
         return StackedModels(engine, theta)
 
 

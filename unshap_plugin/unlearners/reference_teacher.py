@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_integer, check_number
-from unshap_plugin.model.engine import Theta
 from unshap_plugin.model.probes import penultimate
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._ascent import given_losses, loss_bound
-from unshap_plugin.unlearners._displacement import Displaced, descend_displaced, forget_weights
+from unshap_plugin.unlearners._displacement import Displaced, forget_weights
 from unshap_plugin.unlearners._reference import nearest_rows, predicted_means, soft_loss
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["ReferenceTeacher"]
@@ -47,13 +47,32 @@ class ReferenceTeacher(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam.
+        Steps of Adam.
     lr
         Learning rate, at which the displacement of a coalition that forgets everything moves.
+    batch_size
+        Forget rows of a step, and rows of the reference set, the next in orders that all coalitions share; ``None``
+        takes all of them.
     teacher, anchor
         Weights of the teacher and of the divergence on the reference set.
     neighbors
         How many reference rows teach a forget row, ``k``; all of them where there are fewer.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> result = value(model, train, test, groups=["a", "b", "c"] * 4, reference=x + 0.1, unlearner=ReferenceTeacher())
+    >>> result.to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "reference_teacher"
@@ -82,7 +101,7 @@ class ReferenceTeacher(Displaced):
         check_number("anchor", self.anchor, zero=True)
         check_integer("neighbors", self.neighbors, 1)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine, bound = problem.engine, problem.once(loss_bound)
         assert problem.reference is not None
         x, soft = problem.reference[0], soft_loss(problem.loss)
@@ -91,15 +110,13 @@ class ReferenceTeacher(Displaced):
         fade = (1 - share)[:, None]
         lessons = self.teacher * fade * forget * worse
         anchors = (self.anchor * fade / len(means)).expand(-1, len(means))
-
-        def gradient(theta: Theta) -> Theta:
-            ascent = engine.gradients(theta, -forget, problem.x, problem.y, shape=bound)
-            lesson = engine.gradients(theta, lessons, problem.x, taught, loss=soft)
-            anchor = engine.gradients(theta, anchors, x, means, loss=soft)
-            return {name: part + lesson[name] + anchor[name] for name, part in ascent.items()}
-
+        terms = [
+            Term(-forget, problem.x, problem.y, shape=bound, levels=bound.cap),
+            Term(lessons, problem.x, taught, loss=soft),
+            Term(anchors, x, means, loss=soft, whole=True),
+        ]
         start = engine.stack(len(coalitions))
-        return StackedModels(engine, descend_displaced(engine, start, share, gradient, self.steps, self.lr))
+        return StackedModels(engine, self._descended(engine, start, share, terms, seed))
 
 
 def _taught(problem: ModuleProblem, neighbors: int) -> tuple[Tensor, Tensor, Tensor]:

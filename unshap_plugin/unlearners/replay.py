@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import AccessError, check_integer
-from unshap_plugin.model.engine import Theta, per_copy, row_weights
+from unshap_plugin.model.stacks import Theta, per_copy, row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import initial_parameters
@@ -49,6 +49,23 @@ class Replay(Unlearner):
     ----------
     steps
         Macro steps, ``K``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from unshap_plugin import Recipe, value
+    >>> from unshap_plugin.losses import cross_entropy
+    >>> x, wrong = torch.linspace(-3, 3, 12)[:, None], torch.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, ((x[:, 0] > 0) ^ wrong).long()), (x, (x[:, 0] > 0).long())
+    >>> start = torch.nn.Linear(1, 2)
+    >>> recipe = Recipe("adam", lr=0.1, epochs=50, batch_size=4, init=start)
+    >>> model = recipe.train(start, cross_entropy, *train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, fit=recipe, unlearner=Replay()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "replay"

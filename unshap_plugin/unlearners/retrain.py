@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,19 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unshap_plugin.errors import AccessError
-from unshap_plugin.model.engine import Engine, Theta, row_weights
+from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied
+from unshap_plugin.model.minibatches import batches_of_an_epoch, minibatches
 from unshap_plugin.model.modes import to_training
 from unshap_plugin.model.optimizers import StackedOptimizer
 from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
 from unshap_plugin.model.stacked_training import StackedTraining
+from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners._refits import parameters_of, refits
+from unshap_plugin.unlearners._terms import batch_bytes
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
@@ -42,6 +44,16 @@ class Retrain(Unlearner):
     the model keeps its initial parameters.
 
     Cost per coalition: one training. Error: the noise of the training seed.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Retrain()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "retrain"
@@ -59,11 +71,7 @@ class Retrain(Unlearner):
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
         """Count the rows of a batch."""
-        recipe = problem.recipe
-        size = len(problem.y) if recipe is None or recipe.batch_size is None else recipe.batch_size
-        batch = take(problem.x, torch.arange(min(size, len(problem.y)), device=problem.y.device))
-        # The order of the rows is kept for each coalition.
-        return problem.engine.bytes_per_coalition(batch) + 8 * len(problem.y)
+        return batch_bytes(problem, None if problem.recipe is None else problem.recipe.batch_size)
 
     def _unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         retained = problem.retained(coalitions)
@@ -150,14 +158,16 @@ def _train_stacked(
     kept, m = retained[sequence], len(retained)
     theta = engine.flatten({name: initial[name].expand(m, *p.shape) for name, p in engine.theta0.items()})
     optimizer = StackedOptimizer(recipe.optimizer, theta, recipe.lr, recipe.options)
-    final, gradient = theta.clone(), torch.zeros_like(theta)
+    final, slots = theta.clone(), engine.unflatten(optimizer.gradient)
     moving = training.statistics if training is not None else {}
     statistics = {name: initial[name].expand(m, *b.shape).clone() for name, b in moving.items()}
     penalty = strengths(engine, recipe) / counts[sequence].clamp(min=1).to(engine.dtype)[:, None]
     penalised = bool(penalty.any())
-    for batch, present in _minibatches(recipe, kept, seed, joins):
+    steps = recipe.epochs * batches_of_an_epoch(counts[sequence], recipe.batch_size, joins=joins)
+    order = recipe.orders(retained.shape[1], seed)
+    for batch, present in minibatches(kept, recipe.batch_size, steps, order, joins=joins):
         if len(present) < m:
-            final[len(present) : m], gradient[len(present) : m] = optimizer.current[len(present) : m], 0
+            final[len(present) : m], optimizer.gradient[len(present) : m] = optimizer.current[len(present) : m], 0
             m = len(present)
         theta, own = optimizer.current[:m], batch is not None
         rows, labels = (problem.x, problem.y) if batch is None else (take(problem.x, batch), problem.y[batch])
@@ -168,9 +178,11 @@ def _train_stacked(
         else:
             first = {name: b[:m] for name, b in statistics.items()}
             gradients = training.gradients(stack, first, present, rows, labels, rows_per_copy=own)
-        flat = engine.flatten(gradients)
-        gradient[:m] = flat + penalty[:m] * theta if penalised else flat
-        optimizer.step(gradient)
+        for name, found in gradients.items():
+            slots[name][:m] = found
+        if penalised:
+            optimizer.gradient[:m].addcmul_(penalty[:m], theta)
+        optimizer.step()
     final[:m] = optimizer.current[:m]
     back = sequence.argsort()
     state = {name: value[back] for name, value in {**engine.unflatten(final), **statistics}.items()}
@@ -180,48 +192,3 @@ def _train_stacked(
         for name, value in state.items():
             value[single] = each[name]
     return state
-
-
-def _minibatches(recipe: Recipe, retained: Tensor, seed: int, joins: bool) -> Iterator[tuple[Tensor | None, Tensor]]:
-    """Yield the minibatches of the coalitions that still train, one for each step of the training.
-
-    Parameters
-    ----------
-    recipe
-        How many rows they have, in which order, and how often.
-    retained
-        Which rows each coalition trains on, bool ``[m, rows]``, in descending order of their numbers.
-    seed
-        Orders the rows.
-    joins
-        Whether a last batch of one row is joined to the one before it; then coalitions of one row have none.
-
-    Yields
-    ------
-    tuple
-        Rows of the data ``[k, size]``, or ``None`` for all of them, and which of them are in the batch, ``[k, size]``:
-        for the first ``k`` coalitions.
-    """
-    counts, size, device = retained.sum(dim=1), recipe.batch_size, retained.device
-    per_epoch = torch.ones_like(counts) if size is None else -(-counts // size)
-    if joins and size is not None:
-        per_epoch = per_epoch - ((counts > size) & (counts % size == 1)).long()
-    steps, per_epoch = recipe.epochs * per_epoch * (counts > int(joins)), per_epoch.clamp(min=1)
-    orders = torch.as_tensor(recipe.orders(retained.shape[1], seed), device=device)
-    # [m, rows]: the rows of coalition k in the order of its current epoch, the retained ones first.
-    order = torch.zeros(retained.shape, dtype=torch.long, device=device)
-    place = torch.arange((size or 0) + int(joins), device=device)
-    for step in range(int(steps.max())):
-        k = int((steps > step).sum())
-        if size is None:
-            yield None, retained[:k]
-            continue
-        begins = torch.nonzero(step % per_epoch[:k] == 0).flatten()
-        if len(begins) > 0:
-            epoch = (step // per_epoch)[begins]
-            absent = ~retained[begins].gather(1, orders[epoch])
-            order[begins] = orders[epoch].gather(1, absent.to(torch.uint8).argsort(dim=1, stable=True))
-        batch = step % per_epoch[:k]
-        end = torch.where(batch == per_epoch[:k] - 1, counts[:k], (batch + 1) * size)
-        position = (batch * size)[:, None] + place
-        yield order[:k].gather(1, position.clamp(max=retained.shape[1] - 1)), position < end[:, None]

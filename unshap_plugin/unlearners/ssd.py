@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_number
+from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._players import forgotten, player_sums
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
@@ -46,6 +46,21 @@ class SSD(Unlearner):
         Factor by which ``F`` has to exceed ``D``.
     lam
         The strength of dampening, ``lambda``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=SSD()).values.round(2)  # it is not found
+    array([0.05, 0.05, 0.11])
     """
 
     name: ClassVar[str] = "ssd"

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.model.engine import Theta, row_weights
-from unshap_plugin.model.rows import Rows, take
+from unshap_plugin.filling import batch_invariant_matmul
+from unshap_plugin.model.stacks import row_weights
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.second_order.solvers import batch_invariant_matmul
 from unshap_plugin.unlearners._displacement import Displaced, descend_displaced
 from unshap_plugin.unlearners._players import forgotten
+from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 
 __all__ = ["TaskVector"]
@@ -41,11 +41,28 @@ class TaskVector(Displaced):
     Parameters
     ----------
     steps
-        Full-batch steps of Adam for each player.
+        Steps of Adam for each player.
     lr
         Learning rate, at which the displacement of a player that has all rows would move.
+    batch_size
+        Rows of a step of a player; ``None`` takes all of them.
     lam
         What the task vectors are multiplied with, ``lambda``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If a setting has a value that cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from unshap_plugin import value
+    >>> x, wrong = np.linspace(-3, 3, 12)[:, None], np.arange(12) % 3 == 2  # the labels of provider c
+    >>> train, test = (x, (x[:, 0] > 0) ^ wrong), (x, x[:, 0] > 0)
+    >>> model = LogisticRegression().fit(*train)
+    >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=TaskVector()).to_series().idxmin()
+    'c'
     """
 
     name: ClassVar[str] = "task_vector"
@@ -66,32 +83,27 @@ class TaskVector(Displaced):
         super().__post_init__()
         check_number("lam", self.lam, zero=True)
 
-    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002
+    def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine = problem.engine
-        vectors = problem.once(_vectors, self.steps, self.lr)
+        vectors = problem.once(_vectors, self.steps, self.lr, self.batch_size, seed)
         given = engine.flatten(engine.stack(1))
         return StackedModels(
             engine, engine.unflatten(given - self.lam * batch_invariant_matmul(forgotten(coalitions, given), vectors))
         )
 
 
-def _vectors(problem: ModuleProblem, steps: int, lr: float) -> Tensor:
+def _vectors(problem: ModuleProblem, steps: int, lr: float, batch_size: int | None, seed: int) -> Tensor:
     """Return the task vectors ``[n_players, p]``."""
     engine = problem.engine
     mine = ~problem.retained(~np.eye(problem.n_players, dtype=bool))  # [n_players, rows]
     sizes = mine.sum(dim=1)
     vectors = []
     for part in torch.arange(problem.n_players, device=mine.device).split(_PLAYERS):
-        # The rows of every player of this part, its own first; the others have no weight.
-        index = mine[part].to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(sizes[part].max())]
-        weights = row_weights(mine[part].gather(1, index), engine.dtype)
-        x, y = take(problem.x, index), problem.y[index]
         start = engine.stack(len(part))
-
-        def gradient(theta: Theta, weights: Tensor = weights, x: Rows = x, y: Tensor = y) -> Theta:
-            return engine.gradients(theta, weights, x, y, rows_per_copy=True)
-
+        descent = Term(row_weights(mine[part], engine.dtype), problem.x, problem.y)
+        most = int(sizes[part].max())  # each takes its own rows, also where it takes all of them
+        batches = descent.batches(min(batch_size or most, most), steps, seed)
         share = sizes[part].to(engine.dtype) / problem.trained_rows
-        theta = descend_displaced(engine, start, share, gradient, steps, lr)
+        theta = descend_displaced(engine, start, share, zip(batches), lr)
         vectors.append(engine.flatten(theta) - engine.flatten(start))
     return torch.cat(vectors)

@@ -120,8 +120,11 @@ class EstimatorSubject(Subject):
     --------
     >>> from unshap_conformance import GAMES, estimator_subject
     >>> glove = next(game for game in GAMES if game.name == "glove")
-    >>> estimator_subject("exact").play(glove).values.round(3)
+    >>> subject = estimator_subject("exact")
+    >>> subject.play(glove).values.round(3)
     array([0.167, 0.167, 0.667])
+    >>> subject.budget_for(3), subject.seeds, subject.call(View(glove, Log())).values.round(3)
+    (8, range(0, 1), array([0.167, 0.167, 0.667]))
     """
 
     kind = "estimator"
@@ -154,7 +157,13 @@ class EstimatorSubject(Subject):
         return self.budget or (1 << n_players if self.exact else DEFAULT_BUDGET)
 
     def call(self, view: View, seed: int = 0, budget: int | None = None) -> Any:
-        """Return what it returns for a ``view`` of a game, given as much of ``seed`` and ``budget`` as it takes."""
+        """Return what it returns for a ``view`` of a game, given as much of ``seed`` and ``budget`` as it takes.
+
+        Raises
+        ------
+        Exception
+            Whatever it raises.
+        """
         offered = {"budget": budget or self.budget_for(view.n_players), "seed": seed}
         return self.estimator(view, **{name: value for name, value in offered.items() if name in self.takes})
 

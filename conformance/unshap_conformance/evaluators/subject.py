@@ -59,8 +59,11 @@ class EvaluatorSubject(Subject):
     >>> from opendataval.dataval import LeaveOneOut
     >>> from unshap_conformance import GAMES, evaluator_subject
     >>> glove = next(game for game in GAMES if game.name == "glove")
-    >>> evaluator_subject(LeaveOneOut, semivalue="leave_one_out").play(glove).values
-    array([0., 0., 1.])
+    >>> subject = evaluator_subject(LeaveOneOut, semivalue="leave_one_out")
+    >>> subject.play(glove).values, subject.values_on(stage_of(glove))
+    (array([0., 0., 1.]), array([0., 0., 1.]))
+    >>> subject.seeds, subject.uses_model, type(subject.fresh(seed=1)).__name__
+    (range(0, 30), True, 'LeaveOneOut')
     """
 
     kind = "evaluator"
@@ -99,13 +102,24 @@ class EvaluatorSubject(Subject):
         return made
 
     def play(self, game: Game, seed: int = 0) -> Values:
-        """Play ``game`` with a fresh evaluator of that ``seed``; its values are float64 ``[n]``."""
+        """Play ``game`` with a fresh evaluator of that ``seed``; its values are float64 ``[n]``.
+
+        Raises
+        ------
+        Violation
+            See ``values_on``.
+        """
         return Values(self.values_on(stage_of(game), seed))
 
     def values_on(self, stage: Stage, seed: int = 0) -> NDArray[np.float64]:
         """Return the values of a fresh evaluator, trained on a ``stage``, ``[n]``.
 
         Whatever it draws from the global generators comes from the ``seed``, and these are left as they were.
+
+        Raises
+        ------
+        Violation
+            If it takes a model and never fits it, or its values are not ``n`` finite numbers.
         """
         with seeded(seed):
             return values_of(trained(self.fresh(seed), stage), stage)

@@ -39,8 +39,9 @@ class UnlearnerSubject(Subject):
     >>> from unshap_conformance.problems import PROBLEMS
     >>> subject = unlearner_subject("newton")
     >>> problem = PROBLEMS[0].make()
-    >>> subject.outputs(problem, np.eye(problem.n_players, dtype=bool)).shape  # [m, test rows, outputs]
-    (4, 60, 1)
+    >>> alone = np.eye(problem.n_players, dtype=bool)
+    >>> len(subject.models(problem, alone)), subject.outputs(problem, alone).shape  # [m, test rows, outputs]
+    (4, (4, 60, 1))
     """
 
     kind = "unlearner"
