@@ -422,5 +422,5 @@ def test_an_audit_uses_the_jobs_of_its_game(monkeypatch):
     ]
     assert np.array_equal(reports[0].unlearned, reports[1].unlearned)
     assert np.array_equal(reports[0].retrained, reports[1].retrained)
-    assert [one.n_jobs for one in made] == [1, 1, 1, 2, 2, 2], "the game, and a retraining for each of two seeds"
-    assert all(one._sent is not None for one in made[3:])
+    assert [one.n_jobs for one in made] == [1] * 4 + [2] * 4, "the game, that of retraining, and two of its seeds"
+    assert [one._sent is not None for one in made[4:]] == [True, False, True, True], "all that play"

@@ -54,6 +54,13 @@ def test_what_is_shown_is_short_and_an_unknown_player_does_not_list_all():
         result[40]
 
 
+def test_one_player_is_said_in_the_singular():
+    alone = value(
+        Ridge().fit(X, Y), **DATA, groups=["acme", "bolt"] * (len(Y) // 2) + ["acme"] * (len(Y) % 2), valued=["acme"]
+    )
+    assert repr(alone).startswith("ValuationResult(1 player; acme: ")
+
+
 def test_a_report_shows_its_verdict():
     problem = ValuationProblem(Ridge().fit(X, Y), **DATA, groups=GROUPS)
     report = audit(UnlearningGame(problem, "newton"))

@@ -7,6 +7,7 @@ sentence is about one of them.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ def biased(missing: NDArray[np.float64], std_errors: NDArray[np.float64]) -> boo
 
 
 def hardly_forgets(
-    everybody: float, nobody: float, uninformed: float, *, exact: bool, metric: str, helps: str
+    everybody: float, nobody: float, uninformed: float, *, exact: bool, metric: str, helps: Callable[[], str]
 ) -> str | None:
     """Say that a model that should have forgotten everything scores as well as the given one, or nearly so.
 
@@ -99,11 +100,12 @@ def hardly_forgets(
     metric
         The name of what is measured.
     helps
-        What helps where the unlearner is to blame.
+        Returns what helps, which is asked where the unlearner is to blame.
 
     Examples
     --------
-    >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood", helps="audit the game"))
+    >>> helps = lambda: "audit the game"
+    >>> print(hardly_forgets(-0.182, -0.187, -0.69, exact=False, metric="log_likelihood", helps=helps))
     v(none) = -0.187 is close to v(all) = -0.182 (log_likelihood), although nothing is kept: the unlearner hardly \
 forgets, so that the values say little; audit the game.
     """
@@ -119,11 +121,11 @@ forgets, so that the values say little; audit the game.
             f"same for every row ({uninformed:.3g}), and has little to forget; check the model and the test set."
         )
     if nobody >= everybody:
-        return f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets; {helps}."
+        return f"v(none) = {nobody:.3g} is no less than {values}: the unlearner hardly forgets; {helps()}."
     if not exact and everybody - nobody < HARDLY * (everybody - uninformed):
         return (
             f"v(none) = {nobody:.3g} is close to {values}: the unlearner hardly forgets, so that the values say "
-            f"little; {helps}."
+            f"little; {helps()}."
         )
     return None
 

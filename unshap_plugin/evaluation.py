@@ -14,7 +14,7 @@ from unshap_plugin.divergence import Limit
 from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
-from unshap_plugin.plugins.registry import another, described
+from unshap_plugin.plugins.registry import another, described, lent_to
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
@@ -73,12 +73,21 @@ class Evaluation:
 
         Raises
         ------
+        ContractError
+            If the unlearner changes what it was lent.
         PluginError
             If a plugin fails to say.
         """
+        problem = self.problem
+        if not isinstance(problem, ModuleProblem):
+            return 1
         try:
-            problem = self.problem
-            return self.unlearner.bytes_per_coalition(problem) if isinstance(problem, ModuleProblem) else 1
+            with lent_to(self.provider, problem):
+                return self.unlearner.bytes_per_coalition(problem)
+        except ContractError as error:
+            raise ContractError(
+                f"{self._who()} {error} (when it was asked for the memory that a coalition takes)."
+            ) from error
         except UnshapError:
             raise
         except (Exception, SystemExit) as error:
@@ -111,7 +120,9 @@ class Evaluation:
         problem = self.problem
         step = "failed"
         try:
-            outputs = self.unlearner.unlearn(problem, coalitions, self.seed).outputs(problem.x_test)
+            models = self.unlearner.unlearn(problem, coalitions, self.seed)
+            with lent_to(self.provider, problem):
+                outputs = models.outputs(problem.x_test)
             if outputs.shape[0] != len(coalitions) or outputs.shape[2:] != problem.output_shape:
                 expected = [len(coalitions), len(problem.y_test), *problem.output_shape]
                 raise ContractError(f"gave outputs {list(outputs.shape)}, but {expected} are needed")

@@ -102,8 +102,8 @@ class UnlearningGame(Portable):
     >>> coalitions, utilities = game.known()  # that of everybody
     >>> coalitions.tolist(), utilities.shape, "torch" in game.versions
     ([[True, True, True, True]], (1,), True)
-    >>> game.with_settings(steps=1).unlearner
-    Newton(steps=1, proximal=None)
+    >>> game.with_settings(steps=1).unlearner, game.with_seed(7).seed
+    (Newton(steps=1, proximal=None), 7)
     """
 
     def __init__(
@@ -122,11 +122,10 @@ class UnlearningGame(Portable):
             raise UnknownNameError("on_error policy", on_error, ["raise", "exclude"])
         if not isinstance(problem, ValuationProblem):
             raise InvalidTypeError(f"problem is a {type(problem).__name__}, but a ValuationProblem is needed.")
-        check_integer("seed", seed, 0, 2**63 - 1)
         if chunk is not None:
             check_integer("chunk", chunk, 1)
         check_jobs(n_jobs)
-        self.seed, self.on_error = int(seed), on_error
+        self.seed, self.on_error = _checked_seed(seed), on_error
         self.reason: str | None = None  # why "auto" chose what it chose
         self.n_jobs, self.memory = n_jobs, as_bytes(memory)
         self._given_chunk = chunk
@@ -175,6 +174,22 @@ class UnlearningGame(Portable):
         game = copy.copy(self)
         with alone():
             game._take(resolved)
+        return game
+
+    def with_seed(self, seed: int) -> Self:
+        """Return the game with another ``seed`` of the same unlearner; what both compute once is computed once.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If the seed is no whole number of at least 0 that fits 63 bits.
+        ContractError, PluginError
+            If a plugin's unlearner fails.
+        """
+        game = copy.copy(self)
+        game.seed = _checked_seed(seed)
+        with alone():
+            game._take(self.unlearner)
         return game
 
     def _brought(self) -> Mapping[str, Any]:
@@ -262,3 +277,8 @@ class UnlearningGame(Portable):
             left = iter(ordered)
             for utilities in self._passes.over(np.stack([new[key] for key in ordered])):
                 self._known.update((key, value) for value, key in zip(utilities, left, strict=False))
+
+
+def _checked_seed(seed: int) -> int:
+    check_integer("seed", seed, 0, 2**63 - 1)
+    return int(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -95,7 +96,7 @@ def _of_the_fit(game: UnlearningGame) -> str | None:
     problem = game.problem
     if not isinstance(problem, ModuleProblem) or isinstance(game.unlearner, Retrain):
         return None
-    return stopped_early(type(problem.given_model).__name__) if problem.once(stopped_short) else None
+    return stopped_early(problem.model_name) if problem.once(stopped_short) else None
 
 
 def _of_the_ends(
@@ -114,7 +115,8 @@ def _of_the_ends(
         nobody, everybody = float(utility[empty, k][0]), float(problem.given_utility.reshape(-1)[k])
         others = utility[~empty, k]
         exact = game.unlearner.exact or _to_the_end(game)
-        yield hardly_forgets(everybody, nobody, uninformed[k], exact=exact, metric=name, helps=_helps(game))
+        helps = functools.partial(_helps, game)
+        yield hardly_forgets(everybody, nobody, uninformed[k], exact=exact, metric=name, helps=helps)
         classes = problem.task == "classification"
         yield far_below(everybody, nobody, uninformed[k], others[~np.isnan(others)], name, classes=classes)
 

@@ -135,8 +135,9 @@ class ValuationResult:
             most = named + (", ..." if len(self) > _NAMED else "")
         bias = " and the values biased" if self.biased else ""
         excluded = f", {self.excluded} excluded{bias}" if self.excluded else ""
+        players = "1 player" if len(self) == 1 else f"{len(self)} players"
         return (
-            f"ValuationResult({len(self)} players; {most}; {self.metric}, {self.unlearner}, {self.estimator}, "
+            f"ValuationResult({players}; {most}; {self.metric}, {self.unlearner}, {self.estimator}, "
             f"{self.evaluations} evaluations{excluded})"
         )
 

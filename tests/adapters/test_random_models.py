@@ -15,6 +15,7 @@ from opendataval.metrics import Metrics
 from opendataval.model.api import Model
 from unshap_opendataval import UnlearningShapley
 
+from unshap_plugin import UnlearningGame
 from unshap_plugin.model.generators import moved, states
 
 
@@ -44,6 +45,24 @@ def test_a_model_that_draws_is_retrained_the_same_way_by_the_same_seed(utility):
     assert not np.array_equal(first, values(1, utility=utility, budget=300))
     assert np.isfinite(first).all()
     assert len(np.unique(first)) > 8
+
+
+class DrawingAnswers(Drawing):
+    """Every prediction is another one, of one and the same fit."""
+
+    def fit(self, x, y, **kwargs):
+        self.scale = torch.ones(y.shape[1])
+        return self
+
+
+def test_coalitions_whose_fits_agree_have_answers_of_their_own():
+    fetcher = DataFetcher("iris", random_state=10).split_dataset_by_count(16, 16, 2)
+    evaluator = UnlearningShapley("retrain", random_state=0, utility="log_likelihood", budget=300)
+    problem = evaluator.train(fetcher, DrawingAnswers(), Metrics.ACCURACY)._problem({})
+    asked = np.array([np.arange(16) < 15, np.arange(16) > 0])
+    first, second = UnlearningGame(problem, "retrain")(asked)
+    assert first != second
+    np.testing.assert_array_equal(UnlearningGame(problem, "retrain")(asked[::-1]), [second, first])
 
 
 def test_the_global_generators_are_left_as_they_were():

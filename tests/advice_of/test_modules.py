@@ -360,7 +360,7 @@ RECIPES = [
 def lent(work):
     """Lend a model and data to some work, and tell what it returns."""
     model, data = TrainedModule(network(), cross_entropy), torch.ones(3)
-    with guard(model, [data]):
+    with guard(model, lambda: [data]):
         return work(model.model, data)
 
 

@@ -22,7 +22,7 @@ from torch import nn
 from unshap_plugin import ValuationProblem, compute_artifacts
 from unshap_plugin.metrics import Metric
 
-ELSEWHERE = ("artifacts", "evidence", "loaders", "players")  # these have files of their own
+ELSEWHERE = ("artifacts", "evidence", "lending", "loaders", "players")  # these have files of their own
 HERE = [path.relative_to(ROOT) for path in (ROOT / "unshap_plugin/problem").glob("*.py")]
 FOLDERS = [str(path) for path in HERE if path.stem not in ELSEWHERE]
 

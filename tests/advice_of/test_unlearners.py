@@ -23,7 +23,7 @@ from unshap_plugin.second_order.objective import MAX_PARAMETERS
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 from unshap_plugin.unlearners.stored import compute_artifacts
 
-FOLDERS = ["unshap_plugin/unlearners"]
+FOLDERS = ["unshap_plugin/unlearners", "unshap_plugin/problem/lending.py"]
 
 (X, Y), TEST = breast_cancer(rows=24, tests=30)
 GROUPS = np.repeat(list("abc"), 8)

@@ -143,6 +143,43 @@ def test_tuning_computes_once_for_all_candidates(monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(("name", "hessians"), [("newton", 1), ("influence", 1), ("finetune", 0)])
+def test_other_seeds_share_what_is_computed_once(monkeypatch, name, hessians):
+    calls = counted_hessians(monkeypatch)
+    problem, rows = early_stopped(hidden=3), coalitions(6, 40)
+    game = UnlearningGame(problem, name, seed=3, on_error="exclude", chunk=4)
+    game(rows)
+    other = game.with_seed(8)
+    assert (game.seed, other.seed, other.evaluations, other.chunk, other.on_error) == (3, 8, 1, 4, "exclude")
+    assert (other.unlearner, other.provider, other.reason) == (game.unlearner, game.provider, game.reason)
+    utilities = other(rows)
+    assert len(calls) == hessians, "the Hessian does not depend on the seed"
+    np.testing.assert_array_equal(utilities, UnlearningGame(problem, name, seed=8)(rows))
+    np.testing.assert_array_equal(game.with_seed(3)(rows), game(rows))
+
+
+def test_another_seed_is_another_game():
+    game, rows = UnlearningGame(early_stopped(), "retrain"), coalitions(4, 40)
+    assert not np.array_equal(game.with_seed(1)(rows), game(rows))
+    with pytest.raises(InvalidValueError, match="seed is -1"):
+        game.with_seed(-1)
+
+
+def test_a_tuning_and_audits_of_one_game_retrain_no_coalition_twice(monkeypatch):
+    seen = counted(monkeypatch, Retrain)
+    game = UnlearningGame(early_stopped(groups=FIVE, metric="log_likelihood"), "finetune", steps=2)
+    tuning = tune(game, {"steps": [1, 2]})
+    assert (len(seen), set(seen.values())) == (31, {2})
+    report = audit(game.with_settings(**tuning.settings))
+    audit(game, seeds=3)
+    audit(game.with_seed(1))  # retrained with seeds 2 and 3, which are known
+    assert (len(seen), set(seen.values())) == (31, {3})
+    fresh = audit(UnlearningGame(game.problem, "finetune", **tuning.settings))
+    np.testing.assert_array_equal(report.retrained, fresh.retrained)
+    assert report.seconds_retrained > 0
+    assert report.cost_ratio > 0
+
+
 def test_a_game_with_other_settings_knows_no_utilities_but_that_of_the_given_model():
     problem, rows = early_stopped(), coalitions(4, 40)
     game = UnlearningGame(problem, "finetune", steps=1, lr=0.03, seed=2)

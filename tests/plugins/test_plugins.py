@@ -935,7 +935,43 @@ def test_a_method_that_cannot_say_whether_it_works_is_not_advised(install, provo
     with pytest.raises(Exception, match="unlearners that would work") as caught, caplog.at_level(logging.WARNING):
         UnlearningGame(ValuationProblem(provoking.model, *data, access="partial"), "newton")
     assert "picky" not in str(caught.value)
-    assert "unlearner 'picky' of rude-unlearners 6.6 cannot say whether it would work" in caplog.text
+    assert "unlearner 'picky' of rude-unlearners 6.6 cannot say whether it would work (ZeroDivisionError: checked" in (
+        caplog.text
+    )
+
+
+MEDDLES = """
+import random
+from unshap_plugin.plugin import *
+class Meddles(Unlearner):
+    name = 'meddles'
+    def _check(self, problem):
+        problem.model[0].weight.data.mul_(2)
+        random.random()
+    def _unlearn(self, problem, coalitions, seed):
+        return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+@hookimpl
+def unshap_unlearners():
+    yield UnlearnerSpec('meddles', Meddles, 'Meddles.', 'A test')
+"""
+
+
+def test_a_check_that_meddles_is_named_where_it_is_chosen_and_where_another_one_is_advised(offer, problem, caplog):
+    offer(MEDDLES)
+    state, drawn = copy.deepcopy(problem.model.state_dict()), random.getstate()
+    with pytest.raises(ContractError) as caught:
+        UnlearningGame(problem, "meddles")
+    meddled = "changed '0.weight' of the model that it was given and drew from the global random generator of random"
+    assert str(caught.value).startswith(f"unlearner 'meddles' of made-up 9.9 {meddled}: ")
+    data = (problem.x, problem.y), (problem.x_test, problem.y_test)
+    asked = ValuationProblem(problem.model, *data, access="partial")
+    with pytest.raises(Exception, match="unlearners that would work: anchored") as caught:
+        UnlearningGame(asked, "newton")
+    assert "meddles" not in str(caught.value)
+    assert "unlearner 'meddles' of made-up 9.9 cannot say whether it would work (ContractError: changed" in caplog.text
+    for one in (problem, asked):
+        assert all(torch.equal(one.model.state_dict()[name], tensor) for name, tensor in state.items())
+    assert random.getstate() == drawn
 
 
 def test_the_contract_cannot_be_overridden():

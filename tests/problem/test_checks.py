@@ -62,6 +62,16 @@ def test_a_metric_that_breaks_its_contract_is_refused_and_does_no_harm(score, er
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_settings_of_torch_that_a_metric_leaves_changed_are_put_back():
+    def careless(outputs, targets):
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        return outputs.mean(dim=(1, 2))
+
+    assert np.isfinite(UnlearningGame(problem(careless), "finetune", steps=1)(COALITIONS)).all()
+    assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
+
+
 def test_a_metric_that_mixes_models_is_refused():
     """One number for all of them would be taken for that of each."""
     mixed = problem(lambda outputs, targets: outputs.mean()[None])

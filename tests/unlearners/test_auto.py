@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.losses import cross_entropy
+from unshap_plugin.plugin import Unlearner
 
 DATA, TEST = breast_cancer(rows=36, tests=40)
 GROUPS = np.arange(36) % 3
@@ -42,6 +45,31 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
 )
 def test_short_trainings_are_retrained(kwargs, name):
     assert UnlearningGame(problem(**kwargs)).unlearner.name == name
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "checked"),
+    [
+        ({"epochs": 21}, {"LinearExact": 1, "Replay": 1}),
+        ({"epochs": 2}, {"LinearExact": 1, "Replay": 1}),
+        ({"epochs": 13, "optimizer": "sgd"}, {"LinearExact": 1, "Replay": 1, "FineTune": 1}),
+        ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "ReferenceTeacher": 1}),
+    ],
+)
+def test_a_method_is_asked_once_whether_it_takes_the_problem(kwargs, checked, monkeypatch):
+    asked = Counter()
+    plain = Unlearner.check
+
+    def check(self, problem):
+        asked[type(self).__name__] += 1
+        plain(self, problem)
+
+    monkeypatch.setattr(Unlearner, "check", check)
+    game = UnlearningGame(problem(**kwargs))
+    assert asked == checked
+    if kwargs == {"epochs": 2}:
+        shapley_values(game, "exact")
+        assert asked == checked, "nor do values ask again, where nothing is to be advised"
 
 
 @pytest.mark.parametrize("hidden", [8, 300])

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from unshap_plugin.coalitions import keys_of
 from unshap_plugin.estimators import Exact
 
 __all__ = [
@@ -239,10 +240,10 @@ def residuals(coalitions: NDArray[np.bool_], values: Floats) -> tuple[Floats, Fl
 
 def exact_values(coalitions: NDArray[np.bool_], utilities: Floats) -> Floats:
     """Return the Shapley values ``[n_players]`` or ``[n_players, t]`` from the utilities of all ``2**n`` coalitions."""
-    known = {row.tobytes(): value for row, value in zip(np.packbits(coalitions, axis=1), utilities, strict=True)}
+    known = dict(zip(keys_of(coalitions), utilities, strict=True))
 
     def game(asked: NDArray[np.bool_]) -> Floats:
-        return np.array([known[row.tobytes()] for row in np.packbits(asked, axis=1)])
+        return np.array([known[key] for key in keys_of(asked)])
 
     return Exact(coalitions.shape[1], None, 0).run(game).values
 

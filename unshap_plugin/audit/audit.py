@@ -82,8 +82,7 @@ def audit(
     known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)
     middle = time.perf_counter()
-    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance, game.n_jobs)
-    end = time.perf_counter()
+    truth, seconds = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance, game.n_jobs)
     return FidelityReport(
         players=tuple(game.players),
         coalitions=matrix,
@@ -100,7 +99,7 @@ def audit(
         retrain_seeds=retrain_seeds(game.seed, seeds),
         evaluations=game.evaluations - known,
         seconds_unlearned=middle - start,
-        seconds_retrained=end - middle,
+        seconds_retrained=seconds,
         seconds=time.perf_counter() - begin,
         versions=game.versions,
     )

@@ -51,7 +51,7 @@ class FidelityReport(Figures):
     evaluations
         How many of the coalitions were unlearned for the audit: the utilities of the others were known.
     seconds_unlearned, seconds_retrained
-        Wall time of unlearning these, and of retraining all coalitions with all seeds.
+        Wall time of unlearning these, and of retraining all coalitions with all seeds, whenever that was.
     seconds
         Wall time in all.
     versions

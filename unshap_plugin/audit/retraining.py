@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,20 +56,53 @@ def retrained(
     seeds: tuple[int, ...],
     progress: Callable[[int], None] | None = None,
     n_jobs: int | None = None,
-) -> NDArray[np.float64]:
-    """Return the utilities of retraining on each coalition with each seed, ``[s, m]`` or ``[s, m, t]``.
+) -> tuple[NDArray[np.float64], float]:
+    """Return the utilities of retraining on each coalition with each seed, and the seconds that this takes.
+
+    What the ``problem`` of a game remembers is not retrained again; it is counted with the time that it took.
+
+    Returns
+    -------
+    tuple
+        The utilities, ``[s, m]`` or ``[s, m, t]``, and the seconds for all of them.
 
     Raises
     ------
     DivergenceError
         If retraining on one of them fails.
     """
-    games = [UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", seed=seed, n_jobs=n_jobs) for seed in seeds]
+    each = [problem.once(_seeded, n_jobs, seed) for seed in seeds]
     try:
-        return np.stack([evaluated(game, coalitions, progress) for game in games])
+        utilities = np.stack([one(coalitions, progress) for one in each])
+        return utilities, (len(coalitions) - 1) * sum(one.seconds / (one.game.evaluations - 1) for one in each)
     except DivergenceError as error:  # the comparison is with retraining: there is no other unlearner for that
         measured = tuple(way for way in error.advice if way == "another metric")
         raise error.advising(measured or FEWER_FITS) from error
+
+
+@dataclass
+class _Retraining:
+    """A game of retraining, and how long it took so far."""
+
+    game: UnlearningGame
+    seconds: float = 0.0
+
+    def __call__(
+        self, coalitions: NDArray[np.bool_], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float64]:
+        begin = time.perf_counter()
+        try:
+            return evaluated(self.game, coalitions, progress)
+        finally:
+            self.seconds += time.perf_counter() - begin
+
+
+def _seeded(problem: ValuationProblem, n_jobs: int | None, seed: int) -> _Retraining:
+    return _Retraining(problem.once(_game, n_jobs).with_seed(seed))
+
+
+def _game(problem: ValuationProblem, n_jobs: int | None) -> UnlearningGame:
+    return UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", n_jobs=n_jobs)
 
 
 def evaluated(

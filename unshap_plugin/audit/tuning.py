@@ -81,8 +81,8 @@ def tune(
     out.
 
     The settings are chosen on these coalitions, so that they look better on them than on others. With some tens of
-    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` a game with it
-    and another seed, which draws other coalitions.
+    coalitions and a grid of a few candidates that is little; to see how good the choice is, ``audit`` the game with it
+    and another seed (``with_settings`` and ``with_seed``), which draws other coalitions.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def tune(
 
     matrix = draw(problem.n_players, coalitions, game.seed)
     m = len(matrix)
-    truth = retrained(problem, matrix, retrain_seeds(game.seed, seeds), n_jobs=game.n_jobs)
+    truth, _ = retrained(problem, matrix, retrain_seeds(game.seed, seeds), n_jobs=game.n_jobs)
     target = truth.mean(axis=0).reshape(m, -1)
     spread = _within(matrix, target)
     told = spread > 0

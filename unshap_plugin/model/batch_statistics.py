@@ -84,9 +84,9 @@ class _Standardised(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         scaled, weights, scale = ctx.saved_tensors
-        shift = gradient.sum(dim=(1, 3))[:, None] * weights[..., None]  # [m, rows, channels]
-        tilt = (gradient * scaled).sum(dim=(1, 3))[:, None] * weights[..., None]
-        found = torch.addcmul(gradient - shift[..., None], scaled, tilt[..., None], value=-1)
+        by_mean = gradient.sum(dim=(1, 3))[:, None] * weights[..., None]  # [m, rows, channels]
+        by_variance = (gradient * scaled).sum(dim=(1, 3))[:, None] * weights[..., None]
+        found = torch.addcmul(gradient - by_mean[..., None], scaled, by_variance[..., None], value=-1)
         return found.mul_(scale[:, None, :, None]), None, None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unshap_plugin.model.torch_settings import settings_kept
 from unshap_plugin.threads import alone
 
 __all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
@@ -55,22 +56,26 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def states() -> tuple[Any, ...]:
-    """Return the states of the global generators of torch (on the CPU), numpy and random."""
-    return torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    """Return the states of the global generators of torch (of GPUs too, once they are used), numpy and random."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *devices], np.random.get_state(), random.getstate()  # noqa: NPY002
 
 
 def moved(before: tuple[Any, ...]) -> str | None:
     """Return the first library whose global generator is not as it was, or ``None``; all are put back."""
-    torch_state, numpy_state, python_state = before
+    torch_states, numpy_state, python_state = before
     now = states()
-    if not torch.equal(torch_state, now[0]):
+    # GPUs that were not used before have no state to go back to.
+    if not all(torch.equal(one, other) for one, other in zip(torch_states, now[0], strict=False)):
         changed: str | None = "torch"
     elif numpy_state[2:] != now[1][2:] or not np.array_equal(numpy_state[1], now[1][1]):
         changed = "numpy"
     else:
         changed = "random" if python_state != now[2] else None
     if changed is not None:
-        torch.set_rng_state(torch_state)
+        torch.set_rng_state(torch_states[0])
+        if len(torch_states) > 1:
+            torch.cuda.set_rng_state_all(torch_states[1:])
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
     return changed
@@ -78,8 +83,8 @@ def moved(before: tuple[Any, ...]) -> str | None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Put the global generators back afterwards; meanwhile no other thread uses them here."""
-    with alone():
+    """Put the global generators and settings of torch back afterwards; meanwhile no other thread uses them here."""
+    with alone(), settings_kept():
         before = states()
         try:
             yield

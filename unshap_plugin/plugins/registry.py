@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from unshap_plugin.errors import (
     AccessError,
+    ContractError,
     InvalidTypeError,
     InvalidValueError,
     PluginError,
@@ -20,6 +21,7 @@ from unshap_plugin.metrics import Metric, look_up_with
 from unshap_plugin.plugins.catalogue import BUILTIN, Catalogue, Named, Provider, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
+from unshap_plugin.problem.lending import lending
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.scorers import hint
 from unshap_plugin.unlearners.base import Unlearner
@@ -32,6 +34,7 @@ __all__ = [
     "find_estimator",
     "find_metric",
     "find_unlearner",
+    "lent_to",
     "others",
     "provider_of",
     "registered_name",
@@ -197,9 +200,15 @@ def described(name: str, provider: Provider | None) -> str:
     return f"unlearner {name!r} of {provider}" if foreign else f"unlearner {name!r}"
 
 
+def lent_to(provider: Provider | None, problem: ValuationProblem) -> contextlib.AbstractContextManager[None]:
+    """Lend a problem to an unlearner (see ``lending``); the built-in ones are known to leave it alone."""
+    ours = provider is not None and provider.distribution == BUILTIN
+    return contextlib.nullcontext() if ours else lending(problem)
+
+
 @contextlib.contextmanager
 def advised(problem: ValuationProblem) -> Iterator[None]:
-    """Where an unlearner refuses a problem, name the registered ones that would work.
+    """Name the registered unlearners that would work on a problem, where the block finds that its own does not.
 
     Raises
     ------
@@ -223,12 +232,18 @@ def check_access(unlearner: Unlearner, problem: ValuationProblem, provider: Prov
     ------
     AccessError
         If the unlearner cannot work on this problem.
+    ContractError
+        If it changes what it was lent.
     PluginError
         If a plugin fails to say.
     """
     try:
-        with advised(problem):
+        with advised(problem), lent_to(provider, problem):
             unlearner.check(problem)
+    except ContractError as error:
+        raise ContractError(
+            f"{described(unlearner.name, provider)} {error} (when it was asked whether it takes this problem)."
+        ) from error
     except UnshapError:
         raise
     except (Exception, SystemExit) as error:
@@ -266,10 +281,12 @@ def _fitting(problem: ValuationProblem) -> list[str]:
 
 def _works(registered: Registered[UnlearnerSpec], problem: ValuationProblem) -> bool:
     try:
-        registered.offer.default.check(problem)
+        with lent_to(registered.provider, problem):
+            registered.offer.default.check(problem)
     except AccessError:
         return False
-    except (Exception, SystemExit):  # a plugin's, which must not spoil a message about another unlearner
-        _log.warning("%s cannot say whether it would work", described(registered.name, registered.provider))
+    except (Exception, SystemExit) as error:  # a plugin's, which must not spoil a message about another unlearner
+        who = described(registered.name, registered.provider)
+        _log.warning("%s cannot say whether it would work (%s: %s)", who, type(error).__name__, error)
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Access", "ModelKind"]
+__all__ = ["Access", "ModelKind", "shown"]
 
 
 class Access(enum.Flag):
@@ -45,3 +45,17 @@ class ModelKind(enum.Flag):
             ModelKind.FIT_PREDICT: "objects with fit and predict",
         }
         return ", ".join(word for kind, word in words.items() if kind in self)
+
+
+def shown(*, retained: bool, reference: bool, artifacts: bool) -> Access:
+    """Return the access to the forget rows, which are always there, and to what else is there.
+
+    Examples
+    --------
+    >>> shown(retained=True, reference=False, artifacts=False).names()
+    'FORGET, RETAIN'
+    """
+    seen = Access.FORGET
+    for one, there in ((Access.RETAIN, retained), (Access.REFERENCE, reference), (Access.ARTIFACTS, artifacts)):
+        seen |= one if there else Access(0)
+    return seen

@@ -12,6 +12,7 @@ from unshap_plugin.metrics import Metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.rows import Rows, n_rows
+from unshap_plugin.model.torch_settings import settings_kept
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.threads import alone
 
@@ -186,7 +187,7 @@ def check_utility(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 def utilities(metric: Metric, outputs: Tensor, y: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
     """Return the utilities of ``m`` models, ``[m]`` or ``[m, t]``, by a metric that may be anybody's.
 
-    It is given a copy of the targets, and the global random generators are put back.
+    It is given a copy of the targets, and the global random generators and settings of torch are put back.
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def utilities(metric: Metric, outputs: Tensor, y: Tensor, shape: tuple[int, ...]
     """
     given = y.clone()
     versions = outputs._version, given._version
-    with alone():  # what another thread draws would be taken for the metric's
+    with alone(), settings_kept():  # what another thread draws would be taken for the metric's
         generators = states()
         try:
             scores = metric.score(outputs, given)

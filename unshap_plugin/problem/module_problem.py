@@ -15,7 +15,6 @@ from unshap_plugin.loss_check import check_loss
 from unshap_plugin.losses import LOSSES, Loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.engine import Engine
-from unshap_plugin.model.given import unwrapped
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
 from unshap_plugin.model.trained import TrainedModule
@@ -89,10 +88,9 @@ class ModuleProblem(ValuationProblem):
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,
     ) -> None:
-        if isinstance(self.given_model, nn.Module):
-            self.given_model = unwrapped(self.given_model)
+        if isinstance(self._given_model, nn.Module):
             self.loss = resolve_loss(loss)
-            self.trained = TrainedModule(self.given_model, self.loss, recipe, parameters=parameters)
+            self.trained = TrainedModule(self._given_model, self.loss, recipe, parameters=parameters)
             self.classes = _text_classes(train[1], test[1])
             if self.classes is not None:
                 names = ", ".join(map(repr, self.classes.labels[:SHOWN].tolist()))
@@ -103,7 +101,7 @@ class ModuleProblem(ValuationProblem):
                 )
         else:
             linear = _known(
-                linear_model(self.given_model, trained_rows or _length(train[1])), self.given_model, loss, recipe
+                linear_model(self._given_model, trained_rows or _length(train[1])), self._given_model, loss, recipe
             )
             self.loss = linear.loss
             self.trained = TrainedModule(linear.module, linear.loss, linear.recipe, linear, parameters)
@@ -123,7 +121,7 @@ class ModuleProblem(ValuationProblem):
             self.reference = others[0], self.reference[1]
 
     def _kind_of(self, outputs: Tensor, said: Outputs | None) -> Outputs | None:
-        if not isinstance(self.given_model, nn.Module):
+        if not isinstance(self._given_model, nn.Module):
             return super()._kind_of(outputs, said)
         kind, note = kind_of_outputs(said, self.trained.model, self.loss, self.x, outputs)
         self.notes += () if note is None else (note,)

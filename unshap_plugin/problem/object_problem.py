@@ -64,24 +64,21 @@ class ObjectProblem(ValuationProblem):
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,  # noqa: ARG002
     ) -> None:
-        _check_supervised(self.given_model)
-        self.classes = _classes(self.given_model, train[1], test[1])
+        _check_supervised(self._given_model)
+        self.classes = _classes(self._given_model, train[1], test[1])
         self.loss = resolve_loss(loss)
-        self.trained = FittedObject(self.given_model, self.classes)
+        self.trained = FittedObject(self._given_model, self.classes)
         if parameters is not None:
             raise InvalidTypeError(
-                f"parameters is {in_short(parameters)}, but {type(self.given_model).__name__} is not a torch module: "
-                f"leave it out."
+                f"parameters is {in_short(parameters)}, but {self.model_name} is not a torch module: leave it out."
             )
         if recipe is not None:
-            raise InvalidValueError(
-                f"fit was given, but {type(self.given_model).__name__} is retrained by its own fit: leave it out."
-            )
+            raise InvalidValueError(f"fit was given, but {self.model_name} is retrained by its own fit: leave it out.")
 
     @property
     def answers(self) -> Answers:
         """What the object answers: a classifier without ``predict_proba`` makes choices."""
-        return replace(super().answers, probable=hasattr(self.given_model, "predict_proba"))
+        return replace(super().answers, probable=hasattr(self._given_model, "predict_proba"))
 
     def _cut(self, parameters: str | Sequence[str] | None) -> None:  # noqa: ARG002
         self.trained.watch(self.x_test)

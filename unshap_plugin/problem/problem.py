@@ -17,13 +17,13 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.columns import Columns
-from unshap_plugin.model.given import copied_object
+from unshap_plugin.model.given import copied, copied_object, unwrapped
 from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
-from unshap_plugin.model.rows import Rows, leaves, n_rows
+from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.trained import FittedObject, TrainedModule
 from unshap_plugin.outputs import Outputs
-from unshap_plugin.problem.access import Access, ModelKind
+from unshap_plugin.problem.access import Access, ModelKind, shown
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
 from unshap_plugin.problem.data import Reader
@@ -91,10 +91,10 @@ class ValuationProblem(ComputedOnce):
 
     Attributes
     ----------
-    trained, given_model
-        The model as it was given with the copy that is worked with, and as it was given (of objects a copy) alone.
-    players, player_of_row
-        The players, and their number for every training row, int64 ``[rows]``, with -1 for background.
+    trained, model_name
+        The model as it was given with the copy that is worked with, and the name of its class.
+    player_of_row
+        The number of the player of every training row, int64 ``[rows]``, with -1 for background.
     classes, notes
         What the classes are called where the labels were encoded (``y`` and ``y_test`` are then their numbers); what a
         reader of the values should know of how the problem was set up, in sentences.
@@ -117,8 +117,8 @@ class ValuationProblem(ComputedOnce):
     >>> problem = ValuationProblem(model, train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "c"] * 25)
     >>> problem.players, problem.n_players, problem.metric.name, problem.task, problem.answers.outputs
     (['a', 'b', 'c'], 3, 'log_likelihood', 'classification', 'logits')
-    >>> problem.available.names(), problem.kind.names(), len(problem.tensors())
-    ('FORGET, RETAIN', 'torch modules with trainable parameters', 4)
+    >>> problem.available.names(), problem.kind.names(), problem.given_model
+    ('FORGET, RETAIN', 'torch modules with trainable parameters', LogisticRegression(max_iter=1000))
     >>> problem.retained(np.array([[True, False, False]])).sum(), problem.outputs(problem.model, problem.x_test).shape
     (tensor(25), torch.Size([75, 3]))
     """
@@ -165,9 +165,10 @@ class ValuationProblem(ComputedOnce):
         self._said = outputs
         self.notes: tuple[str, ...] = ()
         super().__init__()
-        self.given_model = model if isinstance(model, nn.Module) else copied_object(model)
+        self._given_model = unwrapped(model) if isinstance(model, nn.Module) else copied_object(model)
+        self.model_name = type(self._given_model).__name__
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
-        reader = Reader(self.trained, self.classes, Columns.of(self.given_model, train[0]))
+        reader = Reader(self.trained, self.classes, Columns.of(self._given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
         (self.x_test, self.y_test), seen = tested, seen_in_training(tested[0], self.x)
@@ -177,7 +178,7 @@ class ValuationProblem(ComputedOnce):
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)
         if at_hand < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
-        self.players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
+        self._players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")
         if self.task == "classification" and access == "full":
             check_labels(self.y, self.y_test, self.classes)
         rows = self.x
@@ -187,7 +188,7 @@ class ValuationProblem(ComputedOnce):
         for one, y in zip(answers, (self.y, self.y_test), strict=True):
             self._check_loss(one, y)
         if access == "full" and not isinstance(model, nn.Module):
-            self.notes += compared_with_plain_fit(self.given_model, rows, self.y, self.classes)
+            self.notes += compared_with_plain_fit(self._given_model, rows, self.y, self.classes)
         #: Shape of the outputs for one row.
         self.output_shape = answers[1].shape[1:]
         self.metric = resolve_metric(metric, self.loss, self.answers)
@@ -200,7 +201,18 @@ class ValuationProblem(ComputedOnce):
     @property
     def n_players(self) -> int:
         """Number of players."""
-        return len(self.players)
+        return len(self._players)
+
+    @property
+    def players(self) -> list[Any]:
+        """The players, in the order of the columns of a coalition matrix."""
+        return list(self._players)
+
+    @property
+    def given_model(self) -> Any:
+        """A copy of the model that was given, another one whenever it is asked for."""
+        model = self._given_model
+        return copied(model) if isinstance(model, nn.Module) else copied_object(model)
 
     @property
     def model(self) -> Any:
@@ -226,21 +238,8 @@ class ValuationProblem(ComputedOnce):
     @property
     def available(self) -> Access:
         """Access that an unlearner has to this problem."""
-        seen = Access.FORGET
-        if self.access == "full":
-            seen |= Access.RETAIN
-        if self.reference is not None:
-            seen |= Access.REFERENCE
-        if self.stored is not None:
-            seen |= Access.ARTIFACTS
-        return seen
-
-    def tensors(self) -> list[Tensor]:
-        """Return all tensors of the data, each ``[rows, ...]``, and of the artefacts: nobody may change them."""
-        reference = [] if self.reference is None else [*leaves(self.reference[0]), self.reference[1]]
-        stored = [] if self.stored is None else self.stored.tensors().values()
-        every = [*leaves(self.x), self.y, *leaves(self.x_test), self.y_test, *reference, *stored]
-        return [tensor for tensor in every if tensor is not None]
+        reference, stored = self.reference is not None, self.stored is not None
+        return shown(retained=self.access == "full", reference=reference, artifacts=stored)
 
     def retained(self, coalitions: NDArray[np.bool_]) -> Tensor:
         """Return which training rows are retained, bool ``[m, rows]``, by ``coalitions``, bool ``[m, n_players]``."""
@@ -262,7 +261,7 @@ class ValuationProblem(ComputedOnce):
         return {
             f"the loss {getattr(self.loss, '__name__', type(self.loss).__name__)!r}": self.loss,
             f"metric {self.metric.name!r}": self.metric.score,
-            f"the model ({type(self.given_model).__name__})": self.given_model,
+            f"the model ({self.model_name})": self._given_model,
         }
 
     def _take(
@@ -284,8 +283,7 @@ class ValuationProblem(ComputedOnce):
         """Return what the outputs for the training rows are."""
         if said is not None:
             raise InvalidValueError(
-                f"outputs is of torch modules, but {type(self.given_model).__name__} says itself what it answers: "
-                f"leave it out."
+                f"outputs is of torch modules, but {self.model_name} says itself what it answers: leave it out."
             )
         return "logits"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 
 from unshap_plugin.errors import AccessError
@@ -21,6 +23,8 @@ from unshap_plugin.unlearners.replay import Replay
 from unshap_plugin.unlearners.retrain import Retrain, obstacle_to_batches, trains_differently
 
 __all__ = ["choose"]
+
+U = TypeVar("U", bound=Unlearner)
 
 
 def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
@@ -47,7 +51,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     >>> choose(problem)
     (LinearExact(), 'Ridge is a linear regression at its optimum, which has an exact solution')
     """
-    kind = type(problem.given_model).__name__
+    kind = problem.model_name
     if not isinstance(problem, ModuleProblem) or not problem.engine.theta0:
         return _checked(Retrain(), problem), f"{kind} has no parameters that gradients could change"
     partial = Access.RETAIN not in problem.available
@@ -83,8 +87,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     if not partial:
         # Layers that train differently from how they predict would be replayed as they predict.
         replayed = _works(Replay(), problem) and not trains_differently(engine, problem.x)
-        method: Replay | FineTune = Replay() if replayed else FineTune()
-        method.check(problem)
+        method = Replay() if replayed else _checked(FineTune(), problem)
         if (recipe := _short(problem, method.steps)) is not None:
             return Retrain(), (
                 f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the rows, "
@@ -121,7 +124,7 @@ def _curved(problem: ModuleProblem) -> bool:
     return bool((problem.once(expansion)(engine.stack(1), everything)[2] != 0).any())
 
 
-def _checked(unlearner: Unlearner, problem: ValuationProblem) -> Unlearner:
+def _checked(unlearner: U, problem: ValuationProblem) -> U:
     unlearner.check(problem)
     return unlearner
 

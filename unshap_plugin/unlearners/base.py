@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from unshap_plugin.errors import AccessError, ContractError, InvalidTypeError, UnknownNameError
 from unshap_plugin.model.generators import coalition_seed
-from unshap_plugin.model.guard import guard
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.artifacts import STAND_INS, Artifacts
+from unshap_plugin.problem.lending import lending
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.objective import MAX_PARAMETERS
@@ -132,8 +132,7 @@ class Unlearner(ABC):
             )
         if not self.takes & problem.kind:
             raise AccessError(
-                f"unlearner {self.name!r} takes {self.takes.names()}, but {type(problem.given_model).__name__} is not "
-                f"one of these"
+                f"unlearner {self.name!r} takes {self.takes.names()}, but {problem.model_name} is not one of these"
             )
         self._check(cast(ModuleProblem, problem))
 
@@ -175,24 +174,15 @@ class Unlearner(ABC):
         Raises
         ------
         ContractError
-            If ``_unlearn`` changed the given model, the data or the global random generators (see ``guard``) or
-            the coalitions, set something of the problem, or did not return a model of its kind for every coalition.
+            If ``_unlearn`` changed the problem or the global random generators (see ``lending``) or the coalitions, or
+            did not return a model of its kind for every coalition.
         """
-        given, asked = dict(vars(problem)), coalitions.copy()
-        try:
-            with guard(problem.trained, problem.tensors()):
-                models = self._unlearn(cast(ModuleProblem, problem), coalitions, seed)
-                if not np.array_equal(coalitions, asked):
-                    coalitions[:] = asked
-                    raise ContractError("changed the coalitions that it was given: work on a copy")
-                other = [name for name, value in vars(problem).items() if value is not given.get(name)]
-                if other:
-                    raise ContractError(f"set {other[0]} of the problem to something else: keep that to itself")
-        except ContractError:
-            problem.forget_computed()
-            raise
-        finally:
-            vars(problem).update(given)
+        asked = coalitions.copy()
+        with lending(problem):
+            models = self._unlearn(cast(ModuleProblem, problem), coalitions, seed)
+            if not np.array_equal(coalitions, asked):
+                coalitions[:] = asked
+                raise ContractError("changed the coalitions that it was given: work on a copy")
         if not isinstance(models, Models):
             kind = "None" if models is None else f"a {type(models).__name__}"
             wanted = "StackedModels" if isinstance(problem, ModuleProblem) else "a ModelList"

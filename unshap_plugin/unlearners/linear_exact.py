@@ -60,7 +60,7 @@ class LinearExact(Unlearner):
     exact: ClassVar[bool] = True
 
     def _check(self, problem: ModuleProblem) -> None:
-        kind, stored = type(problem.given_model).__name__, self.stand_in(problem)
+        kind, stored = problem.model_name, self.stand_in(problem)
         equations = problem.once(_equations, stored is not None)
         if equations is None:
             raise AccessError(

@@ -115,7 +115,7 @@ class Newton(Unlearner):
         if problem.engine.n_parameters > MAX_PARAMETERS:
             raise AccessError(
                 f"unlearner 'newton' solves systems in all parameters, at most {MAX_PARAMETERS}, but "
-                f"{type(problem.given_model).__name__} has {problem.engine.n_parameters}"
+                f"{problem.model_name} has {problem.engine.n_parameters}"
             )
 
     def bytes_per_coalition(self, problem: ModuleProblem) -> int:
@@ -140,7 +140,7 @@ class Newton(Unlearner):
         else:
             theta, settled = heads.minimise(weights, steps)
             if to_the_end and not settled and self.steps is None:
-                engine.announce(_unsettled(type(problem.given_model).__name__))
+                engine.announce(_unsettled(problem.model_name))
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
         return StackedModels(engine, state)

@@ -89,7 +89,7 @@ class Replay(Unlearner):
             remedy = (
                 ": pass fit=Recipe('adam', init=...) to the problem"
                 if problem.linear is None
-                else f", but {type(problem.given_model).__name__} is fitted otherwise"
+                else f", but {problem.model_name} is fitted otherwise"
             )
             raise AccessError(
                 f"unlearner 'replay' needs to know the initial parameters and a recipe of plain Adam{remedy}"
