@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unshap_plugin.model.generators import kept, moved, seeded, states
-
-HAS_GPU = torch.cuda.is_available()
+from unshap_plugin.model.generators import kept, moved, states
 
 
 class Devices:
@@ -54,19 +52,6 @@ def test_gpus_that_are_used_for_the_first_time_are_no_draw(devices, monkeypatch)
     assert moved(before) is None
     torch.rand(1)
     assert moved(before) == "torch"
-
-
-@pytest.mark.skipif(not HAS_GPU, reason="there is no GPU")
-def test_a_real_gpu():
-    torch.rand(3, device="cuda")  # from now on it is used
-    before = states()
-    drawn = torch.rand(3, device="cuda")
-    assert moved(before) == "torch"
-    assert torch.equal(torch.rand(3, device="cuda"), drawn)
-    before = states()
-    with seeded(0):
-        torch.rand(3, device="cuda")
-    assert moved(before) is None
 
 
 def test_settings_of_torch_are_put_back_too():

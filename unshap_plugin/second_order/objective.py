@@ -108,7 +108,7 @@ class Objective:
     def leave_uncentred(self) -> None:
         """Take the given parameters for the optimum of losses and penalty, as far as a fit to the end comes.
 
-        What it left over is no pull of the training, and scaled with the share of the rows that are retained it would
+        What it left over is no force of the training, and scaled with the share of the rows that are retained it would
         be one. Where the others are penalised, an intercept that is not gets the least proximal strength; where nothing
         is, what no row decides goes on for ever.
         """
