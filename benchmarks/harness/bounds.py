@@ -42,8 +42,9 @@ class _Totals:
 class Count(TorchDispatchMode):
     """Counts the operations of torch while it is active, and the bytes that those which are no products pass over."""
 
-    calls: int = 0
-    bytes: int = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls = self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and count it."""
