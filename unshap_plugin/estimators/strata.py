@@ -41,6 +41,11 @@ class Stratum:
     population: int
     drawn: int
 
+    @property
+    def finished(self) -> bool:
+        """Whether all its pairs are drawn."""
+        return self.drawn == self.population
+
 
 def pairs_in_all(n_players: int) -> int:
     """Return the number of pairs of a coalition and its complement, but for none and all players.
@@ -68,8 +73,8 @@ def masses(n_players: int) -> NDArray[np.float64]:
 def divide(n_players: int, pairs: int) -> list[Stratum]:
     """Return strata, and how many of ``pairs`` each of them gets.
 
-    Each size is a stratum where every one can have two pairs (or all that there are). Otherwise neighbouring sizes share
-    one. The shares are those of Neyman (1934) for residuals that spread alike in all sizes: the mass of a stratum
+    Each size is a stratum where every one can have two pairs (or all that there are). Otherwise neighbouring sizes
+    share one. The shares are those of Neyman (1934) for residuals that spread alike in all sizes: the mass of a stratum
     times the length of the vector ``g`` with which a residual counts.
 
     Examples
@@ -133,7 +138,7 @@ def _populations(n_players: int) -> list[int]:
     """Return how many pairs there are of each size, ``MANY`` for more."""
     found, coalitions = [], 1
     for size in range(1, n_players // 2 + 1):
-        if coalitions < MANY:
+        if coalitions < 2 * MANY:
             coalitions = coalitions * (n_players - size + 1) // size
         found.append(min(MANY, coalitions // 2 if 2 * size == n_players else coalitions))
     return found

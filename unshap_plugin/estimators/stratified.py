@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import BudgetError, UnknownNameError
+from unshap_plugin.errors import BudgetError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
-from unshap_plugin.estimators.strata import MANY, divide, draw, masses, pairs_in_all
-from unshap_plugin.estimators.surrogates import Fitted, fit
+from unshap_plugin.estimators.cross_fitting import cross_fitted
+from unshap_plugin.estimators.strata import divide, draw, pairs_in_all
+from unshap_plugin.estimators.surrogates import CHOSEN, MOST_PLAYERS, SURROGATES
 
 __all__ = ["Stratified", "least_budget"]
 
 DEFAULT_BUDGET = 5_000
-FOLDS = 5
+#: Folds, and how many there are of fewer pairs than these: what is left out then counts more.
+FOLDS, FOLDS_OF_FEW, FEW = 5, 10, 500
 _BLOCK = 256
 
 
@@ -54,32 +56,38 @@ class Stratified(Estimator):
         stratum, in which they are drawn too.
     surrogate
         ``"linear"``, ``"gp"``, or ``"chosen"``: for each fold whichever has the smaller error for pairs that it was not
-        fitted to; ``"linear"`` where there are many players or pairs.
+        fitted to, of up to 200 players and 1,500 pairs, beyond which it is ``"linear"``.
 
     Raises
     ------
     BudgetError
         If the budget does not suffice for two pairs, without which there is no standard error.
-    UnknownNameError
-        If there is no such surrogate.
+    UnknownNameError, InvalidValueError
+        If there is no such surrogate, or ``"gp"`` is asked for with more than 200 players.
     """
 
     name: ClassVar[str] = "stratified"
     summary: ClassVar[str] = "Coalitions and their complements by size, corrected by a cross-fitted surrogate."
-    source: ClassVar[str] = "this project; Maleki et al. 2013 (strata), Covert & Lee 2021 (pairs), Chernozhukov et al. 2018"
+    source: ClassVar[str] = (
+        "this project; Maleki et al. 2013 (strata), Covert & Lee 2021 (pairs), Chernozhukov et al. 2018"
+    )
 
     def __init__(
         self,
         n_players: int,
         budget: int | None,
         seed: int,
-        surrogate: Literal["linear", "gp", "chosen"] = "chosen",
+        surrogate: str = CHOSEN,
     ) -> None:
         super().__init__(n_players, budget, seed)
-        if surrogate not in ("linear", "gp", "chosen"):
-            raise UnknownNameError("surrogate", surrogate, ["linear", "gp", "chosen"])
+        if surrogate not in (CHOSEN, *SURROGATES):
+            raise UnknownNameError("surrogate", surrogate, [CHOSEN, *SURROGATES])
+        if surrogate == "gp" and n_players > MOST_PLAYERS:
+            raise InvalidValueError(
+                f"surrogate 'gp' is for at most {MOST_PLAYERS} players, but there are {n_players}: use 'linear'."
+            )
         needed = least_budget(n_players)
-        available = DEFAULT_BUDGET if budget is None else budget
+        available = max(DEFAULT_BUDGET, 4 * n_players) if budget is None else budget
         if available < needed:
             raise BudgetError(
                 f"budget={budget} is too small: values with standard errors need the utilities of none and of all of "
@@ -94,7 +102,7 @@ class Stratified(Estimator):
         self._pairs = np.concatenate([np.zeros((0, n_players), dtype=bool), *drawn])[order]
         self._stratum = np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])[order]
         # Within a stratum in turn, and from stratum to stratum too, so that folds are of equal sizes.
-        self._fold = (np.arange(pairs) % FOLDS)[order]
+        self._fold = (np.arange(pairs) % (FOLDS_OF_FEW if pairs < FEW else FOLDS))[order]
         self._asked_pairs = 0
         self._ends: NDArray[np.float64] | None = None
         self._odd: list[NDArray[np.float64]] = []
@@ -128,85 +136,37 @@ class Stratified(Estimator):
         variance, freedom = np.zeros_like(values), np.full_like(values, np.inf)
         if len(self._pairs):
             odd = np.concatenate(self._odd).reshape(len(self._pairs), -1)
-            patterns, which = np.unique(np.isnan(odd), axis=1, return_inverse=True)
-            for k, excluded in enumerate(patterns.T):  # one, unless metrics differ in what they cannot measure
-                columns = which.ravel() == k
-                found = self._corrected(~excluded, odd[:, columns])
+            # Columns together, unless metrics differ in what they cannot measure.
+            patterns: dict[bytes, list[int]] = {}
+            for column, excluded in enumerate(np.isnan(odd).T):
+                patterns.setdefault(excluded.tobytes(), []).append(column)
+            for columns in patterns.values():
+                found = self._corrected(odd[:, columns])
                 values[:, columns] += found[0]
                 variance[:, columns], freedom[:, columns] = found[1:]
         made = (one.reshape(n, *shape) for one in (values, np.sqrt(variance), freedom))
         return Estimate(*made)
 
     def _corrected(
-        self, kept: NDArray[np.bool_], odd: NDArray[np.float64]
+        self, odd: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return what strata add to the values, with variances and their degrees of freedom, ``[n_players, t]``."""
-        pairs, odd, fold, stratum = self._pairs[kept], odd[kept], self._fold[kept], self._stratum[kept]
-        count = np.bincount(stratum, minlength=len(self._strata))
-        drawn = np.array([one.drawn for one in self._strata])
-        population = np.array([float(one.population) for one in self._strata]) * count / drawn
-        unfinished = drawn < np.array([one.population for one in self._strata])
-        self._refuse_few(count, unfinished)
-        size = masses(self.n_players)
-        mass = np.array([size[one.sizes - 1].sum() for one in self._strata])
-        values = _along(pairs, odd * np.where(unfinished, 0, mass / count)[stratum][:, None])
-        residual = np.zeros_like(odd)
-        for out in (fold == k for k in range(FOLDS)):
-            held = np.bincount(stratum[out & unfinished[stratum]], minlength=len(count))
-            if not held.any():
-                continue
-            fitted = fit(pairs[~out], odd[~out], self._surrogate)
-            missed = odd - fitted.predict(pairs)
-            residual[out] = missed[out]
-            share = mass * held / count
-            unseen = (population - count + held) / np.maximum(held, 1)
-            weight = np.where(unfinished, share / population, 0)[stratum] * np.where(out, unseen[stratum], 1)
-            values += _along(pairs, missed * weight[:, None])
-            by_size = np.concatenate([np.full(len(one.sizes), k) for k, one in enumerate(self._strata)])
-            values += fitted.shares(size * (held / count)[by_size])
-        scale = np.where(unfinished, mass**2 * (1 - count / population) / (count * np.maximum(count - 1, 1)), 0)
-        return values, *_spread(pairs, residual * np.sqrt(scale[stratum])[:, None], stratum, count - 1, unfinished)
+        """Return what ``cross_fitted`` makes of columns in which the same pairs were excluded."""
+        kept = ~np.isnan(odd[:, 0])
+        stratum = self._stratum[kept]
+        self._refuse_few(np.bincount(stratum, minlength=len(self._strata)))
+        return cross_fitted(self._strata, self._pairs[kept], odd[kept], stratum, self._fold[kept], self._surrogate)
 
-    def _refuse_few(self, count: NDArray[np.int64], unfinished: NDArray[np.bool_]) -> None:
+    def _refuse_few(self, left: NDArray[np.int64]) -> None:
         """Raise if exclusions left too few pairs of a stratum."""
-        needed = 1 + unfinished
-        if (count >= needed).all():
-            return
-        one = int(np.argmax(count < needed))
-        sizes = self._strata[one].sizes
-        which = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        larger = ("a larger budget",) if unfinished[one] else ()
-        raise BudgetError(
-            f"after the exclusions {count[one]} of {self._strata[one].drawn} pairs of coalitions of size {which} with "
-            f"their complements are left, but {'two are' if unfinished[one] else 'one is'} needed",
-            (*larger, EXCLUDES_NONE),
-        )
-
-
-def _along(pairs: NDArray[np.bool_], weights: NDArray[np.float64], power: int = 1) -> NDArray[np.float64]:
-    """Return the sum of ``weights g(S) ** power`` over pairs, ``[n_players, t]``; of weights ``[m, t]``."""
-    n, sizes = pairs.shape[1], pairs.sum(axis=1)[:, None]
-    inside, outside = (1 / sizes) ** power, (-1 / (n - sizes)) ** power
-    total: NDArray[np.float64] = np.sum(weights * outside, axis=0) + pairs.T @ (weights * (inside - outside))
-    return total
-
-
-def _spread(
-    pairs: NDArray[np.bool_],
-    residual: NDArray[np.float64],
-    stratum: NDArray[np.int64],
-    freedom: NDArray[np.int64],
-    unfinished: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the variances of the values, and their degrees of freedom (Satterthwaite 1946), ``[n_players, t]``."""
-    variance = np.zeros((pairs.shape[1], residual.shape[1]))
-    squares = variance.copy()
-    for one in np.flatnonzero(unfinished):
-        rows = stratum == one
-        own = _along(pairs[rows], residual[rows] ** 2, power=2)
-        variance += own
-        squares += own**2 / freedom[one]
-    most = freedom[unfinished].sum() if unfinished.any() else np.inf
-    found = np.full_like(variance, most)
-    np.divide(variance**2, squares, out=found, where=squares > 0)
-    return variance, found
+        for count, stratum in zip(left, self._strata, strict=True):
+            needed = 1 if stratum.finished else 2
+            if count >= needed:
+                continue
+            first, last = stratum.sizes[0], stratum.sizes[-1]
+            sizes = f"{first}" if first == last else f"{first} to {last}"
+            larger = () if stratum.finished else ("a larger budget",)
+            raise BudgetError(
+                f"after the exclusions {count} of {stratum.drawn} pairs of coalitions of size {sizes} and their "
+                f"complements are left, but {needed} {'is' if needed == 1 else 'are'} needed",
+                (*larger, EXCLUDES_NONE),
+            )

@@ -1,5 +1,6 @@
 """Surrogates: functions of coalitions that are fitted to utilities and have known Shapley values. One a file."""
 
-from unshap_plugin.estimators.surrogates.choice import SURROGATES, Fitted, fit
+from unshap_plugin.estimators.surrogates.choice import CHOSEN, SURROGATES, Fitted, fit
+from unshap_plugin.estimators.surrogates.gaussian_process import MOST_PLAYERS
 
-__all__ = ["SURROGATES", "Fitted", "fit"]
+__all__ = ["CHOSEN", "MOST_PLAYERS", "SURROGATES", "Fitted", "fit"]

@@ -56,8 +56,8 @@ class Surrogate(ABC):
 def of_sizes(sizes: NDArray[np.int64], n_players: int) -> NDArray[np.float64]:
     """Return four odd functions of the size of a coalition alone, between -1 and 1, ``[m, 4]``.
 
-    How a model gains with the amount of data is most of what coalitions of many players differ by. It has no part in any
-    value, since the vectors ``g`` of all coalitions of a size have mean zero.
+    How a model gains with the amount of data is most of what coalitions of many players differ by. It has no part in
+    any value, since the vectors ``g`` of all coalitions of a size have mean zero.
 
     Examples
     --------

@@ -9,7 +9,10 @@ from unshap_plugin.estimators.surrogates.base import Surrogate
 from unshap_plugin.estimators.surrogates.gaussian_process import MOST_PAIRS, MOST_PLAYERS, GaussianProcess
 from unshap_plugin.estimators.surrogates.linear import Linear
 
-__all__ = ["SURROGATES", "Fitted", "fit"]
+__all__ = ["CHOSEN", "SURROGATES", "Fitted", "fit"]
+
+#: Whichever has the least error.
+CHOSEN = "chosen"
 
 SURROGATES: dict[str, type[Surrogate]] = {one.name: one for one in (Linear, GaussianProcess)}
 
@@ -21,23 +24,23 @@ class Fitted:
     ----------
     surrogates
         All that were fitted.
-    t
-        Number of columns.
+    shape
+        Numbers of players and of columns.
 
     Examples
     --------
-    >>> Fitted([], 2).predict(np.eye(3, dtype=bool)).shape
+    >>> Fitted([], (3, 2)).predict(np.eye(3, dtype=bool)).shape
     (3, 2)
     """
 
-    def __init__(self, surrogates: list[Surrogate], t: int) -> None:
-        best = np.argmin([one.error for one in surrogates], axis=0) if surrogates else np.zeros(t)
+    def __init__(self, surrogates: list[Surrogate], shape: tuple[int, int]) -> None:
+        best = np.argmin([one.error for one in surrogates], axis=0) if surrogates else np.zeros(shape[1])
         self._parts = [(one, best == k) for k, one in enumerate(surrogates)]
-        self._t = t
+        self._shape = shape
 
     def predict(self, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return predictions for coalitions ``[m, n_players]``, as ``[m, t]``."""
-        found = np.zeros((len(pairs), self._t))
+        found = np.zeros((len(pairs), self._shape[1]))
         for surrogate, columns in self._parts:
             if columns.any():
                 found[:, columns] = surrogate.predict(pairs)[:, columns]
@@ -45,7 +48,11 @@ class Fitted:
 
     def shares(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weighted shares of the surrogates, ``[n_players, t]``; see ``Surrogate.shares``."""
-        return np.sum([one.shares(weight) * columns for one, columns in self._parts], axis=0)
+        found = np.zeros(self._shape)
+        for surrogate, columns in self._parts:
+            if columns.any():
+                found[:, columns] = surrogate.shares(weight)[:, columns]
+        return found
 
 
 def fit(pairs: NDArray[np.bool_], odd: NDArray[np.float64], surrogate: str) -> Fitted:
@@ -62,9 +69,10 @@ def fit(pairs: NDArray[np.bool_], odd: NDArray[np.float64], surrogate: str) -> F
     >>> fit(pairs, pairs @ np.ones((4, 1)), "linear").predict(pairs).round(2).ravel()
     array([1., 1., 1., 1.])
     """
-    if surrogate == "chosen":
+    names = [surrogate]
+    if surrogate == CHOSEN:
         small = pairs.shape[1] <= MOST_PLAYERS and len(pairs) <= MOST_PAIRS
-        names = ["linear", "gp"] if small else ["linear"]
-    else:
-        names = [surrogate]
-    return Fitted([SURROGATES[name](pairs, odd) for name in names] if len(pairs) else [], odd.shape[1])
+        names = [*SURROGATES] if small else [Linear.name]
+    return Fitted(
+        [SURROGATES[name](pairs, odd) for name in names] if len(pairs) else [], (pairs.shape[1], odd.shape[1])
+    )

@@ -25,7 +25,9 @@ TAU = 1.0
 
 
 def kernel(length: float, n_players: int) -> NDArray[np.float64]:
-    """Return the odd Hamming kernel ``sinh(length (1 - 2 d / n)) / sinh(length)`` for ``d = |S - T| + |T - S|``, ``[n + 1]``.
+    """Return the odd Hamming kernel ``sinh(c (1 - 2 d / n)) / sinh(c)`` of that length ``c``, ``[n + 1]``.
+
+    ``d`` is the number of players in one of two coalitions only.
 
     Examples
     --------
@@ -41,13 +43,13 @@ def shares_of_kernel(length: float, n_players: int) -> NDArray[np.float64]:
 
     Returns
     -------
-    ``[n // 2 + 1, n // 2]``, for ``|T|`` from 0 and ``s`` from 1. Of a player within ``T`` it is ``-(n - |T|) / |T|`` times that,
-    since all of them sum to zero.
+    ``[n // 2 + 1, n // 2]``, for ``|T|`` from 0 and ``s`` from 1. Of a player within ``T`` it is ``-(n - |T|) / |T|``
+    times that, since all of them sum to zero.
 
     Examples
     --------
     >>> shares_of_kernel(0.001, 4)[1].round(4)  # of nearly 1 - 2 d / n
-    array([-0.0417, -0.0417])
+    array([-0.0833, -0.0833])
     """
     n = n_players
     by_distance = kernel(length, n)
@@ -61,8 +63,8 @@ def shares_of_kernel(length: float, n_players: int) -> NDArray[np.float64]:
 class GaussianProcess(Surrogate):
     """The posterior mean of a Gaussian process (Rasmussen & Williams 2006) with the odd Hamming kernel.
 
-    ``k(S, T) = sinh(c (1 - 2 d / n)) / sinh(c)``, with ``d`` players in one of both only, plus one for a function of the
-    size alone. Length ``c`` and noise are chosen by the exact errors of pairs that are left out (section 5.4.2).
+    ``k(S, T) = sinh(c (1 - 2 d / n)) / sinh(c)``, with ``d`` players in one of both only, plus one for a function of
+    the size alone. Length ``c`` and noise are chosen by the exact errors of pairs that are left out (section 5.4.2).
 
     Examples
     --------
@@ -111,6 +113,7 @@ def _covariance(one: NDArray[np.bool_], other: NDArray[np.bool_], length: float)
     common = one.astype(np.float64) @ other.T.astype(np.float64)
     apart = np.rint(first[:, None] + second - 2 * common).astype(np.int64)
     return kernel(length, n)[apart] + TAU * of_sizes(first, n) @ of_sizes(second, n).T
+
 
 def _chosen(pairs: NDArray[np.bool_], odd: NDArray[np.float64]) -> list[tuple[float, float]]:
     """Return length and noise with the least error of pairs that are left out, for each column."""

@@ -12,18 +12,18 @@ from unshap_plugin.estimators.surrogates.base import SIZE_FUNCTIONS, Surrogate, 
 __all__ = ["Linear"]
 
 #: Penalties, as multiples of the mean eigenvalue.
-PENALTIES = np.logspace(-6, 3, 19)
+PENALTIES = np.logspace(-9, 3, 25)
 #: The penalty is chosen by the errors of at most so many pairs that are left out.
 LEFT_OUT = 1_000
 #: So many players, or pairs, make the largest matrix that is decomposed.
-LARGEST = 2_000
+LARGEST = 1_500
 
 
 class Linear(Surrogate):
-    """``f(S) = sum_i b_i (2 z_i - 1)``, and a function of the size of ``S``, by ridge regression (Hoerl & Kennard 1970).
+    """``f(S) = sum_i b_i (2 z_i - 1)`` plus a function of the size of ``S``.
 
-    The penalty is chosen by the exact errors of pairs that are left out (PRESS, Allen 1974). Of more than 2,000 players
-    it sees 2,000 pairs at most.
+    It is fitted by ridge regression (Hoerl & Kennard 1970), whose penalty is chosen by the exact errors of pairs that
+    are left out (PRESS, Allen 1974). Of more than 1,500 players it sees 1,500 pairs at most.
 
     Examples
     --------
@@ -65,8 +65,13 @@ class Linear(Surrogate):
 
 
 def _features(pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    n = pairs.shape[1]
-    return np.concatenate([(2.0 * pairs - 1) / np.sqrt(n), of_sizes(pairs.sum(axis=1), n)], axis=1)
+    m, n = pairs.shape
+    features = np.empty((m, n + SIZE_FUNCTIONS))
+    features[:, :n] = pairs
+    features[:, :n] -= 0.5
+    features[:, :n] *= 2 / np.sqrt(n)
+    features[:, n:] = of_sizes(pairs.sum(axis=1), n)
+    return features
 
 
 def _decomposed(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
