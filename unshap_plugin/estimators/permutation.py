@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError
+from unshap_plugin.estimators import stratified
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
 
 __all__ = ["Permutation", "least_budget"]
@@ -52,7 +53,9 @@ class Permutation(Estimator):
         needed = least_budget(n_players)
         available = max(DEFAULT_BUDGET, needed) if budget is None else budget
         if available < needed:
-            cheaper = f", or use estimator='exact' with budget={1 << n_players}" if 1 << n_players < needed else ""
+            cheaper = ", or use estimator='stratified'" if available >= stratified.least_budget(n_players) else ""
+            if 1 << n_players < needed:
+                cheaper = f", or use estimator='exact' with budget={1 << n_players}"
             raise BudgetError(
                 f"budget={budget} is too small: one permutation of {n_players} players takes {n_players + 1} "
                 f"evaluations, and values with standard errors need two antithetic pairs, {needed} evaluations; give "

@@ -16,8 +16,8 @@ from unshap_plugin.estimators.surrogates import CHOSEN, MOST_PLAYERS, SURROGATES
 __all__ = ["Stratified", "least_budget"]
 
 DEFAULT_BUDGET = 5_000
-#: Folds, and how many there are of fewer pairs than these: what is left out then counts more.
-FOLDS, FOLDS_OF_FEW, FEW = 5, 10, 500
+#: Folds, and how many there are of fewer pairs than 500, or than three to a player: what is left out counts more there.
+FOLDS, FOLDS_OF_FEW, FEW, FEW_TO_A_PLAYER = 5, 10, 500, 3
 _BLOCK = 256
 
 
@@ -40,8 +40,8 @@ class Stratified(Estimator):
 
     ``phi_i = (v(N) - v(none)) / n + sum over sizes s <= n / 2 of mass_s * mean over |S| = s of o(S) g_i(S)``
 
-    where ``mass_s`` is 2, or 1 for half the players. Pairs are dealt to five folds. A surrogate that is fitted to the
-    other four folds takes the place of ``o``, its means being known, and the residuals of the pairs that were drawn
+    where ``mass_s`` is 2, or 1 for half the players. Pairs are dealt to five or ten folds. A surrogate, fitted to the
+    other folds, takes the place of ``o``, its means being known, and the residuals of the pairs that were drawn
     correct it: of those it was fitted to as they are, of those held out for all other pairs too, so that the values are
     unbiased. They sum to ``v(N) - v(none)``, also where coalitions are excluded. Such a pair is left out, and its
     stratum is taken to be like the others of that size: ``result.missing`` cannot show how wrong that is.
@@ -102,7 +102,8 @@ class Stratified(Estimator):
         self._pairs = np.concatenate([np.zeros((0, n_players), dtype=bool), *drawn])[order]
         self._stratum = np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])[order]
         # Within a stratum in turn, and from stratum to stratum too, so that folds are of equal sizes.
-        self._fold = (np.arange(pairs) % (FOLDS_OF_FEW if pairs < FEW else FOLDS))[order]
+        folds = FOLDS_OF_FEW if pairs < max(FEW, FEW_TO_A_PLAYER * n_players) else FOLDS
+        self._fold = (np.arange(pairs) % folds)[order]
         self._asked_pairs = 0
         self._ends: NDArray[np.float64] | None = None
         self._odd: list[NDArray[np.float64]] = []

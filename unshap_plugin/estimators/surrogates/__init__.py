@@ -2,5 +2,6 @@
 
 from unshap_plugin.estimators.surrogates.choice import CHOSEN, SURROGATES, Fitted, fit
 from unshap_plugin.estimators.surrogates.gaussian_process import MOST_PLAYERS
+from unshap_plugin.estimators.surrogates.linear import LARGEST
 
-__all__ = ["CHOSEN", "MOST_PLAYERS", "SURROGATES", "Fitted", "fit"]
+__all__ = ["CHOSEN", "LARGEST", "MOST_PLAYERS", "SURROGATES", "Fitted", "fit"]
