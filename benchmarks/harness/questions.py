@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.accuracy import ACCURACY
+from harness.estimators import ESTIMATORS
 from harness.quality import QUALITY
 from harness.question import Question
 from harness.scale import SCALE
@@ -10,4 +11,4 @@ from harness.speed import SPEED
 
 __all__ = ["QUESTIONS"]
 
-QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, ACCURACY, QUALITY, SCALE)}
+QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, ACCURACY, ESTIMATORS, QUALITY, SCALE)}
