@@ -148,7 +148,7 @@ def saturating(players: int, seed: int) -> Known:
     third = w**3 + 1.5 * (w**2 * ones + w * squares) + w * (ones**2 - squares)
 
     def utilities(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        missing: NDArray[np.float64] = 1 - coalitions @ w
-        return 1 - missing**3
+        found: NDArray[np.float64] = 1.0 - (1.0 - coalitions @ w) ** 3
+        return found
 
     return Known(f"{players} players of diminishing weight", utilities, 3 * w - 3 * second + third)
