@@ -355,7 +355,7 @@ def test_lenet():
         ({"unlearner": "newtn"}, UnknownNameError, r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)"),
         ({"groups": ["a"] * 29}, InvalidValueError, r"groups has shape \[29\], but one label for each of the 30"),
         ({"settings": {"step": 1}, "unlearner": "newton"}, InvalidValueError, r"has no setting 'step'"),
-        ({"budget": 20}, ValueError, r"budget=20 is too small"),
+        ({"budget": 5}, ValueError, r"budget=5 is too small"),
     ],
 )
 def test_bad_input(kwargs, error, message):
