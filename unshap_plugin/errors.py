@@ -136,10 +136,10 @@ class BudgetError(AdvisingError, ValueError):
     --------
     >>> from unshap_plugin.estimators import Exact
     >>> try:
-    ...     Exact(3, budget=7, seed=0)
+    ...     Exact(3, budget=5, seed=0)
     ... except BudgetError as error:
     ...     print(error)
-    budget=7 is too small: estimator 'exact' over 3 players needs all 8 evaluations; give that.
+    budget=5 is too small: estimator 'exact' over 3 players needs all 8 evaluations; give that.
     """
 
 

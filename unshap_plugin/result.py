@@ -160,7 +160,8 @@ class ValuationResult:
         """Return lower and upper ends of the confidence intervals of that ``level`` of the values (Student's t).
 
         They cover what the estimator's sampling leaves open, not how far unlearning is from retraining. With fewer
-        than some twenty pairs of permutations they are too narrow for values whose contributions are skewed.
+        than some twenty pairs of permutations, or five evaluations to a player for ``"stratified"``, they are too
+        narrow for values whose contributions are skewed.
 
         Returns
         -------

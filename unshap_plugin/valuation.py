@@ -132,11 +132,13 @@ def shapley_values(
     game
         An ``UnlearningGame``, or anything with ``n_players`` that maps bool ``[m, n_players]`` to float64 ``[m]``.
     estimator
-        ``"permutation"`` (antithetic permutation sampling), ``"exact"`` (all coalitions, up to 20 players), the name of
-        one that a plugin offers, or ``"auto"``: exact up to 10 players where the budget allows it, else permutation.
+        ``"stratified"`` (coalitions and their complements by size, corrected by a surrogate), ``"permutation"``
+        (antithetic permutation sampling), ``"exact"`` (all coalitions, up to 20 players), the name of one that a plugin
+        offers, or ``"auto"``: exact where all coalitions fit into the budget (up to 12 players by default), else
+        stratified, and for more than 1,500 players permutation.
     budget
-        How many utilities the estimator may ask for, those already known included. By default 5,000, or as many as
-        two antithetic pairs of permutations take if that is more; ``exact`` takes all.
+        How many utilities the estimator may ask for, those already known included. By default 5,000, or four to a
+        player if that is more; ``exact`` takes all.
     seed
         Seed of the estimator; the unlearner has its own, in the game.
     progress

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-__all__ = ["draw_accuracy"]
+__all__ = ["draw_accuracy", "draw_budgets"]
 
 FLOOR = "another retraining"
 #: Colour and marker of a method; ours are drawn as lines, peers dashed. What is tuned has the colour of the method.
@@ -20,12 +20,20 @@ OURS = {
     "finetune": ("#888888", "P"),
     "replay": ("#009E73", "s"),
     "retrain": ("#56B4E9", "D"),
+    "permutation": ("#888888", "P"),
+    "stratified, linear": ("#56B4E9", "v"),
+    "stratified, gp": ("#009E73", "s"),
+    "auto": ("#0072B2", "o"),
 }
 PEERS = {
     "OpenDataVal, DataShapley (TMC)": ("#D55E00", "^"),
     "OpenDataVal's fits, all coalitions": ("#D55E00", "*"),
     "pyDVL, TMC": ("#E69F00", "<"),
     "pyDVL, permutations": ("#000000", "X"),
+    "shapiq, KernelSHAP": ("#D55E00", "^"),
+    "shapiq, UnbiasedKernelSHAP": ("#E69F00", "<"),
+    "shapiq, SVARM": ("#000000", "X"),
+    "shapiq, StratifiedSamplingSV": ("#CC79A7", "*"),
 }
 
 
@@ -82,4 +90,31 @@ def draw_accuracy(
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     order = sorted(handles, key=lambda label: (label in PEERS, label == FLOOR))
     figure.legend([handles[label] for label in order], order, loc="outside right center", fontsize=8, frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def draw_budgets(found: Mapping[str, Mapping[str, Mapping[int, float]]], path: Path) -> None:
+    """Draw errors relative to those of permutations over the evaluations for each player, one panel a kind of games.
+
+    Parameters
+    ----------
+    found
+        By kind, method and evaluations for each player.
+    path
+        Where to write it, as PNG.
+    """
+    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for axis, (kind, methods) in zip(axes, found.items(), strict=True):
+        for name, by_budget in methods.items():
+            axis.plot(list(by_budget), list(by_budget.values()), label=name, **_style(name))
+        axis.set(xscale="log", yscale="log", title=kind, xlabel="evaluations for each player")
+        axis.grid(which="both", alpha=0.2)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    axes[0].set_ylabel("error over that of permutations")
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)

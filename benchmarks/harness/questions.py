@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.accuracy import ACCURACY
 from harness.bounds import BOUNDS
+from harness.estimators import ESTIMATORS
 from harness.quality import QUALITY
 from harness.question import Question
 from harness.scale import SCALE
@@ -11,4 +12,5 @@ from harness.speed import SPEED
 
 __all__ = ["QUESTIONS"]
 
-QUESTIONS: dict[str, Question] = {question.name: question for question in (SPEED, BOUNDS, ACCURACY, QUALITY, SCALE)}
+_ALL = (SPEED, BOUNDS, ACCURACY, ESTIMATORS, QUALITY, SCALE)
+QUESTIONS: dict[str, Question] = {question.name: question for question in _ALL}

@@ -119,7 +119,7 @@ def test_the_values_are_those_of_the_result_and_sum_to_the_difference():
     np.testing.assert_array_equal(evaluator.data_values, result.values)
     np.testing.assert_allclose(result.values.sum(), result.utility_all - result.utility_none, atol=1e-9)
     assert (result.std_errors > 0).all()
-    assert (result.unlearner, result.estimator) == ("newton", "permutation")
+    assert (result.unlearner, result.estimator) == ("newton", "stratified")
 
 
 def test_training_again_gives_fresh_values():
@@ -355,7 +355,7 @@ def test_lenet():
         ({"unlearner": "newtn"}, UnknownNameError, r"unknown unlearner 'newtn' \(did you mean 'newton'\?\)"),
         ({"groups": ["a"] * 29}, InvalidValueError, r"groups has shape \[29\], but one label for each of the 30"),
         ({"settings": {"step": 1}, "unlearner": "newton"}, InvalidValueError, r"has no setting 'step'"),
-        ({"budget": 20}, ValueError, r"budget=20 is too small"),
+        ({"budget": 5}, ValueError, r"budget=5 is too small"),
     ],
 )
 def test_bad_input(kwargs, error, message):

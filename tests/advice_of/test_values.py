@@ -16,6 +16,7 @@ from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
 from unshap_plugin.errors import BudgetError, DivergenceError
+from unshap_plugin.estimators import Stratified
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import StackedModels
@@ -267,6 +268,10 @@ def exact(game, *args):
     np.testing.assert_allclose(shapley_values(game, *args).values, np.arange(game.n_players), atol=1e-9)
 
 
+def nearly(game, *args):
+    np.testing.assert_allclose(shapley_values(game, *args).values, np.arange(game.n_players), atol=1e-4)
+
+
 def left_with_one_pair(n=4):
     """Return a game and a seed whose two pairs of permutations leave one of a player."""
     game = Additive(n, lambda kept: kept.tolist() == [True] + [False] * (n - 1))
@@ -282,45 +287,73 @@ def left_with_one_pair(n=4):
 ONE, SEED = left_with_one_pair()
 SIZE_ONE = Additive(4, lambda kept: kept.sum() == 1)
 EMPTY = Additive(4, lambda kept: not kept.any())
+FEW = Additive(6, lambda kept: kept.sum() == 3 and kept[0] and kept[1])
 
 
 ESTIMATORS = [
     Case(
         "too many players for exact",
         lambda: shapley_values(Additive(30), "exact"),
-        "use estimator='permutation', or fewer players (groups)",
+        "use estimator='stratified', or fewer players (groups)",
         (
-            lambda: exact(Additive(30), "permutation"),
+            lambda: nearly(Additive(30), "stratified"),
             lambda: plausible(shapley_values(of("newton", asked=problem(groups=GROUPS)), "exact")),
         ),
     ),
     Case(
-        "too many players for exact, and a budget that is small for permutations too",
-        lambda: shapley_values(Additive(30), "exact", 50),
-        "use estimator='permutation' with budget=118, or fewer players",
-        (lambda: exact(Additive(30), "permutation", 118),),
+        "too many players for exact, and a budget that is small for pairs too",
+        lambda: shapley_values(Additive(30), "exact", 5),
+        "use estimator='stratified' with budget=6, or fewer players",
+        (lambda: plausible(shapley_values(Additive(30), "stratified", 6)),),
     ),
     Case(
         "a budget that is too small for exact",
         lambda: shapley_values(Additive(4), "exact", 15),
-        "needs all 16 evaluations; give that, or use estimator='permutation'.",
-        (lambda: exact(Additive(4), "exact", 16), lambda: exact(Additive(4), "permutation", 15)),
+        "needs all 16 evaluations; give that, or use estimator='stratified'.",
+        (lambda: exact(Additive(4), "exact", 16), lambda: plausible(shapley_values(Additive(4), "stratified", 15))),
     ),
     Case(
-        "a budget that is too small for exact, and for permutations too",
-        lambda: shapley_values(Additive(3), "exact", 7),
+        "a budget that is too small for exact, and for pairs too",
+        lambda: shapley_values(Additive(3), "exact", 5),
         "needs all 8 evaluations; give that.",
         (lambda: exact(Additive(3), "exact", 8),),
     ),
     Case(
         "a budget that is too small for permutations",
         lambda: shapley_values(Additive(5), "permutation", 17),
+        "18 evaluations; give that, or use estimator='stratified'.",
+        (
+            lambda: exact(Additive(5), "permutation", 18),
+            lambda: plausible(shapley_values(Additive(5), "stratified", 17)),
+        ),
+    ),
+    Case(
+        "a budget that is too small for anything but permutations, which take more",
+        lambda: shapley_values(Additive(5), "permutation", 5),
         "18 evaluations; give that.",
         (lambda: exact(Additive(5), "permutation", 18),),
     ),
     Case(
+        "a budget that is too small for two pairs",
+        lambda: shapley_values(Additive(5), budget=5),
+        "6 evaluations; give that.",
+        (lambda: plausible(shapley_values(Additive(5), budget=6)),),
+    ),
+    Case(
+        "a Gaussian process over many players",
+        lambda: Stratified(201, 500, 0, "gp"),
+        "use 'linear'.",
+        (lambda: Stratified(201, 500, 0, "linear").run(Additive(201)),),
+    ),
+    Case(
+        "a surrogate of another name",
+        lambda: Stratified(5, 20, 0, "gpp"),
+        "(did you mean 'gp'?)",
+        (lambda: Stratified(5, 20, 0, "gp").run(Additive(5)),),
+    ),
+    Case(
         "a budget that is too small for permutations of few players",
-        lambda: shapley_values(Additive(3), budget=7),
+        lambda: shapley_values(Additive(3), "permutation", 7),
         "10 evaluations; give that, or use estimator='exact' with budget=8.",
         (lambda: exact(Additive(3), "permutation", 10), lambda: exact(Additive(3), "exact", 8)),
     ),
@@ -365,6 +398,27 @@ ESTIMATORS = [
         lambda: shapley_values(ONE, "permutation", 14, SEED),
         "use a larger budget, or a game that excludes none of these",
         (lambda: exact(ONE, "permutation", 200, SEED), lambda: exact(Additive(4), "permutation", 14, SEED)),
+    ),
+    Case(
+        "exclusions leave too few pairs of a size",
+        lambda: shapley_values(FEW, "stratified", 14, 0),
+        "are needed; use a larger budget, or a game that excludes none of these.",
+        (
+            lambda: plausible(shapley_values(FEW, "stratified", 40, 0)),
+            lambda: plausible(shapley_values(Additive(6), "stratified", 14, 0)),
+        ),
+    ),
+    Case(
+        "exclusions leave no pair of a size",
+        lambda: shapley_values(SIZE_ONE, "stratified"),
+        "pairs of coalitions of size 1 and their complements are left, but 1 is needed; use a game that excludes none",
+        (lambda: exact(Additive(4), "stratified"),),
+    ),
+    Case(
+        "somebody's game excludes an end of all pairs",
+        lambda: shapley_values(EMPTY, "stratified"),
+        "the values add up to what separates both ends; use a game that excludes none of these.",
+        (lambda: exact(Additive(4), "stratified"),),
     ),
     Case(
         "exclusions leave no pair",
@@ -433,13 +487,13 @@ def test_all_that_is_advised_is_followed():
 
 
 @pytest.mark.parametrize("n", range(2, 7))
-def test_permutations_are_advised_where_they_work(n):
+def test_pairs_are_advised_where_they_work(n):
     """For every budget that is too small for all coalitions."""
     for budget in range(1 << n):
         with pytest.raises(BudgetError) as caught:
             shapley_values(Additive(n), "exact", budget)
-        if "permutation" in str(caught.value):
-            exact(Additive(n), "permutation", budget)
+        if "stratified" in str(caught.value):
+            plausible(shapley_values(Additive(n), "stratified", budget))
         else:
             with pytest.raises(BudgetError):
-                shapley_values(Additive(n), "permutation", budget)
+                shapley_values(Additive(n), "stratified", budget)

@@ -10,12 +10,14 @@ import torch
 
 pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 
-from harness import accuracy, bounds, groups, quality, scale, speed
+from harness import accuracy, bounds, estimators, games, groups, quality, samplers, scale, speed
 from harness.evaluators import row_values
 from harness.question import Question
 from harness.questions import QUESTIONS
 from harness.report import Report
 from harness.tasks import flipped
+
+from unshap_plugin.estimators import Exact
 
 # Of peers, which pin memory and divide by zero.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -170,9 +172,48 @@ def test_scale(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("module", [accuracy, groups], ids=lambda module: module.__name__)
+SMALL_GAMES = {
+    "providers": {
+        estimators.CHOSEN_ON: [],
+        estimators.HELD_OUT: [["iris", 60, 5, 0, "logistic regression", "newton", ["log_likelihood", "accuracy"]]],
+    },
+    "neighbours": {estimators.CHOSEN_ON: [], estimators.HELD_OUT: []},
+    "saturating": {estimators.CHOSEN_ON: [[60, 0]], estimators.HELD_OUT: []},
+    "budgets": [2, 4, 5],
+    "most for many": 5,
+    "coverage": [4, 5],
+    "runs": 1,
+    "most players": 50,
+    "runs for most": 1,
+}
+
+
+def test_estimators(tmp_path, monkeypatch):
+    monkeypatch.setitem(samplers.SAMPLERS, "broken", broken)
+    report = asked(estimators.ESTIMATORS, SMALL_GAMES, tmp_path, seeds=2)
+    rows = {(row["game"], row["budget"], row["method"]): row for row in report.rows}
+    few, many = "iris, logistic regression, unlearned, accuracy", "60 players of diminishing weight"
+    assert "too small" in rows[few, 2, samplers.PERMUTATION]["failure"]
+    assert rows[few, 4, samplers.AUTO]["runs"] == 2
+    assert rows[many, 4, samplers.AUTO]["runs"] == 1
+    assert 0 <= rows[few, 4, samplers.AUTO]["coverage"] <= 1
+    assert rows[few, 5, "broken"]["failure"] == "ZeroDivisionError: this peer is broken"
+    assert estimators.ratios(report, estimators.CHOSEN_ON, True)[samplers.PERMUTATION] == {4: 1.0, 5: 1.0}
+    estimators.ESTIMATORS.figure(report, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 9])
+def test_values_in_closed_form_are_those_of_all_coalitions(neighbours):
+    for game in (games.of_neighbours("wine", 6, 10, neighbours, 0), games.saturating(6, 1)):
+        exact = Exact(6, None, 0).run(game.utilities).values
+        np.testing.assert_allclose(game.values, exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("module", [accuracy, games, groups], ids=lambda module: module.__name__)
 def test_examples(module):
-    assert doctest.testmod(module) == (0, 1)
+    failed, attempted = doctest.testmod(module)
+    assert failed == 0 < attempted
 
 
 def test_bounds(tmp_path):

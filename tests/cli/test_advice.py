@@ -103,8 +103,8 @@ def options_in(sentence):
 def test_an_estimator_that_is_advised_works(mistaken):
     command, sentence = mistaken("--estimator", "exact", "--budget", "100")
     assert "--budget 100 is too small" in sentence
-    assert ["--estimator", "permutation"] in options_in(sentence)
-    assert main([*command, "--estimator", "permutation"]) == 0
+    assert ["--estimator", "stratified"] in options_in(sentence)
+    assert main([*command, "--estimator", "stratified"]) == 0
     assert main([*command, "--budget", "256"]) == 0  # give that
 
 

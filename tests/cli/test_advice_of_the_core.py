@@ -239,10 +239,10 @@ CASES = [
     ),
     Case(
         "too many players for all",
-        fails(*VALUE, "--estimator", "exact", "--budget", "9", train=MANY),
-        ("use --estimator permutation with --budget 82, or fewer players (groups)"),
+        fails(*VALUE, "--estimator", "exact", "--budget", "5", train=MANY),
+        ("use --estimator stratified with --budget 6, or fewer players (groups)"),
         (
-            works(*VALUE, "--estimator", "permutation", "--budget", "82", train=MANY, players=21),
+            works(*VALUE, "--estimator", "stratified", "--budget", "6", train=MANY, players=21),
             works(*VALUE, "--estimator", "exact", "--budget", "9"),
         ),
     ),

@@ -136,7 +136,7 @@ def test_models_of_ones_own_come_from_the_working_directory(providers, capsys):
 def test_a_budget_is_not_exceeded_for_few_players(providers):
     assert main([*providers, "--budget", "100"]) == 0
     result = ValuationResult.from_json(Path("values/result.json").read_text())
-    assert result.estimator == "permutation"
+    assert result.estimator == "stratified"
     assert result.asked <= 100
 
 

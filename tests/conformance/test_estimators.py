@@ -39,6 +39,7 @@ NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which n
     [
         ("exact", {}, {NO_BIAS: 1, EXACT: 1}),
         ("permutation", {}, {}),
+        ("stratified", {}, {}),
         (Permutation, {"name": "by its class"}, {}),
         (exact, {}, {NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 5, NO_BUDGET: 1}),
         (banzhaf, {"semivalue": "banzhaf"}, {NO_SUM: 1, NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 5, NO_BUDGET: 1}),
@@ -54,7 +55,7 @@ NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which n
         ),
         (Sampler(), SAMPLER, {}),
     ],
-    ids=["exact", "permutation", "class", "plain", "banzhaf", "leave_one_out", "beta", "sampler"],
+    ids=["exact", "permutation", "stratified", "class", "plain", "banzhaf", "leave_one_out", "beta", "sampler"],
 )
 def test_what_is_right_passes(estimator, traits, skips):
     results = check_estimator(estimator, **traits)

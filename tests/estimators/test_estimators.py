@@ -161,7 +161,7 @@ def test_an_excluded_coalition_drops_the_pairs_it_touches():
 
 
 def test_intervals_are_those_of_students_t(five_providers):
-    result = shapley_values(UnlearningGame(five_providers, "newton"), budget=50)
+    result = shapley_values(UnlearningGame(five_providers, "newton"), "permutation", budget=50)
     low, high = result.interval(0.9)
     pairs = (50 - 2) // 8
     np.testing.assert_allclose(high - result.values, stats.t.ppf(0.95, pairs - 1) * result.std_errors)
@@ -170,10 +170,11 @@ def test_intervals_are_those_of_students_t(five_providers):
 
 BAD = [
     (
-        dict(budget=17),
+        dict(budget=17, estimator="permutation"),
         BudgetError,
         r"budget=17 is too small: one permutation of 5 players takes 6 .* two antithetic pairs, 18",
     ),
+    (dict(budget=5), BudgetError, r"budget=5 is too small: .* two coalitions and their complements, 6 evaluations"),
     (dict(estimator="exact", budget=31), BudgetError, r"budget=31 is too small: .*needs all 32 evaluations"),
     (
         dict(estimator="permutatoin"),
@@ -195,7 +196,7 @@ def test_bad_input(five_providers, kwargs, error, message):
 def test_exact_refuses_more_than_twenty_players_before_any_work(problem):
     game = UnlearningGame(problem, "newton")
     with pytest.raises(
-        BudgetError, match=r"there are 40 players and at most 20 are possible: use estimator='permutation'"
+        BudgetError, match=r"there are 40 players and at most 20 are possible: use estimator='stratified'"
     ):
         shapley_values(game, "exact")
     assert game.evaluations == 1, "the coalition of everybody is known"

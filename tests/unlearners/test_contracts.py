@@ -265,7 +265,7 @@ def test_results_say_how_they_were_made(problem, name):
     assert result.std_errors.shape == result.values.shape
     assert (result.std_errors >= 0).all()
     assert (result.unlearner, dict(result.settings)) == (name, dict(resolve_unlearner(name).settings))
-    assert (result.seed, result.game_seed, result.estimator, result.access) == (5, 3, "permutation", "full")
+    assert (result.seed, result.game_seed, result.estimator, result.access) == (5, 3, "stratified", "full")
     assert result.evaluations == game.evaluations <= result.asked <= 200
     assert {"unshap-plugin", "torch", "numpy", "python"} <= set(result.versions)
     assert result.seconds > 0

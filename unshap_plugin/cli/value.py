@@ -17,7 +17,6 @@ from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._output import check_out, progress_bar, say, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import METHODS
-from unshap_plugin.estimators.auto import MAX_EXACT
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.printing import lines_of
 from unshap_plugin.result import ValuationResult
@@ -42,8 +41,9 @@ def add(commands: Any) -> None:
         "--estimator",
         metavar="NAME",
         default="auto",
-        help=f"auto, {', '.join(one.name for one in METHODS)}, or a plugin's (default: %(default)s, which is exact up "
-        f"to {MAX_EXACT} players where the budget allows it, else permutation)",
+        help=f"auto, {', '.join(one.name for one in METHODS)}, or a plugin's (default: %(default)s, which is "
+        "exact where the budget allows it, up to 12 players without one, else stratified, and for more than 1,500 "
+        "players permutation)",
     )
     method.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
     method.add_argument(

@@ -6,6 +6,7 @@ To add one: its file, and a line here.
 from unshap_plugin.estimators.base import Estimator
 from unshap_plugin.estimators.exact import Exact as Exact
 from unshap_plugin.estimators.permutation import Permutation as Permutation
+from unshap_plugin.estimators.stratified import Stratified as Stratified
 
 #: The classes that are imported above, in that order.
 METHODS: tuple[type[Estimator], ...] = tuple(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["choose"]
+from unshap_plugin.estimators import exact, permutation, stratified
+from unshap_plugin.estimators.surrogates import LARGEST
 
-#: All coalitions of so many players take fewer evaluations than sampling needs for standard errors that are of use.
-MAX_EXACT = 10
+__all__ = ["choose"]
 
 
 def choose(n_players: int, budget: int | None) -> tuple[str, str]:
@@ -15,10 +15,15 @@ def choose(n_players: int, budget: int | None) -> tuple[str, str]:
     --------
     >>> choose(3, None)
     ('exact', 'all 8 coalitions of 3 players can be evaluated')
+    >>> choose(40, 400)[0], choose(2_000, None)[0]
+    ('stratified', 'permutation')
     """
-    if n_players > MAX_EXACT:
-        return "permutation", f"2**{n_players} coalitions of {n_players} players are too many to evaluate all"
-    total = 1 << n_players
-    if budget is not None and budget < total:
-        return "permutation", f"the budget does not suffice for all {total} coalitions"
-    return "exact", f"all {total} coalitions of {n_players} players can be evaluated"
+    most = stratified.DEFAULT_BUDGET if budget is None else budget
+    if n_players <= exact.MAX_PLAYERS and 1 << n_players <= most:
+        return "exact", f"all {1 << n_players} coalitions of {n_players} players can be evaluated"
+    too_many = f"2**{n_players} coalitions of {n_players} players are more than {most} evaluations"
+    if n_players <= LARGEST:
+        return "stratified", f"{too_many}, of which it makes more than permutations do"
+    if budget is None or budget >= permutation.least_budget(n_players):
+        return "permutation", f"{too_many}, and of more than {LARGEST:,} players surrogates learn too little"
+    return "stratified", f"{too_many}, and too few for two pairs of permutations"

@@ -10,7 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXCLUDES_NONE", "Estimate", "Estimator"]
+from unshap_plugin.errors import DivergenceError
+
+__all__ = ["EXCLUDES_NONE", "Estimate", "Estimator", "check_ends"]
 
 #: The advice where exclusions leave no values: an estimator knows no more of the game than its utilities.
 EXCLUDES_NONE = "a game that excludes none of these"
@@ -143,3 +145,30 @@ class Estimator(ABC):
             if progress is not None:
                 progress(self.asked, self.total)
         return self.estimate()
+
+
+def check_ends(ends: NDArray[np.bool_], utilities: NDArray[np.float64], because: str) -> None:
+    """Raise if a coalition that an estimator cannot do without was excluded.
+
+    Parameters
+    ----------
+    ends
+        Such coalitions, ``[m, n_players]``.
+    utilities
+        Theirs, ``[m]`` or ``[m, t]``.
+    because
+        Why it cannot, in words that follow a comma and "but".
+
+    Raises
+    ------
+    DivergenceError
+        If a utility is no number.
+    """
+    if np.isnan(utilities).any():
+        bad = ends[np.isnan(utilities.reshape(len(ends), -1)).any(axis=1).argmax()]
+        raise DivergenceError(
+            f"the utility of the coalition that keeps {int(bad.sum())} of {len(bad)} players was excluded, but "
+            f"{because}",
+            tuple(bool(keep) for keep in bad),
+            (EXCLUDES_NONE,),
+        )

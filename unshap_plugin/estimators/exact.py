@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator
-from unshap_plugin.estimators.permutation import Permutation, least_budget
+from unshap_plugin.estimators.permutation import Permutation
+from unshap_plugin.estimators.stratified import least_budget
 
 __all__ = ["Exact"]
 
@@ -46,10 +47,10 @@ class Exact(Estimator):
             more = f" with budget={least}" if budget is not None and budget < least else ""
             raise BudgetError(
                 f"estimator 'exact' evaluates all 2**n coalitions, but there are {n_players} players and at most "
-                f"{MAX_PLAYERS} are possible: use estimator='permutation'{more}, or fewer players (groups)."
+                f"{MAX_PLAYERS} are possible: use estimator='stratified'{more}, or fewer players (groups)."
             )
         if budget is not None and budget < self.total:
-            sampled = ", or use estimator='permutation'" if budget >= least_budget(n_players) else ""
+            sampled = ", or use estimator='stratified'" if budget >= least_budget(n_players) else ""
             raise BudgetError(
                 f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {self.total} "
                 f"evaluations; give that{sampled}."

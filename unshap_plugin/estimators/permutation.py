@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import BudgetError, DivergenceError
-from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator
+from unshap_plugin.errors import BudgetError
+from unshap_plugin.estimators import stratified
+from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
 
 __all__ = ["Permutation", "least_budget"]
 
@@ -52,7 +53,9 @@ class Permutation(Estimator):
         needed = least_budget(n_players)
         available = max(DEFAULT_BUDGET, needed) if budget is None else budget
         if available < needed:
-            cheaper = f", or use estimator='exact' with budget={1 << n_players}" if 1 << n_players < needed else ""
+            cheaper = ", or use estimator='stratified'" if available >= stratified.least_budget(n_players) else ""
+            if 1 << n_players < needed:
+                cheaper = f", or use estimator='exact' with budget={1 << n_players}"
             raise BudgetError(
                 f"budget={budget} is too small: one permutation of {n_players} players takes {n_players + 1} "
                 f"evaluations, and values with standard errors need two antithetic pairs, {needed} evaluations; give "
@@ -86,14 +89,7 @@ class Permutation(Estimator):
         """Take the utilities; a contribution next to an excluded coalition drops its pair for that player."""
         n = self.n_players
         if self._ends is None:
-            if np.isnan(utilities).any():
-                bad = coalitions[np.isnan(utilities.reshape(2, -1)).any(axis=1).argmax()]
-                raise DivergenceError(
-                    f"the utility of the coalition that keeps {int(bad.sum())} of {n} players was excluded, but every "
-                    f"permutation begins or ends there",
-                    tuple(bool(keep) for keep in bad),
-                    (EXCLUDES_NONE,),
-                )
+            check_ends(coalitions, utilities, "every permutation begins or ends there")
             self._ends = utilities
             self._count = np.zeros((n, *utilities.shape[1:]))
             self._mean, self._squares = self._count.copy(), self._count.copy()

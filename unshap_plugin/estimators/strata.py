@@ -1,0 +1,161 @@
+"""Strata of pairs: how coalitions and their complements are divided by size, and drawn."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Stratum", "divide", "draw", "masses", "pairs_in_all"]
+
+#: Populations from here on are as good as infinite.
+MANY = 1 << 62
+#: Pairs to a stratum, where there are too few for two of every size.
+SHARED = 4
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Pairs of a coalition and its complement, of one size or of several that follow each other.
+
+    Attributes
+    ----------
+    sizes
+        Sizes of the smaller member, ``[c]``.
+    population
+        How many such pairs there are; ``MANY`` stands for more, and for those of several sizes, which are drawn with
+        replacement.
+    drawn
+        How many of them are drawn.
+
+    Examples
+    --------
+    >>> Stratum(np.array([1]), 5, 3).population
+    5
+    """
+
+    sizes: NDArray[np.int64]
+    population: int
+    drawn: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its pairs are drawn."""
+        return self.drawn == self.population
+
+
+def pairs_in_all(n_players: int) -> int:
+    """Return the number of pairs of a coalition and its complement, but for none and all players.
+
+    Examples
+    --------
+    >>> pairs_in_all(4)
+    7
+    """
+    return (1 << n_players - 1) - 1
+
+
+def masses(n_players: int) -> NDArray[np.float64]:
+    """Return what a stratum counts: 2 for each size of the smaller member ``[n // 2]``, 1 for that of half the players.
+
+    Examples
+    --------
+    >>> masses(4)
+    array([2., 1.])
+    """
+    sizes = np.arange(1, n_players // 2 + 1)
+    return np.where(2 * sizes == n_players, 1.0, 2.0)
+
+
+def divide(n_players: int, pairs: int) -> list[Stratum]:
+    """Return strata, and how many of ``pairs`` each of them gets.
+
+    Each size is a stratum where every one can have two pairs (or all that there are). Otherwise neighbouring sizes
+    share one. The shares are those of Neyman (1934) for residuals that spread alike in all sizes: the mass of a stratum
+    times the length of the vector ``g`` with which a residual counts.
+
+    Examples
+    --------
+    >>> [(one.sizes.tolist(), one.drawn, one.population) for one in divide(6, 12)]
+    [([1], 6, 6), ([2], 4, 15), ([3], 2, 10)]
+    >>> [one.sizes.tolist() for one in divide(6, 2)]
+    [[1, 2, 3]]
+    """
+    sizes = np.arange(1, n_players // 2 + 1)
+    populations = _populations(n_players)
+    weight = masses(n_players) * np.sqrt(1 / sizes + 1 / (n_players - sizes))
+    parts = [np.array([k]) for k in range(len(sizes))]
+    if pairs < sum(min(2, one) for one in populations):
+        middle = (np.cumsum(weight) - weight / 2) / weight.sum()
+        group = np.floor(middle * max(1, pairs // SHARED)).astype(int)
+        parts = [np.flatnonzero(group == one) for one in np.unique(group)]
+    most = [populations[part[0]] if len(part) == 1 else MANY for part in parts]
+    drawn = _shared(pairs, most, [float(weight[part].sum()) for part in parts])
+    return [Stratum(sizes[part], one, count) for part, one, count in zip(parts, most, drawn, strict=True)]
+
+
+def draw(stratum: Stratum, n_players: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return one member of each pair that is drawn, bool ``[drawn, n_players]``.
+
+    Those of one size are drawn without replacement. Of several sizes each comes as often as its mass says.
+
+    Examples
+    --------
+    >>> draw(Stratum(np.array([1]), 3, 3), 3, np.random.default_rng(0)).sum(axis=0)
+    array([1, 1, 1])
+    """
+    if len(stratum.sizes) > 1:
+        mass = masses(n_players)[stratum.sizes - 1]
+        sizes = rng.choice(stratum.sizes, stratum.drawn, p=mass / mass.sum())
+        return np.array([_subset(n_players, int(size), rng) for size in sizes])
+    size = int(stratum.sizes[0])
+    if stratum.population <= 2 * stratum.drawn:  # of half the players, the first half holds player 0: no complements
+        listed = islice(combinations(range(n_players), size), stratum.population)
+        chosen = rng.choice(stratum.population, stratum.drawn, replace=False)
+        rows = np.zeros((stratum.population, n_players), dtype=bool)
+        for row, members in zip(rows, listed, strict=True):
+            row[list(members)] = True
+        return rows[chosen]
+    found: dict[bytes, NDArray[np.bool_]] = {}
+    while len(found) < stratum.drawn:
+        row = _subset(n_players, size, rng)
+        if 2 * size == n_players and not row[0]:
+            row = ~row
+        found.setdefault(row.tobytes(), row)
+    return np.array(list(found.values()))
+
+
+def _subset(n_players: int, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    row = np.zeros(n_players, dtype=bool)
+    row[rng.choice(n_players, size, replace=False, shuffle=False)] = True
+    return row
+
+
+def _populations(n_players: int) -> list[int]:
+    """Return how many pairs there are of each size, ``MANY`` for more."""
+    found, coalitions = [], 1
+    for size in range(1, n_players // 2 + 1):
+        if coalitions < 2 * MANY:
+            coalitions = coalitions * (n_players - size + 1) // size
+        found.append(min(MANY, coalitions // 2 if 2 * size == n_players else coalitions))
+    return found
+
+
+def _shared(pairs: int, most: list[int], weight: list[float]) -> list[int]:
+    """Return whole shares in proportion to the weights, from two to ``most`` each (Webster's method)."""
+    shares = [min(2, one) for one in most]
+    queue = [
+        (-one / (share + 0.5), k) for k, (one, share) in enumerate(zip(weight, shares, strict=True)) if share < most[k]
+    ]
+    heapq.heapify(queue)
+    for _ in range(pairs - sum(shares)):
+        k = queue[0][1]
+        shares[k] += 1
+        if shares[k] < most[k]:
+            heapq.heapreplace(queue, (-weight[k] / (shares[k] + 0.5), k))
+        else:
+            heapq.heappop(queue)
+    return shares
