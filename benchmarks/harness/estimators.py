@@ -187,7 +187,7 @@ ESTIMATORS = Question(
         "most for many": 20,
         "coverage": [5, 10, 20],
         "runs": 20,
-        "most players": 200,
+        "most players": 150,
         "runs for most": 3,
     },
     quick={

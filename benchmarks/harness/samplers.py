@@ -23,7 +23,7 @@ Sampler = Callable[[Known, int, int], tuple[NDArray[np.float64], NDArray[np.bool
 
 PERMUTATION, AUTO = "permutation", "auto"
 #: Beyond so many players shapiq's are not run.
-MOST_PLAYERS = 100
+MOST_PLAYERS = 60
 ROUND_OFF = 1e-9
 
 

@@ -23,7 +23,7 @@ def choose(n_players: int, budget: int | None) -> tuple[str, str]:
         return "exact", f"all {1 << n_players} coalitions of {n_players} players can be evaluated"
     too_many = f"2**{n_players} coalitions of {n_players} players are more than {most} evaluations"
     if n_players <= LARGEST:
-        return "stratified", f"{too_many}, of which it makes more than permutations do"
+        return "stratified", f"{too_many}, of which it needs fewer than permutations for the same error"
     if budget is None or budget >= permutation.least_budget(n_players):
         return "permutation", f"{too_many}, and of more than {LARGEST:,} players surrogates learn too little"
     return "stratified", f"{too_many}, and too few for two pairs of permutations"

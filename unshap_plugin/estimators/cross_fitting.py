@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.estimators.strata import Stratum, masses
+from unshap_plugin.estimators.strata import Stratum, blocks, masses
 from unshap_plugin.estimators.surrogates import fit
 
 __all__ = ["cross_fitted"]
@@ -81,5 +81,10 @@ def _along(pairs: NDArray[np.bool_], weights: NDArray[np.float64], power: int = 
     """Return the sum of ``weights g(S) ** power`` over pairs, ``[n_players, t]``; of weights ``[m, t]``."""
     n, sizes = pairs.shape[1], pairs.sum(axis=1)[:, None]
     inside, outside = (1 / sizes) ** power, (-1 / (n - sizes)) ** power
-    total: NDArray[np.float64] = np.sum(weights * outside, axis=0) + pairs.T @ (weights * (inside - outside))
+    total = np.repeat(np.sum(weights * outside, axis=0)[None], n, axis=0)
+    begin = 0
+    for block in blocks(pairs):
+        end = begin + len(block)
+        total += block.T @ (weights * (inside - outside))[begin:end]
+        begin = end
     return total

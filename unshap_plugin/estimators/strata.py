@@ -9,12 +9,14 @@ from itertools import combinations, islice
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stratum", "divide", "draw", "masses", "pairs_in_all"]
+__all__ = ["Stratum", "blocks", "divide", "draw", "masses", "pairs_in_all"]
 
 #: Populations from here on are as good as infinite.
 MANY = 1 << 62
 #: Pairs to a stratum, where there are too few for two of every size.
 SHARED = 4
+#: Entries of a matrix of pairs that are floating-point numbers at a time.
+_ENTRIES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,17 @@ def draw(stratum: Stratum, n_players: int, rng: np.random.Generator) -> NDArray[
             row = ~row
         found.setdefault(row.tobytes(), row)
     return np.array(list(found.values()))
+
+
+def blocks(pairs: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the rows ``[m, n_players]`` in parts of which each fits into memory as floating-point numbers.
+
+    Examples
+    --------
+    >>> [len(block) for block in blocks(np.zeros((9000, 2000), dtype=bool))]
+    [3000, 3000, 3000]
+    """
+    return np.array_split(pairs, max(1, -(-pairs.size // _ENTRIES)))
 
 
 def _subset(n_players: int, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:

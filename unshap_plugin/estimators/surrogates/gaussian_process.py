@@ -21,7 +21,7 @@ LEFT_OUT = 400
 #: Beyond these another surrogate is faster and as good.
 MOST_PLAYERS, MOST_PAIRS = 200, 1_500
 #: Prior variance of the functions of the size alone.
-TAU = 1.0
+OF_SIZES = 1.0
 
 
 def kernel(length: float, n_players: int) -> NDArray[np.float64]:
@@ -112,7 +112,7 @@ def _covariance(one: NDArray[np.bool_], other: NDArray[np.bool_], length: float)
     first, second = one.sum(axis=1), other.sum(axis=1)
     common = one.astype(np.float64) @ other.T.astype(np.float64)
     apart = np.rint(first[:, None] + second - 2 * common).astype(np.int64)
-    return kernel(length, n)[apart] + TAU * of_sizes(first, n) @ of_sizes(second, n).T
+    return kernel(length, n)[apart] + OF_SIZES * of_sizes(first, n) @ of_sizes(second, n).T
 
 
 def _chosen(pairs: NDArray[np.bool_], odd: NDArray[np.float64]) -> list[tuple[float, float]]:

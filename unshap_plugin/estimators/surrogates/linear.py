@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.estimators.strata import blocks
 from unshap_plugin.estimators.surrogates.base import SIZE_FUNCTIONS, Surrogate, of_sizes
 
 __all__ = ["Linear"]
@@ -39,23 +41,21 @@ class Linear(Surrogate):
         if pairs.shape[1] > LARGEST:
             pairs, odd = pairs[:LARGEST], odd[:LARGEST]
         features = _features(pairs)
-        values, vectors = _decomposed(features)
-        target = vectors.T @ (features.T @ odd)
-        left_out = features[:LEFT_OUT] @ vectors
+        values, rows, target, turn = _decomposed(features, odd)
         self.error = np.full(odd.shape[1], np.inf)
-        self._slopes = np.zeros((features.shape[1], odd.shape[1]))
+        best = np.zeros_like(target)
         for penalty in PENALTIES[::-1] * values.mean():
             shrunk = target / (values + penalty)[:, None]
-            leverage = left_out**2 @ (1 / (values + penalty))
-            missed = (odd[:LEFT_OUT] - left_out @ shrunk) / (1 - leverage)[:, None]
+            leverage = rows**2 @ (1 / (values + penalty))
+            missed = (odd[:LEFT_OUT] - rows @ shrunk) / (1 - leverage)[:, None]
             error = np.mean(missed**2, axis=0)
-            better = error < self.error
-            self.error = np.where(better, error, self.error)
-            self._slopes = np.where(better, vectors @ shrunk, self._slopes)
+            best = np.where(error < self.error, shrunk, best)
+            self.error = np.minimum(error, self.error)
+        self._slopes = turn(best)
 
     def predict(self, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return ``f`` of coalitions ``[m, n_players]``, as ``[m, t]``."""
-        return _features(pairs) @ self._slopes
+        return np.concatenate([_features(block) @ self._slopes for block in blocks(pairs)])
 
     def shares(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weighted shares ``[n_players, t]``: the mean over any size is ``2 (b_i - mean b) / (n - 1)``."""
@@ -74,10 +74,20 @@ def _features(pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
     return features
 
 
-def _decomposed(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the eigenvalues above round-off of ``features.T @ features``, and their vectors as columns."""
+def _decomposed(
+    features: NDArray[np.float64], odd: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Callable[[NDArray[np.float64]], Any]]:
+    """Return the regression along the eigenvectors of ``features.T @ features``, those at round-off left out.
+
+    These are the eigenvalues ``[k]``, the features of the first rows ``[rows, k]``, their products with what is sought
+    ``[k, t]``, and how coefficients ``[k, t]`` become slopes. The smaller of two matrices is decomposed.
+    """
     wide = features.shape[0] < features.shape[1]
     values, vectors = np.linalg.eigh(features @ features.T if wide else features.T @ features)
     kept = values > values[-1] * 1e-10
     values, vectors = values[kept], vectors[:, kept]
-    return values, features.T @ vectors / np.sqrt(values) if wide else vectors
+    if wide:
+        root = np.sqrt(values)
+        turned = vectors * root
+        return values, turned[:LEFT_OUT], turned.T @ odd, lambda found: features.T @ (vectors / root @ found)
+    return values, features[:LEFT_OUT] @ vectors, vectors.T @ (features.T @ odd), lambda found: vectors @ found
