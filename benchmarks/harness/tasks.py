@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from opendataval.model import ClassifierMLP, LogisticRegression
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_classification
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,7 +20,18 @@ from unshap_plugin import ValuationProblem
 
 __all__ = ["LOADERS", "MODELS", "TRAINING", "Task", "flipped", "fresh"]
 
-LOADERS = {"breast_cancer": load_breast_cancer, "digits": load_digits, "wine": load_wine}
+#: Made data: two classes in 50 features, of which 20 tell them apart.
+MADE = {"n_samples": 12_000, "n_features": 50, "n_informative": 20, "random_state": 0}
+
+
+def made(*, return_X_y: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # noqa: N803 - as scikit-learn has it
+    """Return made data, as the loaders of scikit-learn return theirs."""
+    assert return_X_y
+    x, y = make_classification(**MADE)
+    return x, y
+
+
+LOADERS = {"breast_cancer": load_breast_cancer, "digits": load_digits, "wine": load_wine, "made": made}
 MODELS = {"LogisticRegression": LogisticRegression, "ClassifierMLP": ClassifierMLP}
 TRAINING = {"epochs": 10, "batch_size": 32, "lr": 0.01}
 

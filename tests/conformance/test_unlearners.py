@@ -389,11 +389,15 @@ MUTANTS = {
     "loses its settings": ("pickling", Amnesic(lr=0.05), "after pickling the unlearner gives other models"),
     "refuses everything": ("accepts", with_check(never), "it refuses every problem that has what it says it needs"),
     "works before it refuses": ("refusal", with_check(eager), "it does something before it refuses"),
-    "changes the initial parameters": ("untouched", mutant(initial_parameters_moved), "the unlearner changed initial"),
+    "changes the initial parameters": (
+        "untouched",
+        mutant(initial_parameters_moved),
+        "the unlearner changed the data of the problem",
+    ),
     "changes the labels of the reference set": (
         "untouched",
         mutant(touching(lambda p, c: p.reference[1].numpy().fill(0))),
-        "the unlearner changed reference y",
+        "the unlearner changed the data of the problem",
     ),
     "does nothing": ("direction", mutant(nothing), "the outputs do not move towards those of retraining"),
     "sets out the wrong way": (
