@@ -130,6 +130,21 @@ def test_no_bit_depends_on_the_other_coalitions(module, loss, y, kind, dtype):
             assert torch.equal(some, whole[few])
 
 
+@pytest.mark.parametrize("m", [8, 16, 21])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+def test_those_that_go_on_are_not_taken_for_others(m, steps):
+    """Some settle sooner: which ones go on, and how many, changes nothing for any of them."""
+    module, loss, y, _ = LOSSES["softmax"]
+    solver = HeadNewton(centred(module, loss, y, 0.3))
+    kept = torch.linspace(0, 1, m)  # from none to all rows, which is what they start from
+    weights = (torch.rand(m, 40, generator=torch.Generator().manual_seed(m)) < kept[:, None]).double()
+    whole = solver.minimise(weights, steps)[0]
+    order = torch.randperm(m, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(solver.minimise(weights[order], steps)[0], whole[order])
+    for k in range(m):
+        assert torch.equal(solver.minimise(weights[k : k + 1], steps)[0][0], whole[k])
+
+
 def test_the_preconditioner_solves_what_it_is_for():
     a = torch.randn(3, 6, 6, dtype=torch.float64)
     matrices, diagonal = a @ a.mT, torch.rand(3, 6, dtype=torch.float64) + 0.1

@@ -135,8 +135,9 @@ class _Weighted:
 
 
 def _at(which: Tensor, rows: Tensor) -> Tensor:
-    """Return the rows at sorted indices: all of them as they are, which nobody may change."""
-    return rows if len(which) == len(rows) else rows[which]
+    """Return the rows at some indices: all of them as they are, which nobody may change."""
+    everything = len(which) == len(rows) and torch.equal(which, torch.arange(len(rows), device=rows.device))
+    return rows if everything else rows[which]
 
 
 def _whole(which: Tensor) -> Tensor:
