@@ -89,10 +89,7 @@ SPEED = Question(
     "Utilities (log-likelihood of the validation rows) of coalitions that keep a random half of the rows, of which "
     "every one is a player, beside OpenDataVal's own fit of such a half: its LogisticRegression, and its ClassifierMLP "
     "of five layers, ten epochs in batches of 32. `retrain` is retraining too, of many coalitions at once. What a "
-    "method does once is in the time of the first coalition. Processor time. What bounds them: `newton` the products "
-    "with the features and some twenty passes over the scores of the rows; `retrain` on torch 2.1 those of Adam "
-    "over the parameters, for which newer versions have one kernel. On digits `newton` costs what batched retraining "
-    "costs, since few minibatches train that model.",
+    "method does once is in the time of the first coalition. Processor time.",
     measure,
     tables,
     full={
