@@ -200,3 +200,32 @@ def test_exact_refuses_more_than_twenty_players_before_any_work(problem):
     ):
         shapley_values(game, "exact")
     assert game.evaluations == 1, "the coalition of everybody is known"
+
+
+@pytest.mark.parametrize("method", [Stratified, Permutation, Exact])
+def test_the_size_of_blocks_changes_no_bit(method):
+    worth = np.random.default_rng(0).normal(size=(256, 1))
+
+    def game(coalitions):
+        return np.tanh(worth[np.packbits(coalitions, axis=1)[:, 0], 0])
+
+    whole = method(8, 256, 4).run(game)
+    for size in (2, 14, 1000):
+        other = method(8, 256, 4)
+        other.block = size
+        found = other.run(game)
+        for name in ("values", "std_errors", "degrees_of_freedom"):
+            assert np.array_equal(getattr(whole, name), getattr(found, name))
+
+
+def test_more_is_asked_for_where_it_comes_fast(monkeypatch):
+    clock = iter(np.cumsum([0.0, *[0.1] * 7, 9.0, *[9.0] * 20]))
+    monkeypatch.setattr(base.time, "perf_counter", lambda: next(clock))
+    asked = []
+
+    def game(coalitions):
+        asked.append(len(coalitions))
+        return coalitions.sum(axis=1).astype(float)
+
+    Exact(13, None, 0).run(game)
+    assert asked == [256, 512, 1024, 2048, 4096, 256]

@@ -217,16 +217,6 @@ def test_columns_are_those_of_each_alone():
                 np.testing.assert_allclose(getattr(many, name)[:, t], getattr(one, name), rtol=1e-7, atol=1e-9)
 
 
-def test_the_size_of_blocks_changes_no_bit(monkeypatch):
-    game = table_game(smooth(8, 10))
-    whole = Stratified(8, 200, 4).run(game)
-    for size in (2, 14, 1000):
-        monkeypatch.setattr(stratified, "_BLOCK", size)
-        other = Stratified(8, 200, 4).run(game)
-        for name in ("values", "std_errors", "degrees_of_freedom"):
-            assert np.array_equal(getattr(whole, name), getattr(other, name))
-
-
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 9, 60, 400])
 @pytest.mark.parametrize("budget", [0, 1, 7, 130, None])
 def test_the_budget_is_kept_and_used(n, budget):

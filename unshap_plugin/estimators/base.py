@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import DivergenceError
 
 __all__ = ["EXCLUDES_NONE", "Estimate", "Estimator", "check_ends"]
+
+#: Utilities that are asked for at a time, at first; more once they came within so many seconds, up to coalitions of so
+#: many numbers together.
+_BLOCK, _SOON, _MOST = 256, 0.25, 2**24
 
 #: The advice where exclusions leave no values: an estimator knows no more of the game than its utilities.
 EXCLUDES_NONE = "a game that excludes none of these"
@@ -62,6 +67,9 @@ class Estimator(ABC):
         Whether its values are the definition's, up to round-off.
     asked
         How many utilities ``run`` has asked for.
+    block
+        About how many ``ask`` asks for at a time. ``run`` asks for more where they come fast, so that it asks every
+        half a second or so; what is asked for in all does not depend on it.
 
     Raises
     ------
@@ -90,6 +98,7 @@ class Estimator(ABC):
         self.budget = budget
         self.seed = seed
         self.asked = 0
+        self.block = _BLOCK
 
     @property
     @abstractmethod
@@ -140,7 +149,11 @@ class Estimator(ABC):
             See ``tell`` and ``estimate``; what the game raises passes through.
         """
         while len(coalitions := self.ask()):
-            self.tell(coalitions, game(coalitions))
+            begin = time.perf_counter()
+            utilities = game(coalitions)
+            if len(coalitions) >= self.block and time.perf_counter() - begin < _SOON:
+                self.block = min(2 * self.block, max(_MOST // self.n_players, _BLOCK))
+            self.tell(coalitions, utilities)
             self.asked += len(coalitions)
             if progress is not None:
                 progress(self.asked, self.total)

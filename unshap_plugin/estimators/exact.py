@@ -16,7 +16,6 @@ from unshap_plugin.estimators.stratified import least_budget
 __all__ = ["Exact"]
 
 MAX_PLAYERS = 20
-_BLOCK = 256
 
 
 class Exact(Estimator):
@@ -65,7 +64,7 @@ class Exact(Estimator):
 
     def ask(self) -> NDArray[np.bool_]:
         """Return the coalitions in the order of their bit masks (player i is bit i)."""
-        masks = np.arange(self._told, min(self._told + _BLOCK, self.total))
+        masks = np.arange(self._told, min(self._told + self.block, self.total))
         return (masks[:, None] >> np.arange(self.n_players) & 1).astype(bool)
 
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:

@@ -14,7 +14,6 @@ from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, ch
 __all__ = ["Permutation", "least_budget"]
 
 DEFAULT_BUDGET = 5_000
-_BLOCK = 256
 
 
 def least_budget(n_players: int) -> int:
@@ -78,7 +77,7 @@ class Permutation(Estimator):
         n = self.n_players
         if self._ends is None:
             return np.array([[False] * n, [True] * n])
-        pairs = min(max(1, _BLOCK // max(self._pair, 1)), self._pairs - self._asked_pairs)
+        pairs = min(max(1, self.block // max(self._pair, 1)), self._pairs - self._asked_pairs)
         self._asked_pairs += pairs
         orders = [self._rng.permutation(n) for _ in range(pairs)]
         self._orders = [direction for order in orders for direction in (order, order[::-1])]

@@ -18,7 +18,6 @@ __all__ = ["Stratified", "least_budget"]
 DEFAULT_BUDGET = 5_000
 #: Folds, and how many there are of fewer pairs than 500, or than three to a player: what is left out counts more there.
 FOLDS, FOLDS_OF_FEW, FEW, FEW_TO_A_PLAYER = 5, 10, 500, 3
-_BLOCK = 256
 
 
 def least_budget(n_players: int) -> int:
@@ -117,7 +116,7 @@ class Stratified(Estimator):
         """Return the empty and the full coalition, then some pairs at a time, in random order."""
         if self._ends is None:
             return np.array([[False] * self.n_players, [True] * self.n_players])
-        block = self._pairs[self._asked_pairs : self._asked_pairs + _BLOCK // 2]
+        block = self._pairs[self._asked_pairs : self._asked_pairs + self.block // 2]
         self._asked_pairs += len(block)
         return np.stack([block, ~block], axis=1).reshape(-1, self.n_players)
 
