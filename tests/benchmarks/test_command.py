@@ -56,7 +56,9 @@ def test_it_asks_what_it_is_told_and_keeps_the_report(tmp_path, monkeypatch, cap
 def test_a_question_that_is_none_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, "speeed")
-    assert "there is no question speeed: there are speed, accuracy, quality, scale" in capsys.readouterr().err
+    assert (
+        "there is no question speeed: there are speed, accuracy, estimators, quality, scale" in capsys.readouterr().err
+    )
 
 
 def test_a_section_says_what_was_asked_how_and_where(tmp_path):
