@@ -57,8 +57,8 @@ def test_a_question_that_is_none_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, "speeed")
     assert (
-        "there is no question speeed: there are speed, bounds, accuracy, estimators, quality, scale"
-        in capsys.readouterr().err
+    there = "speed, bounds, accuracy, estimators, quality, scale"
+    assert f"there is no question speeed: there are {there}" in capsys.readouterr().err
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import permutations
 from math import factorial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy import stats
 
 from unshap_plugin import UnlearningGame, shapley_values
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.estimators import METHODS, Exact, Permutation
+from unshap_plugin.estimators import METHODS, Exact, Permutation, Stratified, base
 
 
 def table_game(table):
@@ -218,14 +219,15 @@ def test_the_size_of_blocks_changes_no_bit(method):
             assert np.array_equal(getattr(whole, name), getattr(found, name))
 
 
-def test_more_is_asked_for_where_it_comes_fast(monkeypatch):
-    clock = iter(np.cumsum([0.0, *[0.1] * 7, 9.0, *[9.0] * 20]))
-    monkeypatch.setattr(base.time, "perf_counter", lambda: next(clock))
-    asked = []
+@pytest.mark.parametrize(("seconds", "sizes"), [(0.1, [256, 512, 1024, 2048, 4096, 256]), (0.3, [256] * 32)])
+def test_more_is_asked_for_where_it_comes_fast(monkeypatch, seconds, sizes):
+    now, asked = [0.0], []
+    monkeypatch.setattr(base, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def game(coalitions):
         asked.append(len(coalitions))
+        now[0] += seconds
         return coalitions.sum(axis=1).astype(float)
 
     Exact(13, None, 0).run(game)
-    assert asked == [256, 512, 1024, 2048, 4096, 256]
+    assert asked == sizes

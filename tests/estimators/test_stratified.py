@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unshap_plugin.errors import BudgetError, UnknownNameError
-from unshap_plugin.estimators import Exact, Permutation, Stratified, stratified
+from unshap_plugin.estimators import Exact, Permutation, Stratified
 from unshap_plugin.estimators.stratified import least_budget
 from unshap_plugin.estimators.surrogates import SURROGATES, fit, gaussian_process, linear
 
