@@ -5,9 +5,9 @@
 A case is a data set (``made``: drawn by scikit-learn, 50 features, two classes), a number of rows, of which a fifth
 have wrong labels, and a number of evaluations. The model is OpenDataVal's LogisticRegression, the utility the
 log-likelihood of the validation rows, the unlearner ``newton``, and the estimator that ``auto`` takes. Seconds are
-those of the clock, everything included; the peak is that of the process that asks, above what it held when the problem was
-made. The last columns are the rank correlation of the values with those of the longer run (``--longer 0`` leaves it
-out), and how well low values find the wrong labels (AUC), of both runs.
+those of the clock, everything included; the peak is that of the process that asks, above what it held when the
+problem was made. The last columns are the rank correlation of the values with those of the longer run (``--longer 0``
+leaves it out), and how well low values find the wrong labels (AUC), of both runs.
 """
 
 from __future__ import annotations

@@ -56,10 +56,8 @@ def test_it_asks_what_it_is_told_and_keeps_the_report(tmp_path, monkeypatch, cap
 def test_a_question_that_is_none_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, "speeed")
-    assert (
     there = "speed, bounds, accuracy, estimators, quality, scale"
     assert f"there is no question speeed: there are {there}" in capsys.readouterr().err
-    )
 
 
 def test_a_section_says_what_was_asked_how_and_where(tmp_path):

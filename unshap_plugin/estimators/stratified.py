@@ -63,6 +63,13 @@ class Stratified(Estimator):
         If the budget does not suffice for two pairs, without which there is no standard error.
     UnknownNameError, InvalidValueError
         If there is no such surrogate, or ``"gp"`` is asked for with more than 200 players.
+
+    Examples
+    --------
+    >>> worth = np.array([5.0, 0.0, 1.0, 2.0])
+    >>> found = Stratified(4, 16, seed=0).run(lambda coalitions: coalitions @ worth)  # every pair
+    >>> (found.values - worth).round(6).any().item(), found.std_errors.tolist()
+    (False, [0.0, 0.0, 0.0, 0.0])
     """
 
     name: ClassVar[str] = "stratified"
