@@ -123,9 +123,9 @@ ADAPTER = [
     ),
     Case(
         "a budget that is too small",
-        lambda: trained(budget=20),
-        "30 evaluations; give that.",
-        (lambda: plausible(trained(budget=30)),),
+        lambda: trained(budget=5),
+        "6 evaluations; give that.",
+        (lambda: plausible(trained(budget=6)),),
     ),
     Case(
         "unlearning that fails",
