@@ -234,7 +234,7 @@ CASES = [
     Case(
         "an empty grid",
         lambda: tune(game("npo"), {}),
-        "values to try are needed for at least one of steps, lr, batch_size, beta; leave it out for the unlearner's own",
+        "at least one of steps, lr, batch_size, beta; leave it out for the unlearner's own",
         (lambda: tuned(game("npo"), {"lr": [0.01, 0.03]}), lambda: tuned(game("newton"))),
     ),
     Case(
