@@ -161,7 +161,7 @@ class Engine(Portable):
         *,
         rows_per_copy: bool = False,
         loss: Loss | None = None,
-        shape: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        shape: Callable[..., Tensor] | None = None,
         levels: Tensor | None = None,
         fill: bool = True,
     ) -> Theta:
@@ -186,7 +186,7 @@ class Engine(Portable):
         chosen = loss or self.loss
 
         def total(losses: Tensor, weights: Tensor, levels: Tensor | None) -> Tensor:
-            return (weights * losses if shape is None or levels is None else shape(losses, weights, levels)).sum()
+            return (weights * losses if shape is None else shape(losses, weights, levels)).sum()
 
         def batched() -> Theta:
             leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}

@@ -41,7 +41,7 @@ class Term:
     x: Rows
     y: Tensor
     loss: Loss | None = None
-    shape: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    shape: Callable[..., Tensor] | None = None
     levels: Tensor | None = None
     whole: bool = False
     rows_per_copy: bool = False
