@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from unshap_plugin import UnlearningGame, ValuationProblem
-from unshap_plugin.memory import in_units
+from unshap_plugin.support.memory import in_units
 
 
 def process(outputs: Tensor, targets: Tensor) -> float:  # noqa: ARG001

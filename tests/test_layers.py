@@ -12,14 +12,11 @@ CORE = ROOT / "unshap_plugin"
 
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
-    ["wording"],
     ["errors"],
-    ["versions", "serialization", "printing", "importing", "coalitions", "threads", "portable", "announcing", "memory"],
-    ["filling"],
-    ["softmax"],
+    ["support", "coalitions"],
+    ["numerics"],
     ["losses"],
-    ["outputs", "measures", "loss_check"],
-    ["scorers"],
+    ["scoring"],
     ["metrics"],
     ["model"],
     ["problem"],
@@ -27,9 +24,8 @@ LAYERS = [
     ["unlearners"],
     ["estimators"],
     ["plugins"],
-    ["plots", "divergence"],
     ["evaluation"],
-    ["passes"],
+    ["plots"],
     ["cautions"],
     ["result", "game"],
     ["provenance"],

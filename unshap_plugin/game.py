@@ -15,9 +15,8 @@ from typing_extensions import Self
 
 from unshap_plugin.coalitions import as_coalitions, keys_of
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError, check_integer
-from unshap_plugin.evaluation import Evaluation
-from unshap_plugin.memory import as_bytes
-from unshap_plugin.passes import Passes, check_jobs
+from unshap_plugin.evaluation.evaluation import Evaluation
+from unshap_plugin.evaluation.passes import Passes, check_jobs
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import (
     advised,
@@ -28,12 +27,13 @@ from unshap_plugin.plugins.registry import (
     remade,
     resolve_unlearner,
 )
-from unshap_plugin.portable import Portable
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.threads import alone
+from unshap_plugin.support.memory import as_bytes
+from unshap_plugin.support.portable import Portable
+from unshap_plugin.support.threads import alone
+from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners.auto import choose
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.versions import versions
 
 __all__ = ["UnlearningGame"]
 

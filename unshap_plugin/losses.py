@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError
-from unshap_plugin.filling import filled
-from unshap_plugin.softmax import log_softmax
+from unshap_plugin.numerics.filling import filled
+from unshap_plugin.numerics.softmax import log_softmax
 
 __all__ = [
     "LOSSES",

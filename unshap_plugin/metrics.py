@@ -17,8 +17,8 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss, cross_entropy
-from unshap_plugin.measures import accuracy, log_likelihood, neg_loss, neg_mean_squared_error, r2
-from unshap_plugin.scorers import Answers, is_scorer, named_scorer, score_with
+from unshap_plugin.scoring.measures import accuracy, log_likelihood, neg_loss, neg_mean_squared_error, r2
+from unshap_plugin.scoring.scorers import Answers, is_scorer, named_scorer, score_with
 
 __all__ = ["METRICS", "Metric", "MetricLike", "default_metric", "likelihoods", "look_up_with", "resolve_metric"]
 

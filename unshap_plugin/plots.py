@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unshap_plugin.printing import one_line
+from unshap_plugin.support.printing import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

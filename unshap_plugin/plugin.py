@@ -2,9 +2,9 @@
 
 from unshap_plugin.errors import AccessError, BudgetError
 from unshap_plugin.estimators.base import Estimate, Estimator
-from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.generators import coalition_seed
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 from unshap_plugin.plugins.hookspecs import hookimpl
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.access import Access, ModelKind

@@ -19,10 +19,10 @@ from unshap_plugin.plugins.registry import another
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
+from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners import Newton, Retrain
 from unshap_plugin.unlearners.newton import stopped_short
-from unshap_plugin.versions import versions
 
 __all__ = ["of_game", "of_unknown"]
 

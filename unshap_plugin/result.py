@@ -13,7 +13,7 @@ from scipy import stats
 
 from unshap_plugin.cautions import biased
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_number
-from unshap_plugin.serialization import from_text, to_text
+from unshap_plugin.support.serialization import from_text, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from unshap_plugin.errors import AdvisingError, DivergenceError, InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import EXCLUDES_NONE
-from unshap_plugin.evaluation import EXCLUDING, cautious
+from unshap_plugin.evaluation.evaluation import EXCLUDING, cautious
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.estimation import estimate_with

@@ -19,9 +19,9 @@ from typing_extensions import Self
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
 from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.evaluation import EXCLUDING
+from unshap_plugin.evaluation.evaluation import EXCLUDING
+from unshap_plugin.evaluation.passes import check_jobs
 from unshap_plugin.model.generators import seeded
-from unshap_plugin.passes import check_jobs
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.registry import resolve_unlearner
 

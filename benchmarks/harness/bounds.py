@@ -22,7 +22,7 @@ from harness.speed import METHODS
 from harness.tasks import flipped
 from harness.timing import alternate
 from unshap_plugin import UnlearningGame, ValuationProblem
-from unshap_plugin.passes import PASS_BYTES
+from unshap_plugin.evaluation.passes import PASS_BYTES
 
 __all__ = ["BOUNDS", "Count"]
 

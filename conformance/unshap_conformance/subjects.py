@@ -7,8 +7,8 @@ import sys
 
 from unshap_conformance.checks import Kind, Subject
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError
-from unshap_plugin.importing import load_object
 from unshap_plugin.plugins.manager import plugins
+from unshap_plugin.support.importing import load_object
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["subject_named"]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from unshap_conformance.results import CheckResult
-from unshap_plugin.printing import lines_of
+from unshap_plugin.support.printing import lines_of
 
 __all__ = ["table"]
 

@@ -17,7 +17,10 @@ from unshap_plugin import UnlearningGame, ValuationProblem
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import StackedModels
 
-FOLDERS = [f"unshap_plugin/{name}.py" for name in ("passes", "memory", "announcing", "threads")]
+FOLDERS = [
+    f"unshap_plugin/{name}.py"
+    for name in ("evaluation/passes", "support/memory", "support/announcing", "support/threads")
+]
 COALITIONS = np.random.default_rng(0).random((20, 12)) < 0.5
 
 

@@ -18,9 +18,12 @@ from torch import nn
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
 from unshap_plugin.coalitions import as_coalitions
 from unshap_plugin.errors import UnshapError
-from unshap_plugin.importing import load_object
+from unshap_plugin.support.importing import load_object
 
-FOLDERS = [f"unshap_plugin/{name}.py" for name in ("coalitions", "portable", "importing", "serialization")]
+FOLDERS = [
+    f"unshap_plugin/{name}.py"
+    for name in ("coalitions", "support/portable", "support/importing", "support/serialization")
+]
 
 
 def absolute(outputs, targets):

@@ -18,8 +18,8 @@ from torch import nn
 
 from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, shapley_values, value
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
-from unshap_plugin.outputs import OUTPUTS, taken_by, to_logits
 from unshap_plugin.problem.evidence import last_link
+from unshap_plugin.scoring.outputs import OUTPUTS, taken_by, to_logits
 from unshap_plugin.unlearners._reference import predicted_means, soft_loss
 
 GROUPS = np.repeat(np.arange(4), [3, 7, 6, 8])

@@ -13,7 +13,7 @@ import pandas as pd
 
 from unshap_plugin.audit.figures import Figures
 from unshap_plugin.audit.verdict import sentence
-from unshap_plugin.serialization import from_text, to_text
+from unshap_plugin.support.serialization import from_text, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
-from unshap_plugin.evaluation import EXCLUDING, FEWER_FITS
+from unshap_plugin.evaluation.evaluation import EXCLUDING, FEWER_FITS
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.registry import another

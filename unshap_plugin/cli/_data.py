@@ -23,7 +23,7 @@ from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_metric, resolve_unlearner
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.scorers import Answers, named_scorer
+from unshap_plugin.scoring.scorers import Answers, named_scorer
 
 __all__ = ["Loaded", "add_arguments", "add_out", "add_retraining", "load"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from unshap_plugin.plugins.catalogue import Registered
 from unshap_plugin.plugins.manager import Plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
-from unshap_plugin.printing import lines_of
 from unshap_plugin.problem.access import Access, ModelKind
+from unshap_plugin.support.printing import lines_of
 
 __all__ = ["as_json", "one_as_json", "one_as_text", "table"]
 

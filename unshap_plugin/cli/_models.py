@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from unshap_plugin.cli._labels import Task
 from unshap_plugin.cli._tables import Table
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, UnshapError, nearest
-from unshap_plugin.importing import load_object, working_directory_on_path
-from unshap_plugin.loss_check import check_loss
 from unshap_plugin.losses import resolve_loss
 from unshap_plugin.model.fit_predict import classifies
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.evidence import kind_of_outputs
+from unshap_plugin.scoring.loss_check import check_loss
+from unshap_plugin.support.importing import load_object, working_directory_on_path
 
 __all__ = ["MODELS", "Trained", "task_of", "train_model"]
 

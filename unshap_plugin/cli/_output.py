@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.printing import one_line
+from unshap_plugin.support.printing import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from unshap_plugin.importing import working_directory_on_path
+from unshap_plugin.support.importing import working_directory_on_path
 
 __all__ = ["add", "run"]
 

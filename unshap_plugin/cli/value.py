@@ -18,8 +18,8 @@ from unshap_plugin.cli._output import check_out, progress_bar, say, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import METHODS
 from unshap_plugin.plugins.registry import find_estimator
-from unshap_plugin.printing import lines_of
 from unshap_plugin.result import ValuationResult
+from unshap_plugin.support.printing import lines_of
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 

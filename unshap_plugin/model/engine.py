@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from unshap_plugin.announcing import announce
-from unshap_plugin.filling import filled
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
 from unshap_plugin.model.stacks import Theta, copies, gradients_in, one_of
-from unshap_plugin.portable import Portable
-from unshap_plugin.threads import alone
+from unshap_plugin.numerics.filling import filled
+from unshap_plugin.support.announcing import announce
+from unshap_plugin.support.portable import Portable
+from unshap_plugin.support.threads import alone
 
 __all__ = ["Engine", "Theta", "out_of_memory"]
 

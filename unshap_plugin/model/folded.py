@@ -16,7 +16,7 @@ from unshap_plugin.model.batch_statistics import normalised, of_the_batch
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
 from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
-from unshap_plugin.softmax import log_softmax, softmax
+from unshap_plugin.numerics.softmax import log_softmax, softmax
 
 __all__ = ["FoldedModule"]
 

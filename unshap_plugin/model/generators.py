@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.model.torch_settings import settings_kept
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
 

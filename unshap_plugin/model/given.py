@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = ["attributes_kept", "copied", "copied_object", "logits_of", "unwrapped"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.torch_settings import settings_kept
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = ["Lent", "guard", "marks"]
 

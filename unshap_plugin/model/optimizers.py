@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unshap_plugin.filling import FULL
+from unshap_plugin.numerics.filling import FULL
 
 __all__ = ["OPTIMIZERS", "StackedOptimizer"]
 

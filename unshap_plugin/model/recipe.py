@@ -28,7 +28,7 @@ from unshap_plugin.model.minibatches import orders
 from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
 from unshap_plugin.model.optimizers import OPTIMIZERS
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = ["Recipe", "resolve_recipe"]
 

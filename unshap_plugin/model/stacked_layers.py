@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unshap_plugin.filling import batch_invariant_matmul
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 
 __all__ = ["STACKED", "StackedLayer", "stacked_layer"]
 

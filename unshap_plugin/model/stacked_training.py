@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unshap_plugin.filling import filled
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.folded import FoldedModule
@@ -18,8 +17,9 @@ from unshap_plugin.model.given import copied
 from unshap_plugin.model.modes import one_row_fails, to_training
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows
 from unshap_plugin.model.stacks import Theta, row_weights
-from unshap_plugin.portable import Portable
-from unshap_plugin.threads import alone
+from unshap_plugin.numerics.filling import filled
+from unshap_plugin.support.portable import Portable
+from unshap_plugin.support.threads import alone
 
 __all__ = ["StackedTraining"]
 

@@ -22,7 +22,7 @@ from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, as_rows, check_finite, map_rows, to_like
 from unshap_plugin.model.same_module import change, same
 from unshap_plugin.model.sklearn_linear import LinearModel
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = ["FittedObject", "TrainedModule", "as_input"]
 

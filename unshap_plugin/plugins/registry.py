@@ -23,7 +23,7 @@ from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
 from unshap_plugin.problem.lending import lending
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.scorers import hint
+from unshap_plugin.scoring.scorers import hint
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = [

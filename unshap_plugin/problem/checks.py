@@ -14,7 +14,7 @@ from unshap_plugin.model.generators import moved, states
 from unshap_plugin.model.rows import Rows, n_rows
 from unshap_plugin.model.torch_settings import settings_kept
 from unshap_plugin.model.trained import FittedObject, TrainedModule
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 
 __all__ = [
     "check_labels",

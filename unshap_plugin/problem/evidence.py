@@ -11,7 +11,7 @@ from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.losses import LOSSES, Loss
 from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, n_rows, take
-from unshap_plugin.outputs import OUTPUTS, Outputs, taken_by
+from unshap_plugin.scoring.outputs import OUTPUTS, Outputs, taken_by
 
 __all__ = ["kind_of_outputs", "last_link"]
 

@@ -11,18 +11,18 @@ import numpy as np
 from torch import Tensor, nn
 
 from unshap_plugin.errors import SHOWN, InvalidTypeError, InvalidValueError, in_short
-from unshap_plugin.loss_check import check_loss
 from unshap_plugin.losses import LOSSES, Loss, mse, resolve_loss
 from unshap_plugin.model.classes import Classes, as_labels, is_text
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import LinearModel, is_linear_model, linear_model
 from unshap_plugin.model.trained import TrainedModule
-from unshap_plugin.outputs import Outputs
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.evidence import kind_of_outputs
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.scoring.loss_check import check_loss
+from unshap_plugin.scoring.outputs import Outputs
 
 __all__ = ["ModuleProblem"]
 

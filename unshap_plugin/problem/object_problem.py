@@ -20,7 +20,7 @@ from unshap_plugin.model.sklearn_linear import is_linear_model
 from unshap_plugin.model.trained import FittedObject
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.scorers import Answers
+from unshap_plugin.scoring.scorers import Answers
 
 __all__ = ["ObjectProblem"]
 

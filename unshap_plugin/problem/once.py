@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import Self
 
-from unshap_plugin.portable import Portable
+from unshap_plugin.support.portable import Portable
 
 __all__ = ["ComputedOnce"]
 

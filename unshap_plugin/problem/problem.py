@@ -15,28 +15,26 @@ from torch import Tensor, nn
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
-from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.columns import Columns
 from unshap_plugin.model.given import copied, copied_object, unwrapped
 from unshap_plugin.model.plain_fit import compared_with_plain_fit
 from unshap_plugin.model.recipe import Recipe, resolve_recipe
 from unshap_plugin.model.rows import Rows, n_rows
-from unshap_plugin.model.trained import FittedObject, TrainedModule
-from unshap_plugin.outputs import Outputs
-from unshap_plugin.problem.access import Access, ModelKind, shown
+from unshap_plugin.problem.access import Access, shown
 from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
 from unshap_plugin.problem.data import Reader
+from unshap_plugin.problem.kinds import ProblemKind
 from unshap_plugin.problem.loaders import as_pair
-from unshap_plugin.problem.once import ComputedOnce
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.reference import seen_in_training, test_and_reference
-from unshap_plugin.scorers import Answers
+from unshap_plugin.scoring.outputs import Outputs
+from unshap_plugin.scoring.scorers import Answers
 
 __all__ = ["ValuationProblem"]
 
 
-class ValuationProblem(ComputedOnce):
+class ValuationProblem(ProblemKind):
     """A trained model, its data, and the question what each player's data was worth.
 
     Parameters
@@ -123,20 +121,11 @@ class ValuationProblem(ComputedOnce):
     (tensor(25), torch.Size([75, 3]))
     """
 
-    trained: TrainedModule | FittedObject
-    loss: Loss
-    classes: Classes | None
-
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> ValuationProblem:
         """Return a problem of the kind that the model has."""
         if cls is ValuationProblem:
             cls = next(kind for kind in cls.__subclasses__() if kind._takes(model))
         return super().__new__(cls)
-
-    @classmethod
-    def _takes(cls, model: Any) -> bool:
-        """Tell whether a problem with this model is of this kind: of each model one kind says so."""
-        raise NotImplementedError
 
     def __init__(
         self,
@@ -220,20 +209,10 @@ class ValuationProblem(ComputedOnce):
         return self.trained.model
 
     @property
-    def task(self) -> Literal["classification", "regression"] | None:
-        """Task that the model was trained for, as far as its kind or its loss tells."""
-        raise NotImplementedError
-
-    @property
     def answers(self) -> Answers:
         """What the outputs of the model are."""
         labels = None if self.classes is None else self.classes.labels
         return Answers(self.task, labels, outputs=self.outputs_are)
-
-    @property
-    def kind(self) -> ModelKind:
-        """Kind of this model; none of them for a torch module without trainable parameters."""
-        raise NotImplementedError
 
     @property
     def available(self) -> Access:
@@ -263,36 +242,3 @@ class ValuationProblem(ComputedOnce):
             f"metric {self.metric.name!r}": self.metric.score,
             f"the model ({self.model_name})": self._given_model,
         }
-
-    def _take(
-        self,
-        train: Any,
-        test: Any,
-        loss: str | Loss,
-        recipe: Recipe | None,
-        parameters: str | Sequence[str] | None,
-        trained_rows: int | None,
-    ) -> None:
-        """Set ``trained``, ``classes`` and ``loss``."""
-        raise NotImplementedError
-
-    def _cut(self, parameters: str | Sequence[str] | None) -> None:
-        """Go on with the end of the model that has the parameters, where it can be told from the rest."""
-
-    def _kind_of(self, outputs: Tensor, said: Outputs | None) -> Outputs | None:  # noqa: ARG002
-        """Return what the outputs for the training rows are."""
-        if said is not None:
-            raise InvalidValueError(
-                f"outputs is of torch modules, but {self.model_name} says itself what it answers: leave it out."
-            )
-        return "logits"
-
-    def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
-        """Raise unless the loss can be computed from outputs and targets of all rows."""
-
-    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:  # noqa: ARG002
-        """Return the artefacts, which are those of this model and of these rows."""
-        raise InvalidValueError(
-            f"artefacts are of torch modules with trainable parameters, but {type(self.model).__name__} is not one of "
-            f"these: leave them out."
-        )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unshap_plugin.filling import TILE
+from unshap_plugin.numerics.filling import TILE
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.objective import HALVINGS, SUFFICIENT, Objective, round_off
 from unshap_plugin.second_order.row_loss import Expansion, Logistic, Softmax

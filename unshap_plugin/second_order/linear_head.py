@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unshap_plugin.filling import FULL, TILE, batch_invariant_matmul
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, n_rows
+from unshap_plugin.numerics.filling import FULL, TILE, batch_invariant_matmul
 from unshap_plugin.second_order.recognition import recognised
 from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, RowLoss
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.losses import mse
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.model.rows import Rows
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 from unshap_plugin.second_order.linear_head import linear_layer
 
 __all__ = ["NormalEquations"]

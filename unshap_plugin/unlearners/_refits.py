@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unshap_plugin.announcing import announce
 from unshap_plugin.model.engine import Theta
 from unshap_plugin.model.fit_predict import refit
 from unshap_plugin.model.generators import coalition_seed
@@ -19,6 +18,7 @@ from unshap_plugin.model.sklearn_linear import LinearModel
 from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.support.announcing import announce
 
 __all__ = ["lacks_a_class", "parameters_of", "refits"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.filling import batch_invariant_matmul
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import GeneralCurvature

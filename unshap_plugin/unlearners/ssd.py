@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.filling import batch_invariant_matmul
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._players import forgotten, player_sums

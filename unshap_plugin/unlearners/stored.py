@@ -16,7 +16,7 @@ from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.normal_equations import NormalEquations
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
 from unshap_plugin.second_order.proximal import floored, floored_alone, lowest, raised
-from unshap_plugin.versions import versions
+from unshap_plugin.support.versions import versions
 
 __all__ = ["compute_artifacts", "quadratic_of"]
 

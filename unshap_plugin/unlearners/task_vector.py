@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unshap_plugin.errors import check_number
-from unshap_plugin.filling import batch_invariant_matmul
 from unshap_plugin.model.stacks import row_weights
+from unshap_plugin.numerics.filling import batch_invariant_matmul
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.unlearners._displacement import Displaced, descend_displaced

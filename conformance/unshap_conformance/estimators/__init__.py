@@ -15,9 +15,9 @@ from unshap_conformance.runner import check
 from unshap_conformance.semivalues import Semivalue
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.estimators.base import Estimate, Estimator
-from unshap_plugin.importing import load_object
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
+from unshap_plugin.support.importing import load_object
 
 __all__ = ["ESTIMATOR_CHECKS", "EstimatorSubject", "check_estimator", "estimator_subject"]
 

@@ -16,7 +16,7 @@ from unshap_conformance.results import CheckResult
 from unshap_conformance.runner import check
 from unshap_conformance.semivalues import Semivalue, check_semivalue
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.importing import load_object
+from unshap_plugin.support.importing import load_object
 
 __all__ = ["EVALUATOR_CHECKS", "EvaluatorSubject", "check_evaluator", "evaluator_subject"]
 

@@ -11,9 +11,9 @@ from unshap_conformance.runner import check
 from unshap_conformance.unlearners.contracts import UNLEARNER_CHECKS
 from unshap_conformance.unlearners.subject import UnlearnerSubject
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.importing import load_object
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_plugin.support.importing import load_object
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["UNLEARNER_CHECKS", "UnlearnerSubject", "check_unlearner", "unlearner_subject"]

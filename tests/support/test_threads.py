@@ -20,7 +20,7 @@ from torch import nn
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.plugin import Unlearner
-from unshap_plugin.threads import alone
+from unshap_plugin.support.threads import alone
 from unshap_plugin.unlearners.models import StackedModels
 
 RNG = np.random.default_rng(0)

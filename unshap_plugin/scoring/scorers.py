@@ -15,7 +15,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError, nearest
-from unshap_plugin.outputs import Outputs, to_logits
+from unshap_plugin.scoring.outputs import Outputs, to_logits
 
 __all__ = ["Answers", "hint", "is_scorer", "named_scorer", "score_with"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.losses import Loss, losses_of
-from unshap_plugin.softmax import log_softmax
+from unshap_plugin.numerics.softmax import log_softmax
 
 __all__ = ["accuracy", "log_likelihood", "neg_loss", "neg_mean_squared_error", "r2"]
 

@@ -17,13 +17,13 @@ import numpy as np
 from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
-from unshap_plugin.announcing import Heard, heard, repeat
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, JobError, check_integer
-from unshap_plugin.evaluation import Evaluation
-from unshap_plugin.memory import in_units, keep_pages
+from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.model.engine import out_of_memory
-from unshap_plugin.portable import Portable
-from unshap_plugin.threads import alone, on_one_core
+from unshap_plugin.support.announcing import Heard, heard, repeat
+from unshap_plugin.support.memory import in_units, keep_pages
+from unshap_plugin.support.portable import Portable
+from unshap_plugin.support.threads import alone, on_one_core
 
 __all__ = ["Passes", "check_jobs"]
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unshap_plugin.printing import lines_of, one_line
+from unshap_plugin.support.printing import lines_of, one_line
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1), st.integers(0, 3))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from unshap_plugin.wording import in_short, nearest
+from unshap_plugin.errors.wording import in_short, nearest
 
 __all__ = [
     "AccessError",

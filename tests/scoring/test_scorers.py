@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 
 from unshap_plugin import UnlearningGame, ValuationProblem, value
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
-from unshap_plugin.scorers import Answers, is_scorer, score_with
+from unshap_plugin.scoring.scorers import Answers, is_scorer, score_with
 
 COALITIONS = np.array([[True, False, True], [False, True, True], [True, True, True]])
 GROUPS = np.arange(60) % 3

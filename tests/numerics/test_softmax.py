@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unshap_plugin.softmax import log_softmax, softmax
+from unshap_plugin.numerics.softmax import log_softmax, softmax
 
 SHAPES = st.tuples(st.integers(0, 3), st.integers(0, 130), st.integers(1, 12))
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.coalitions import in_words
-from unshap_plugin.divergence import Limit
 from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
+from unshap_plugin.evaluation.divergence import Limit
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import another, described, lent_to

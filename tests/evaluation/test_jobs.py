@@ -29,7 +29,7 @@ from torch import nn
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, value
 from unshap_plugin.errors import DivergenceError, InvalidValueError, JobError
-from unshap_plugin.passes import Passes
+from unshap_plugin.evaluation.passes import Passes
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import StackedModels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from unshap_plugin.filling import FULL
+from unshap_plugin.numerics.filling import FULL
 
 __all__ = ["log_softmax", "softmax"]
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.importing import load_object, working_directory_on_path
+from unshap_plugin.support.importing import load_object, working_directory_on_path
 
 
 @pytest.mark.parametrize(

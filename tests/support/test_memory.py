@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from problems import coalitions, early_stopped
 
-from unshap_plugin import UnlearningGame, memory
+from unshap_plugin import UnlearningGame
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.support import memory
 
 #: Bytes that a process may take beyond the budget: libraries that are loaded late, buffers of the allocator.
 CONSTANT = 100 * 10**6
