@@ -297,7 +297,7 @@ def regression(rows=40):
     ("model", "kwargs", "unlearner"),
     [
         (lambda: RegressionMLP(10, 1), RECIPE, "retrain"),
-        (lambda: RegressionMLP(10, 1), {**RECIPE, "epochs": 30}, "replay"),
+        (lambda: RegressionMLP(10, 1), {**RECIPE, "epochs": 50}, "replay"),
         (lambda: RegressionSkLearnWrapper(Ridge), {}, "retrain"),
     ],
     ids=["RegressionMLP", "RegressionMLP, longer", "Ridge"],
