@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from unshap_plugin import Metric
@@ -45,6 +47,25 @@ def test_log_likelihood():
     np.testing.assert_allclose(score("log_likelihood", LOGITS, one_hot), expected)
     expected = each(lambda z: -reference.log_loss(BINARY, z[:, 0].sigmoid()), ONE)
     np.testing.assert_allclose(score("log_likelihood", ONE, BINARY), expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 99), st.sampled_from([0.1, 1.0, 50.0, 1000.0]), st.booleans())
+def test_the_log_likelihood_of_two_classes_is_that_of_any_number(seed, scale, shares):
+    draw = torch.Generator().manual_seed(seed)
+    outputs = scale * torch.randn(5, 37, 2, generator=draw, dtype=torch.float64)
+    log_p = outputs.log_softmax(dim=-1)
+    if shares:
+        one = torch.rand(37, generator=draw, dtype=torch.float64)
+        targets = torch.stack([one, 1 - one], dim=1)
+        expected = (log_p * targets).sum(dim=-1).mean(dim=1)
+    else:
+        targets = torch.randint(0, 2, (37,), generator=draw)
+        expected = log_p[:, torch.arange(37), targets].mean(dim=1)
+    found = score("log_likelihood", outputs, targets)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+    alone = [score("log_likelihood", one[None], targets)[0] for one in outputs]
+    np.testing.assert_array_equal(found, alone)
 
 
 def test_regression():

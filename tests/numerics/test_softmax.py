@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unshap_plugin.numerics.softmax import log_softmax, softmax
+from unshap_plugin.numerics.softmax import log_sigmoid, log_softmax, softmax
 
 SHAPES = st.tuples(st.integers(0, 3), st.integers(0, 130), st.integers(1, 12))
 
@@ -20,9 +20,10 @@ def test_it_is_the_softmax(shape, single, seed):
     tolerance = {"atol": 1e-5, "rtol": 1e-5} if single else {"atol": 1e-12, "rtol": 1e-12}
     torch.testing.assert_close(softmax(x), x.softmax(dim=-1), **tolerance)
     torch.testing.assert_close(log_softmax(x), x.log_softmax(dim=-1), **tolerance)
+    torch.testing.assert_close(log_sigmoid(x), torch.nn.functional.logsigmoid(x), **tolerance)
 
 
-@pytest.mark.parametrize("function", [softmax, log_softmax])
+@pytest.mark.parametrize("function", [softmax, log_softmax, log_sigmoid])
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_no_bit_depends_on_the_other_rows(function, classes):
     x = torch.randn(333, classes)

@@ -16,6 +16,7 @@ from unshap_plugin.model.batch_statistics import normalised, of_the_batch
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
 from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
+from unshap_plugin.numerics.pooling import max_pooled
 from unshap_plugin.numerics.softmax import log_softmax, softmax
 
 __all__ = ["FoldedModule"]
@@ -184,6 +185,8 @@ class FoldedModule:
         layer = self._root.get_submodule(str(node.target))
         if type(layer) in (nn.Softmax, nn.LogSoftmax) and args[0].ndim > 1 and layer.dim in (-1, args[0].ndim - 1):
             return (softmax if type(layer) is nn.Softmax else log_softmax)(args[0])
+        if type(layer) is nn.MaxPool2d and not kwargs:
+            return max_pooled(layer, args[0])
         return functional_call(layer, {name: p.detach() for name, p in layer.named_parameters()}, args, kwargs)
 
     def _agrees(self, x: Rows) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unshap_plugin.numerics.filling import FULL
 
-__all__ = ["log_softmax", "softmax"]
+__all__ = ["log_sigmoid", "log_softmax", "softmax"]
 
 
 def softmax(x: Tensor) -> Tensor:
@@ -35,6 +35,19 @@ def log_softmax(x: Tensor) -> Tensor:
     tensor([[-50.,   0.]])
     """
     return _rows_first(_rows_last(x).log_softmax(dim=0), x)
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """Return the logarithm of the logistic function of any numbers, the log-probability of one of two classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> log_sigmoid(torch.tensor([0.0, -50.0]))
+    tensor([ -0.6931, -50.0000])
+    """
+    flat = x.flatten()
+    return F.logsigmoid(F.pad(flat, (0, -len(flat) % FULL)))[: len(flat)].reshape(x.shape)
 
 
 def _rows_last(x: Tensor) -> Tensor:
