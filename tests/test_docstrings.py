@@ -38,6 +38,8 @@ RETURNED = [
     "unshap_plugin.audit.agreement.ValueAgreement",
     "unshap_plugin.model.engine.Engine",
     "unshap_plugin.problem.artifacts.Artifacts",
+    "unshap_plugin.results.comparison.Comparison",
+    "unshap_plugin.results.payments.Payouts",
     "unshap_plugin.unlearners.models.Models",
 ]
 #: The packages whose examples run.
@@ -80,7 +82,9 @@ RAISES_NOTHING = {
     "unshap_plugin.audit.report.FidelityReport",
     "unshap_plugin.audit.tuning.Tuning",
     "unshap_plugin.estimators.base.Estimate",
-    "unshap_plugin.result.ValuationResult",
+    "unshap_plugin.results.result.ValuationResult",
+    "unshap_plugin.results.comparison.Comparison",
+    "unshap_plugin.results.payments.Payouts",
 }
 #: What its base, ``Estimator``, shows how to use.
 WITHOUT_EXAMPLE = {"unshap_plugin.estimators.permutation.Permutation"}

@@ -27,7 +27,7 @@ LAYERS = [
     ["evaluation"],
     ["plots"],
     ["cautions"],
-    ["result", "game"],
+    ["results", "game"],
     ["provenance"],
     ["valuation"],
     ["audit"],

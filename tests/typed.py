@@ -19,7 +19,7 @@ from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import UnshapError
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 
 
 def _frame(seed: int, rows: int) -> pd.DataFrame:

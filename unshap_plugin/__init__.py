@@ -8,7 +8,7 @@ from unshap_plugin.game import UnlearningGame
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values, value
 

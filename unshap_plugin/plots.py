@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.support.printing import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from unshap_plugin.audit.report import FidelityReport
-    from unshap_plugin.result import ValuationResult
+    from unshap_plugin.results.result import ValuationResult
 
-__all__ = ["draw_audit", "draw_bars", "draw_histogram"]
+__all__ = ["draw_audit", "draw_bars", "draw_histogram", "draw_values"]
 
 _PLAIN, _MARKED = "#4878a8", "#d1603d"
 _NAMED = 5
 _LONGEST = 24
+_MAX_BARS = 100
 #: With more bars than this they stand closer.
 _SPACIOUS = 40
+
+
+def draw_values(result: ValuationResult, ax: Axes | None, highlight: Collection[Any], label: str) -> Axes:
+    """Draw values as bars with 95% intervals up to 100 players, as a histogram for more.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError, UnknownNameError
+        If the values are vectors, or the highlighted players are no list of players.
+    """
+    if result.values.ndim > 1:
+        raise InvalidValueError(
+            "plot draws one value per player, but the metric measures several things: pass one of them as metric to "
+            "value, or draw to_frame()."
+        )
+    if isinstance(highlight, str) or not isinstance(highlight, Iterable):
+        raise InvalidTypeError(f"highlight is {highlight!r}, but a list of players is needed: give [{highlight!r}].")
+    for player in highlight:
+        result[player]
+    draw = draw_bars if len(result.players) <= _MAX_BARS else draw_histogram
+    return draw(result, ax, frozenset(highlight), label)
 
 
 def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
@@ -35,15 +59,13 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
         where = np.flatnonzero(which)
         if len(where):
             ax.barh(where, values[where], color=colour, label=name)
-            if result.std_errors.any():
+            if np.nanmax(result.std_errors, initial=0.0) > 0:
                 ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
     names = [_text(result.players[i]) for i in order]
     ax.set_yticks(np.arange(len(order)), names, fontsize=None if len(order) <= _SPACIOUS else 7)
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_ylabel("player")
-    return _finish(
-        result, ax, bool(marked.any()), "whiskers: 95% intervals" if result.std_errors.any() else "no sampling error"
-    )
+    return _finish(result, ax, bool(marked.any()), _errors(result, "whiskers: 95% intervals"))
 
 
 def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
@@ -68,9 +90,9 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
     ax.set_ylim(0, top * 1.45)
     ax.annotate(f"least valuable:\n{worst}", (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8)
     ax.annotate(f"most valuable:\n{best}", (0.99, 0.98), xycoords="axes fraction", va="top", ha="right", fontsize=8)
-    typical, largest = float(np.median(result.std_errors)), float(result.std_errors.max())
-    note = f"standard errors up to {largest:.2g}, median {typical:.2g}" if largest > 0 else "no sampling error"
-    return _finish(result, ax, bool(marked.any()), note)
+    known = result.std_errors[~np.isnan(result.std_errors)]
+    drawn = f"standard errors up to {known.max():.2g}, median {np.median(known):.2g}" if len(known) else ""
+    return _finish(result, ax, bool(marked.any()), _errors(result, drawn))
 
 
 def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
@@ -111,6 +133,16 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
     )
     ax.legend(loc="upper right", fontsize=8)
     return ax
+
+
+def _errors(result: ValuationResult, drawn: str) -> str:
+    """Say what is drawn of the errors, or that there are none, or none are known."""
+    unknown = int(np.isnan(result.std_errors).sum())
+    if unknown == len(result.players):
+        return "standard errors unknown"
+    if not result.std_errors.any():
+        return "no sampling error"
+    return f"{drawn}, unknown for {unknown}" if unknown else drawn
 
 
 def _text(player: Any) -> str:

@@ -20,7 +20,7 @@ from unshap_plugin.plugins.estimation import estimate_with
 from unshap_plugin.plugins.registry import another, find_estimator, find_unlearner, registered_unlearners
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.provenance import of_game, of_unknown
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["Game", "shapley_values", "value"]

@@ -25,7 +25,9 @@ mpl.use("agg")
 
 FOLDERS = [
     "unshap_plugin/estimators",
-    *(f"unshap_plugin/{n}.py" for n in ("result", "valuation", "evaluation/evaluation", "game")),
+    "unshap_plugin/results",
+    "unshap_plugin/plots.py",
+    *(f"unshap_plugin/{n}.py" for n in ("valuation", "evaluation/evaluation", "game")),
 ]
 #: What only describes.
 NO_ADVICE = {"no player has a positive value"}  # nothing can be done about that

@@ -12,7 +12,7 @@ import pytest
 from refits import log_likelihood, neg_mean_squared_error, shapley
 
 from unshap_plugin.cli.main import main
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 
 BLANKS = ["", "", "", " ", "\t", "\u00a0", "\n", "\r\n", " \u2003", "\u200b", "\ufeff"]
 NAMES = ["NA", "null", "nan", "N/A", "acme", "bolt & co", "Crème", "x;y", "x, y", 'the "best"', "a|b", "line\nbreak"]

@@ -8,7 +8,7 @@ import pytest
 from refits import log_likelihood, shapley
 
 from unshap_plugin.cli.main import main
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 
 PROVIDERS = ["alpha", "beta", "gamma"]
 

@@ -14,7 +14,7 @@ from unshap_plugin.cli._sources import read_csv
 from unshap_plugin.cli._tables import read_tables
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 
 BLANKS = [" ", "\t", "\n", "\r\n", "\u00a0", "\u2003", "\u202f", "\u3000", "\u200b", "\ufeff", " \u00a0\n "]
 PLAIN = pd.DataFrame(

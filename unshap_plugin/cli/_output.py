@@ -23,7 +23,7 @@ __all__ = ["check_out", "number", "progress_bar", "say", "write"]
 
 #: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
 FILES = {
-    "value": ("values.csv", "result.json", "values.png", "audit.json"),
+    "value": ("values.csv", "result.json", "values.png", "payments.csv", "audit.json"),
     "audit": ("audit.csv", "audit.json", "audit.png"),
     "tune": ("tune.csv",),
 }

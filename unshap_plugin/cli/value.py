@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, progress_bar, say, write
+from unshap_plugin.cli._output import check_out, number, progress_bar, say, write
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators import METHODS
 from unshap_plugin.plugins.registry import find_estimator
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.money import cents_of
+from unshap_plugin.results.payments import Payouts
+from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.printing import lines_of
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
@@ -53,6 +55,12 @@ def add(commands: Any) -> None:
         help="also audit the unlearner against retraining on N coalitions, as 'unshap audit' does, and write "
         "audit.json",
     )
+    method.add_argument(
+        "--pay",
+        metavar="AMOUNT",
+        help="also divide an amount of money, such as 10000 or 10000.50, among the players by their values, to the "
+        "cent, and write payments.csv; negative values are paid nothing",
+    )
     add_access(parser)
     data.add_out(parser, "values")
     parser.set_defaults(run=run)
@@ -78,6 +86,9 @@ def run(options: argparse.Namespace) -> int:
         "result.json": result.to_json() + "\n",
         "values.png": result.plot(highlight=marked, label="flipped label"),
     }
+    paid = None if options.pay is None else _pay(result, options.pay)
+    if isinstance(paid, Payouts):
+        outputs["payments.csv"] = paid.to_frame().to_csv(index=False, lineterminator="\n")
     if report is not None:
         outputs["audit.json"] = report.to_json() + "\n"
     wrote = [*write("value", options.out, outputs)]
@@ -86,8 +97,10 @@ def run(options: argparse.Namespace) -> int:
         artifacts.save(options.save_artifacts)
         wrote.append(f"{word:<12} {options.save_artifacts}")
     notes = (*table.notes, *(in_options(note, vars(options)) for note in result.notes))
-    lines = [*(f"note: {note}" for note in notes), "", *_table_lines(result), ""]
+    lines = [*(f"note: {note}" for note in notes), "", *_table_lines(result, paid), ""]
     lines += _summary(result, len(game.problem.y_test))
+    if paid is not None:
+        lines.append(f"payments     {_paid(paid)}")
     if options.flip is not None:
         lines.append(_found(result, marked))
     if report is not None:
@@ -100,6 +113,8 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what can be refused before anything is read."""
     check_out("value", options)
     check_access_options(options)
+    if options.pay is not None:
+        cents_of("--pay", options.pay, zero=False)
     if options.estimator != "auto":
         find_estimator(options.estimator)
     if options.flip is not None and options.group is not None:
@@ -108,26 +123,53 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def _table_lines(result: ValuationResult) -> Iterator[str]:
-    """Yield the players by rank; of many the first and the last."""
-    frame = result.to_frame().sort_values("rank", kind="stable")
-    largest = float(np.abs(frame[["value", "std_error"]].to_numpy()).max())
+def _pay(result: ValuationResult, total: str) -> Payouts | InvalidValueError:
+    """Return the payments, or why there are none: that ends no run, whose values are there."""
+    try:
+        return result.payouts(total)
+    except InvalidValueError as error:
+        return error
+
+
+def _paid(paid: Payouts | InvalidValueError) -> str:
+    if isinstance(paid, InvalidValueError):
+        return f"none: {paid}"
+    open_ = sum(float(low) == 0 < float(high) for low, high in zip(paid.low, paid.high, strict=True))
+    doubt = f"; that of {open_} of {len(paid)} players may be nothing, by its interval" if open_ else ""
+    return f"{paid.total:,} in all, by value{doubt}"
+
+
+def _table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
+    """Yield the players by rank, with what they are paid; of many the first and the last."""
+    frame = result.to_frame()
+    largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
     # Four digits of the largest value, so that all values line up.
-    places = min(max(0, 3 - int(np.floor(np.log10(largest)))), 12) if largest > 0 else 0
-    rows = [("player", "value", "std error", "95% interval", "rank")]
-    rows += [
-        (
-            str(row.player),
-            f"{row.value:.{places}f}",
-            f"{row.std_error:.{places}f}",
-            f"[{row.ci_low:.{places}f}, {row.ci_high:.{places}f}]",
-            str(row.rank),
+    form = f".{min(max(0, 3 - int(np.floor(np.log10(largest)))), 12) if largest > 0 else 0}f"
+    columns = {
+        "player": map(str, frame["player"]),
+        "value": (number(one, form) for one in frame["value"]),
+        "std error": (number(one, form) for one in frame["std_error"]),
+        "95% interval": _intervals(number(one, form) for one in frame[["ci_low", "ci_high"]].to_numpy().flat),
+        "rank": map(str, frame["rank"]),
+    }
+    if (frame["rank_low"] < frame["rank_high"]).any():
+        columns["95% ranks"] = _intervals(map(str, frame[["rank_low", "rank_high"]].to_numpy().flat))
+    if isinstance(paid, Payouts):
+        columns["payment"] = (f"{one:,}" for one in paid.payments)
+        columns["95% payment"] = _intervals(
+            f"{one:,}" for ends in zip(paid.low, paid.high, strict=True) for one in ends
         )
-        for row in frame.itertuples()
-    ]
+    rows = list(zip(*columns.values(), strict=True))
+    rows = [tuple(columns), *(rows[i] for i in np.argsort(frame["rank"], kind="stable"))]
     if len(frame) > MAX_LINES:
-        rows[1 + SHOWN : -SHOWN] = [("...", "", "", "", "")]
+        rows[1 + SHOWN : -SHOWN] = [("...", *[""] * (len(columns) - 1))]
     yield from lines_of(rows)
+
+
+def _intervals(ends: Iterable[str]) -> Iterator[str]:
+    """Yield what stands in a cell for each pair of ends."""
+    each = iter(ends)
+    return (f"[{low}, {high}]" for low, high in zip(each, each, strict=True))
 
 
 def _summary(result: ValuationResult, rows: int) -> Iterator[str]:

@@ -32,7 +32,7 @@ class Estimate:
     values
         ``[n_players]`` or ``[n_players, t]``.
     std_errors
-        Standard errors, ``[n_players]`` or ``[n_players, t]``.
+        Standard errors, ``[n_players]`` or ``[n_players, t]``; NaN where one cannot be had, never a guess.
     degrees_of_freedom
         Degrees of freedom of these, ``[n_players]`` or ``[n_players, t]``; infinite where the values are exact.
 

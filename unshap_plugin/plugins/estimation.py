@@ -118,9 +118,10 @@ def _checked(estimate: object, who: str, n: int) -> Estimate:
             f"{who} returned arrays of the shapes {sorted(map(list, shapes))}, but for {n} players [{n}] or [{n}, t] "
             f"is needed for each."
         )
-    if not (np.isfinite(values).all() and (errors >= 0).all() and (freedom > 0).all()):
+    unknown = np.isnan(errors)
+    if not (np.isfinite(values).all() and (unknown | (errors >= 0)).all() and (unknown | (freedom > 0)).all()):
         raise PluginError(
-            f"{who} returned numbers that cannot be: finite values, standard errors of at least 0 and degrees of "
-            f"freedom above 0 are needed."
+            f"{who} returned numbers that cannot be: finite values, standard errors of at least 0 (NaN where there is "
+            f"none) and degrees of freedom above 0 are needed."
         )
     return Estimate(values, errors, freedom)

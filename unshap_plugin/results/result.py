@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from unshap_plugin.cautions import biased
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_number
+from unshap_plugin.plots import draw_values
+from unshap_plugin.results.comparison import Comparison, compare
+from unshap_plugin.results.intervals import check_level, round_off, student_interval
+from unshap_plugin.results.lookup import place_of
+from unshap_plugin.results.money import Amount
+from unshap_plugin.results.payments import Payouts, payouts
+from unshap_plugin.results.ranks import rank_intervals
+from unshap_plugin.results.tables import DERIVED, derived, frame_of, line_of
 from unshap_plugin.support.serialization import from_text, to_text
 
 if TYPE_CHECKING:
@@ -20,10 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ValuationResult"]
 
-_FORMAT = "unshap-result/2"
+_FORMAT = "unshap-result/3"
 _ARRAYS = ("values", "std_errors", "degrees_of_freedom", "utility_all", "utility_none")
-_MAX_BARS = 100
-_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +40,8 @@ class ValuationResult:
         The players, in the order of the values.
     values, std_errors, degrees_of_freedom
         ``[n_players]``, or ``[n_players, t]`` for a metric that measures ``t`` things. The values are in the units of
-        the metric; degrees of freedom are infinite where the values are exact.
+        the metric; degrees of freedom are infinite where the values are exact, and standard errors NaN where they
+        cannot be had: intervals are then NaN, and ranks open.
     metric, columns
         The name of the metric, and of its ``t`` parts where they have names.
     utility_all, utility_none
@@ -74,9 +79,12 @@ class ValuationResult:
     (True, False, True)
     >>> low, high = result.interval(0.9)  # exact values have no errors
     >>> bool((low == high).all()), list(result.to_frame())
-    (True, ['player', 'value', 'std_error', 'ci_low', 'ci_high', 'rank'])
-    >>> round(float(result.payouts(100).sum()), 6), ValuationResult.from_json(result.to_json()).players
-    (100.0, ('acme', 'bolt', 'cairn'))
+    (True, ['player', 'value', 'std_error', 'ci_low', 'ci_high', 'rank', 'rank_low', 'rank_high'])
+    >>> best, worst = result.rank_intervals()
+    >>> bool((best == worst).all()), sum(result.payouts(100).payments), bool(result.compare(result).differs.any())
+    (True, Decimal('100.00'), False)
+    >>> ValuationResult.from_json(result.to_json()).players
+    ('acme', 'bolt', 'cairn')
     >>> len(result.plot(highlight=["acme"]).get_yticklabels())
     3
     """
@@ -119,27 +127,12 @@ class ValuationResult:
         UnknownNameError
             If there is no such player.
         """
-        try:
-            value = self.values[self.players.index(player)]
-        except ValueError:
-            raise UnknownNameError("player", player, map(str, self.players)) from None
+        value = self.values[place_of(player, self.players)]
         return float(value) if value.ndim == 0 else value
 
     def __repr__(self) -> str:
         """Return in one line how many players there are, who is worth most, and how that was found."""
-        if self.values.ndim > 1:
-            most = f"{self.values.shape[1]} values each"
-        else:
-            order = np.argsort(-self.values, kind="stable")[:_NAMED]
-            named = ", ".join(f"{self.players[i]}: {self.values[i]:.4g} ± {self.std_errors[i]:.2g}" for i in order)
-            most = named + (", ..." if len(self) > _NAMED else "")
-        bias = " and the values biased" if self.biased else ""
-        excluded = f", {self.excluded} excluded{bias}" if self.excluded else ""
-        players = "1 player" if len(self) == 1 else f"{len(self)} players"
-        return (
-            f"ValuationResult({players}; {most}; {self.metric}, {self.unlearner}, {self.estimator}, "
-            f"{self.evaluations} evaluations{excluded})"
-        )
+        return line_of(self)
 
     @property
     def missing(self) -> NDArray[np.float64]:
@@ -172,11 +165,27 @@ class ValuationResult:
         InvalidValueError, InvalidTypeError
             If the level is no number between 0 and 1.
         """
-        check_number("level", level, zero=False)
-        if not level < 1:
-            raise InvalidValueError(f"level is {level}, but a number between 0 and 1 is needed.")
-        half = stats.t.ppf((1 + level) / 2, self.degrees_of_freedom) * self.std_errors
-        return self.values - half, self.values + half
+        check_level(level)
+        return student_interval(self.values, self.std_errors, self.degrees_of_freedom, level)
+
+    def rank_intervals(self, level: float = 0.95) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the best and the worst rank that each player may have: confidence intervals of that ``level``.
+
+        They hold for all players at once, however the errors of the values hang together (a joint confidence region,
+        Klein, Wright & Wieczorek 2020). Of a value without a standard error nothing is known, and its rank is any.
+
+        Returns
+        -------
+        Two arrays like the values, ``[n_players]`` or ``[n_players, t]``; 1 is the most valuable.
+
+        Raises
+        ------
+        InvalidValueError, InvalidTypeError
+            If the level is no number between 0 and 1.
+        """
+        check_level(level)
+        errors = (self.std_errors, self.degrees_of_freedom)
+        return rank_intervals(self.values, *errors, level, round_off(self))
 
     def to_series(self) -> pd.Series:
         """Return the values by player, or ``[n_players, t]`` as one series by player and part of the metric."""
@@ -185,48 +194,47 @@ class ValuationResult:
         series: pd.Series = frame.set_index(index)["value"]
         return series
 
-    def payouts(self, total: float) -> pd.Series:
-        """Return what each player is paid of a ``total``, in proportion to its value; negative values are paid nothing.
+    def payouts(self, total: Amount, floor: Amount = 0, *, level: float = 0.95) -> Payouts:
+        """Return what each player is paid of a ``total``, to the cent: the ``floor``, and of the rest by its value.
+
+        What is left after everybody got the floor is shared in proportion to the positive values, so that players with
+        negative values are paid the floor. Amounts are numbers or texts, such as ``10_000`` or ``"10000.50"``; the
+        payments are decimals that add up to the total. Each has the confidence interval of that ``level`` that the
+        errors of the values leave (see ``unshap_plugin.results.payments.share_intervals``).
 
         Raises
         ------
         InvalidValueError, InvalidTypeError
-            If the values are vectors, none of them is positive, or the total is no number above 0.
+            If the values are vectors, none of them is positive, an amount cannot be used, or the floors are more than
+            the total.
         """
-        check_number("total", total, zero=False)
-        if self.values.ndim > 1:
-            raise InvalidValueError(
-                "payouts needs one value per player, but the metric measures several things: pass one of them as "
-                "metric to value."
-            )
-        positive = np.maximum(self.values, 0.0)
-        if not positive.any():
-            raise InvalidValueError("no player has a positive value, so that nobody can be paid by value.")
-        return pd.Series(total * positive / positive.sum(), index=pd.Index(self.players, name="player"), name="payout")
+        return payouts(self, total, floor, level)
+
+    def compare(self, other: ValuationResult, *, level: float = 0.95) -> Comparison:
+        """Return which values differ from those of another result by more than the errors of both explain.
+
+        Players are matched by name. The errors are taken for independent, as they are with another seed; where they are
+        not, and where the ``other`` result is one of another game, the notes of the comparison say so. For all players
+        together, the probability that one is named whose values do not differ is at most 1 - ``level``.
+
+        Raises
+        ------
+        InvalidTypeError, InvalidValueError
+            If the other is no result, is of other players or of another metric, or if the values are vectors.
+        """
+        return compare(self, other, level)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with player, value, std_error, ci_low, ci_high (95%) and rank (1 = most valuable).
+        """Return a table with a row per player: values with errors and 95% intervals, and ranks (1 = best) with theirs.
 
-        A metric that measures several things gives one row per player and column ``metric``.
+        Its columns are player, value, std_error, ci_low, ci_high, rank, rank_low and rank_high. A metric that measures
+        several things gives one row per player and column ``metric``.
         """
-        low, high = self.interval()
-        data = {"value": self.values, "std_error": self.std_errors, "ci_low": low, "ci_high": high}
-        if self.values.ndim == 1:
-            frame = pd.DataFrame({"player": self.players, **data})
-            frame["rank"] = _ranks(self.values)
-            return frame
-        t = self.values.shape[1]
-        names = self.columns or tuple(f"{self.metric}[{k}]" for k in range(t))
-        frames = []
-        for k, name in enumerate(names):
-            one = pd.DataFrame({"player": self.players, "metric": name, **{key: a[:, k] for key, a in data.items()}})
-            one["rank"] = _ranks(self.values[:, k])
-            frames.append(one)
-        return pd.concat(frames, ignore_index=True)
+        return frame_of(self)
 
     def to_json(self) -> str:
         """Return everything as JSON, from which ``from_json`` makes an equal result."""
-        return to_text(self, _FORMAT)
+        return to_text(self, _FORMAT, **derived(self))
 
     @classmethod
     def from_json(cls, text: str) -> ValuationResult:
@@ -237,7 +245,7 @@ class ValuationResult:
         InvalidValueError
             If the text is not such a result.
         """
-        data = from_text(text, _FORMAT, cls)
+        data = from_text(text, _FORMAT, cls, *DERIVED)
         for name in _ARRAYS:
             data[name] = np.array(data[name], dtype=np.float64)  # numpy reads "inf"
         for name in ("players", "columns", "notes"):
@@ -265,23 +273,4 @@ class ValuationResult:
         UnknownNameError
             If a highlighted player is none of the players.
         """
-        from unshap_plugin.plots import draw_bars, draw_histogram
-
-        if self.values.ndim > 1:
-            raise InvalidValueError(
-                "plot draws one value per player, but the metric measures several things: pass one of them as "
-                "metric to value, or draw to_frame()."
-            )
-        if isinstance(highlight, str) or not isinstance(highlight, Iterable):
-            raise InvalidTypeError(
-                f"highlight is {highlight!r}, but a list of players is needed: give [{highlight!r}]."
-            )
-        for player in highlight:
-            self[player]
-        draw = draw_bars if len(self.players) <= _MAX_BARS else draw_histogram
-        return draw(self, ax, frozenset(highlight), label)
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    ranks: NDArray[np.int64] = stats.rankdata(-values, method="min").astype(np.int64)
-    return ranks
+        return draw_values(self, ax, highlight, label)

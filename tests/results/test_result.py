@@ -35,7 +35,7 @@ def test_json_gives_the_same_result_back(result, five_providers):
     equal(exact, ValuationResult.from_json(exact.to_json()))
     vectors = shapley_values(UnlearningGame(early_stopped(), "newton"), budget=200)
     equal(vectors, ValuationResult.from_json(vectors.to_json()))
-    assert json.loads(result.to_json())["format"] == "unshap-result/2"
+    assert json.loads(result.to_json())["format"] == "unshap-result/3"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_json_gives_the_same_result_back(result, five_providers):
         ("{", "is not JSON"),
         ("[]", "is not a result in the format"),
         ('{"format": "other"}', "is not a result in the format"),
-        ('{"format": "unshap-result/2", "values": []}', "lacks or does not know the fields"),
+        ('{"format": "unshap-result/3", "values": []}', "lacks or does not know the fields"),
     ],
 )
 def test_other_json_is_refused(text, message):
