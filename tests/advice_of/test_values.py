@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import ClassVar
 
 import matplotlib as mpl
@@ -443,10 +444,19 @@ def drawn():
     assert len(several("accuracy").plot().patches) == 4
 
 
-def paid():
+def paid(total="100", **options):
     result = several("log_likelihood")
-    positive = np.maximum(result.values, 0)
-    np.testing.assert_allclose(result.payouts(100.0), 100 * positive / positive.sum())
+    payments = result.payouts(total, **options).payments
+    assert sum(payments) == Decimal(total)
+    assert payments[np.argmax(result.values)] == max(payments)
+
+
+def compared(one, other):
+    assert one.compare(other).players == one.players
+
+
+def of_groups(groups):
+    return value(MODEL, (X, Y), TEST, groups=groups)
 
 
 RESULTS = [
@@ -455,6 +465,36 @@ RESULTS = [
         lambda: several().payouts(100.0),
         "pass one of them as metric to value",
         (paid,),
+    ),
+    Case(
+        "payouts of half a cent",
+        lambda: paid("100.005"),
+        "are needed: give it with two decimal places",
+        (lambda: paid("100.01"),),
+    ),
+    Case(
+        "floors that are more than the total",
+        lambda: paid(floor=30),
+        "give a floor of at most 25.00",
+        (lambda: several("accuracy").payouts(100, "25.00"),),
+    ),
+    Case(
+        "a comparison of several metrics",
+        lambda: several().compare(several()),
+        "pass one of them as metric to value",
+        (lambda: compared(several("accuracy"), several("accuracy")),),
+    ),
+    Case(
+        "a comparison of two metrics",
+        lambda: several("accuracy").compare(several("log_likelihood")),
+        "pass one of them as metric to both",
+        (lambda: compared(several("accuracy"), several("accuracy")),),
+    ),
+    Case(
+        "a comparison of different players",
+        lambda: of_groups(GROUPS).compare(of_groups(np.repeat(list("abce"), 6))),
+        "d, e being in one of them only: value the same groups in both",
+        (lambda: compared(of_groups(GROUPS), of_groups(GROUPS[::-1])),),
     ),
     Case(
         "a plot of several metrics",

@@ -16,7 +16,8 @@ OUTPUTS = {"values.csv", "result.json", "values.png"}
 def test_providers_with_scrambled_labels_are_last(providers, capsys):
     assert main(providers) == 0
     frame = pd.read_csv("values/values.csv")
-    assert list(frame.columns) == ["player", "value", "std_error", "ci_low", "ci_high", "rank"]
+    columns = ["player", "value", "std_error", "ci_low", "ci_high", "rank", "rank_low", "rank_high"]
+    assert list(frame.columns) == columns
     assert set(frame.sort_values("rank")["player"][-2:]) == {"provider-2", "provider-5"}
     assert (frame["std_error"] == 0).all()
     out = capsys.readouterr().out
@@ -94,8 +95,10 @@ def test_low_values_find_flipped_labels(capsys):
     auc = float(out.split("flipped      AUC ")[1].split()[0])
     assert auc > 0.9
     assert "how well low values find the 40 flipped labels" in out
-    table = out.split("rank\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[-1] for line in table] == [*map(str, range(1, 11)), "...", *map(str, range(191, 201))]
+    table = out.split("95% ranks\n")[1].split("\n\n")[0].splitlines()
+    ranks = [line.split()[-3:] if line != "..." else [line] for line in table]  # each with its interval
+    assert [one[0] for one in ranks] == [*map(str, range(1, 11)), "...", *map(str, range(191, 201))]
+    assert all(int(low[1:-1]) <= int(rank) <= int(high[:-1]) for rank, low, high in ranks[:10])
     assert len(pd.read_csv("a/b/values.csv")) == 200
 
 

@@ -35,7 +35,32 @@ def test_json_gives_the_same_result_back(result, five_providers):
     equal(exact, ValuationResult.from_json(exact.to_json()))
     vectors = shapley_values(UnlearningGame(early_stopped(), "newton"), budget=200)
     equal(vectors, ValuationResult.from_json(vectors.to_json()))
-    assert json.loads(result.to_json())["format"] == "unshap-result/3"
+
+
+def test_json_has_the_intervals_too_for_who_does_not_compute_them(result):
+    written, frame = json.loads(result.to_json()), result.to_frame()
+    assert written["format"] == "unshap-result/3"
+    for name in ("ci_low", "ci_high", "rank", "rank_low", "rank_high"):
+        assert written[name] == frame[name].tolist()
+
+
+def test_values_without_standard_errors_say_so_everywhere(result):
+    some = dataclasses.replace(result, std_errors=np.array([0.01, np.nan, 0.02, 0.01, 0.01]))
+    equal(some, ValuationResult.from_json(some.to_json()))
+    frame = some.to_frame()
+    assert frame["ci_low"].isna().tolist() == frame["ci_high"].isna().tolist() == [False, True, False, False, False]
+    assert (frame["rank_low"][1], frame["rank_high"][1]) == (1, 5)
+    assert some.plot().get_title().endswith("whiskers: 95% intervals, unknown for 1")
+    none = dataclasses.replace(result, std_errors=np.full(5, np.nan))
+    assert "(no standard error)" in repr(none)
+    ax = none.plot()
+    assert ax.get_title().endswith("standard errors unknown")
+    assert not ax.collections, "no whiskers"
+    many = {"players": tuple(range(101)), "values": np.arange(101.0), "degrees_of_freedom": np.ones(101)}
+    errors = np.where(np.arange(101) < 3, np.nan, 0.1)
+    title = dataclasses.replace(result, **many, std_errors=errors).plot().get_title()
+    assert title.endswith("standard errors up to 0.1, median 0.1, unknown for 3")
+    assert dataclasses.replace(result, **many, std_errors=errors * np.nan).plot().get_title().endswith("unknown")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +79,16 @@ def test_other_json_is_refused(text, message):
 
 def test_the_table_has_a_row_per_player(result):
     frame = result.to_frame()
-    assert list(frame.columns) == ["player", "value", "std_error", "ci_low", "ci_high", "rank"]
+    columns = ["player", "value", "std_error", "ci_low", "ci_high", "rank", "rank_low", "rank_high"]
+    assert list(frame.columns) == columns
     assert list(frame["player"]) == list("abcde")
     np.testing.assert_array_equal(frame["value"], result.values)
     low, high = result.interval()
     np.testing.assert_array_equal(frame["ci_low"], low)
     np.testing.assert_array_equal(frame["ci_high"], high)
+    best, worst = result.rank_intervals()
+    np.testing.assert_array_equal(frame["rank_low"], best)
+    np.testing.assert_array_equal(frame["rank_high"], worst)
     by_rank = frame.sort_values("rank")["value"].to_numpy()
     assert (np.diff(by_rank) <= 0).all()
     assert sorted(frame["rank"]) == [1, 2, 3, 4, 5]
@@ -134,17 +163,6 @@ def test_a_level_outside_0_and_1_is_refused(result):
         result.interval(95)
     with pytest.raises(InvalidTypeError, match="level is '95%'"):
         result.interval("95%")
-
-
-def test_payouts_are_in_proportion_to_positive_values(result):
-    mixed = dataclasses.replace(result, values=np.array([1.0, -2.0, 3.0, 0.0, 0.0]))
-    assert mixed.payouts(1_000).to_dict() == {"a": 250.0, "b": 0.0, "c": 750.0, "d": 0.0, "e": 0.0}
-    with pytest.raises(InvalidValueError, match="total is -5, but a finite number above 0"):
-        mixed.payouts(-5)
-    with pytest.raises(InvalidValueError, match="no player has a positive value"):
-        dataclasses.replace(result, values=-np.ones(5)).payouts(1_000)
-    with pytest.raises(InvalidValueError, match="payouts needs one value per player"):
-        dataclasses.replace(result, values=np.ones((5, 2))).payouts(1_000)
 
 
 def test_players_are_looked_up_by_name(result):

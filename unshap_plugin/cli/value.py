@@ -155,10 +155,9 @@ def _table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | No
     if (frame["rank_low"] < frame["rank_high"]).any():
         columns["95% ranks"] = _intervals(map(str, frame[["rank_low", "rank_high"]].to_numpy().flat))
     if isinstance(paid, Payouts):
+        ends = (one for pair in zip(paid.low, paid.high, strict=True) for one in pair)
         columns["payment"] = (f"{one:,}" for one in paid.payments)
-        columns["95% payment"] = _intervals(
-            f"{one:,}" for ends in zip(paid.low, paid.high, strict=True) for one in ends
-        )
+        columns["95% payment"] = _intervals("-" if one.is_nan() else f"{one:,}" for one in ends)
     rows = list(zip(*columns.values(), strict=True))
     rows = [tuple(columns), *(rows[i] for i in np.argsort(frame["rank"], kind="stable"))]
     if len(frame) > MAX_LINES:

@@ -30,18 +30,19 @@ class Comparison:
     Parameters
     ----------
     players
-        The players, in the order of the first result; all arrays are ``[n_players]`` in that order.
+        The players, in the order of the first result, as that of all arrays.
     values, others
-        The values of the first and of the second result.
+        The values of the first and of the second result, ``[n_players]``.
     differences, std_errors
-        The first minus the second, and the standard errors of that.
+        The first minus the second, and the standard errors of that, ``[n_players]``.
     low, high
-        Ends of the confidence interval of each difference, of that ``level`` for each alone.
+        Ends of the confidence interval of each difference, of that ``level`` for each alone, ``[n_players]``.
     p_values, adjusted
         Of the hypothesis that a value is the same in both (Welch's t test), and adjusted for as many tests as there
-        are players (Holm).
+        are players (Holm), ``[n_players]``.
     differs
-        Whether the adjusted one is below ``1 - level``: with that ``level`` none of the players is named wrongly.
+        Whether the adjusted one is below ``1 - level``, bool ``[n_players]``: that any player is named whose value is
+        the same has at most that probability.
     level
         The confidence level.
     spearman
@@ -53,16 +54,16 @@ class Comparison:
     --------
     >>> from unshap_plugin import shapley_values
     >>> class Bridge:
-    ...     n_players, players = 8, tuple("abcdefgh")
+    ...     n_players, players = 4, ("acme", "bolt", "cairn", "delta")
     ...     def __init__(self, last):
     ...         self.last = last
     ...     def __call__(self, coalitions):
-    ...         return coalitions[:, :7].sum(axis=1) ** 1.5 + self.last * coalitions[:, 7]
-    >>> first = shapley_values(Bridge(3.0), "permutation", budget=400, seed=0)
-    >>> second = shapley_values(Bridge(9.0), "permutation", budget=400, seed=1)
+    ...         return (coalitions @ [3.0, 2.0, 1.0, self.last]) ** 1.5
+    >>> first = shapley_values(Bridge(0.0), "permutation", budget=200, seed=0)
+    >>> second = shapley_values(Bridge(0.2), "permutation", budget=200, seed=1)
     >>> found = first.compare(second)
     >>> found
-    Comparison(1 of 8 players differs beyond the errors (95%, Holm): h; Spearman 0.714)
+    Comparison(2 of 4 players differ beyond the errors (95%, Holm): delta, acme; Spearman 1.000)
     >>> list(found.to_frame())[3:]
     ['difference', 'std_error', 'ci_low', 'ci_high', 'p_value', 'p_adjusted', 'differs']
     """

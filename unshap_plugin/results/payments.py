@@ -199,5 +199,6 @@ def _others(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _share(own: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    share: NDArray[np.float64] = np.divide(own, own + others, out=np.where(own > 0, 1.0, own), where=own + others > 0)
+    whole = own + others
+    share: NDArray[np.float64] = np.divide(own, whole, out=np.zeros_like(own), where=~(whole <= 0))  # NaN stays
     return share
