@@ -14,6 +14,7 @@ from unshap_conformance.estimators import ESTIMATOR_CHECKS, check_estimator, est
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators import METHODS, Permutation
+from unshap_plugin.estimators.base import Estimate
 
 #: Checks that compare values player by player; the others are about calls.
 AXIOMS = {
@@ -34,6 +35,12 @@ NO_SUM, NO_DUAL = "it does not promise that its values sum", "values are not tho
 NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which no seed changes"
 
 
+def without_errors(game):
+    """Returns NaN where there is no standard error."""
+    values = np.asarray(exact(game), dtype=float)
+    return Estimate(values, np.full(values.shape, np.nan), np.full(values.shape, np.nan))
+
+
 @pytest.mark.parametrize(
     ("estimator", "traits", "skips"),
     [
@@ -42,6 +49,7 @@ NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which n
         ("stratified", {}, {}),
         (Permutation, {"name": "by its class"}, {}),
         (exact, {}, {NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 5, NO_BUDGET: 1}),
+        (without_errors, {}, {NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 5, NO_BUDGET: 1}),
         (banzhaf, {"semivalue": "banzhaf"}, {NO_SUM: 1, NO_BIAS: 1, NO_SEED: 1, NO_STD_ERRORS: 5, NO_BUDGET: 1}),
         (
             leave_one_out,
@@ -55,7 +63,7 @@ NO_BIAS, EXACT = "its values are exact, so that", "its values are exact, which n
         ),
         (Sampler(), SAMPLER, {}),
     ],
-    ids=["exact", "permutation", "stratified", "class", "plain", "banzhaf", "leave_one_out", "beta", "sampler"],
+    ids=["exact", "permutation", "stratified", "class", "plain", "nan", "banzhaf", "leave_one_out", "beta", "sampler"],
 )
 def test_what_is_right_passes(estimator, traits, skips):
     results = check_estimator(estimator, **traits)

@@ -24,6 +24,7 @@ RUN_BY = {
     "docs/conformance.md": "tests/conformance/test_installed.py",
     "docs/contracts.md": HERE,
     "docs/glossary.md": HERE,
+    "docs/markets.md": HERE,
     "docs/methods.md": HERE,
     "docs/models.md": HERE,
     "docs/partial.md": "tests/docs/test_partial_guide.py",
@@ -44,13 +45,15 @@ def test_every_snippet_is_marked_and_of_a_page_that_a_test_runs(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "name"), SNIPPETS, ids=[f"{page}-{name}" for page, name in SNIPPETS])
-def test_snippets(page, name):
+def test_snippets(page, name, tmp_path, monkeypatch):
     language, text = blocks(page)[name]
     if language == "python":
         command = [sys.executable, "-W", "error", "-c", text]
         out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         assert out.returncode == 0, out.stderr
     else:
+        (tmp_path / "examples").symlink_to(ROOT / "examples")
+        monkeypatch.chdir(tmp_path)  # where files may be written
         for line in text.splitlines():
             program, *arguments = shlex.split(line)
             assert program == "unshap"

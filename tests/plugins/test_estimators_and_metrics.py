@@ -195,6 +195,15 @@ def test_names_of_built_in_ones_have_to_be_chosen_but_auto_and_defaults_stay(onl
     assert ValuationProblem(problem.model, **data).given_utility == ours, "the default is what it always was"
 
 
+def test_an_estimator_may_have_no_standard_errors(only):
+    unknown = GOOD.replace("Estimate(values, 0 * values, np.inf + 0 * values)", "Estimate(values, *[np.nan * values] * 2)")
+    assert only(unknown) == {}
+    result = shapley_values(Additive(), "alone")
+    assert result.values.tolist() == [1, -2, 4]
+    assert np.isnan(result.std_errors).all()
+    assert [end.tolist() for end in result.rank_intervals()] == [[1, 1, 1], [3, 3, 3]]
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [

@@ -94,7 +94,7 @@ def estimator_subject(
         estimator, and 100 for another.
     std_errors
         Its standard errors have to come: by default, for the estimators of this project. Those that come are checked
-        in any case.
+        in any case; NaN for every player is none.
 
     Raises
     ------

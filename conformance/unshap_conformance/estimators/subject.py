@@ -179,11 +179,20 @@ class EstimatorSubject(Subject):
         returned = self.call(View(game, log), seed, budget)
         raw = values_of(returned)
         errors = getattr(returned, "std_errors", None)
-        std_errors = None if errors is None else numbers("standard errors", errors, game)
+        std_errors = None if errors is None or _unknown(errors) else numbers("standard errors", errors, game)
         if std_errors is not None and (std_errors < 0).any():
             players = np.flatnonzero(std_errors < 0).tolist()
             raise Violation("standard errors are negative", players=players, got=std_errors[players].tolist())
         return Played(numbers("values", raw, game), std_errors, log.asked, raw, errors)
+
+
+def _unknown(errors: Any) -> bool:
+    """Tell whether there are no standard errors, but NaN for each player."""
+    try:
+        array = np.asarray(errors, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return array.size > 0 and bool(np.isnan(array).all())
 
 
 def values_of(returned: Any) -> Any:
