@@ -196,7 +196,9 @@ def test_names_of_built_in_ones_have_to_be_chosen_but_auto_and_defaults_stay(onl
 
 
 def test_an_estimator_may_have_no_standard_errors(only):
-    unknown = GOOD.replace("Estimate(values, 0 * values, np.inf + 0 * values)", "Estimate(values, *[np.nan * values] * 2)")
+    unknown = GOOD.replace(
+        "Estimate(values, 0 * values, np.inf + 0 * values)", "Estimate(values, *[np.nan * values] * 2)"
+    )
     assert only(unknown) == {}
     result = shapley_values(Additive(), "alone")
     assert result.values.tolist() == [1, -2, 4]
