@@ -10,14 +10,17 @@ import numpy as np
 
 def shapley(utility, n):
     """Return the Shapley values ``[n]`` of ``utility(coalition)``, a function of bool ``[n]``."""
+    return semivalues(utility, n, lambda size: math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n))
+
+
+def semivalues(utility, n, weight):
+    """Return the sums ``[n]`` of marginal contributions, each times the ``weight(size)`` of one coalition."""
     known = {keep: float(utility(np.array(keep))) for keep in itertools.product([False, True], repeat=n)}
     values = np.zeros(n)
     for keep, without in known.items():
         for i in np.flatnonzero(~np.array(keep)):
             joined = tuple(k or j == i for j, k in enumerate(keep))
-            size = sum(keep)
-            weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
-            values[i] += weight * (known[joined] - without)
+            values[i] += weight(sum(keep)) * (known[joined] - without)
     return values
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from itertools import combinations
+from math import comb
 
+import brute
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,8 @@ from scipy import stats
 
 from unshap_plugin.errors import BudgetError, UnknownNameError
 from unshap_plugin.estimators import Exact, Permutation, Stratified
+from unshap_plugin.estimators.semivalue import semivalue_of
+from unshap_plugin.estimators.sizes import Along, sizes_of
 from unshap_plugin.estimators.stratified import least_budget
 from unshap_plugin.estimators.surrogates import SURROGATES, fit, gaussian_process, linear
 
@@ -36,56 +40,113 @@ def exact(table):
 
 
 def along(row):
-    """``g(S)``, written as it is defined."""
+    """``g(S)`` of Shapley, written as it is defined."""
     n, size = len(row), sum(row)
     return np.array([1 / size if kept else -1 / (n - size) for kept in row])
 
 
-def by_enumeration(fitted, n, size):
+def by_enumeration(fitted, n, size, g=along):
     """The mean of ``f(S) g(S)`` over all ``S`` of a size."""
     every = [np.isin(np.arange(n), members) for members in combinations(range(n), size)]
-    return np.mean([fitted.predict(row[None])[0] * along(row)[:, None] for row in every], axis=0)
+    return np.mean([fitted.predict(row[None])[0] * g(row)[:, None] for row in every], axis=0)
 
 
-def naive(method, game, surrogate):
+def of_a_pair(row, weights):
+    """What ``v(S)`` and ``v(N - S)`` are multiplied with in the values, ``[2, n]``, times the number of such pairs."""
+    n = len(row)
+
+    def factor(kept):
+        size = sum(kept)
+        into = [weights[size - 1] / comb(n - 1, size - 1), -weights[size] / comb(n - 1, size)]
+        return np.array([into[0] if one else into[1] for one in kept])
+
+    pairs = comb(n, sum(row)) / (2 if 2 * sum(row) == n else 1)
+    return pairs * np.array([factor(row), factor(~row)])
+
+
+SHAPLEY = "shapley"
+KINDS = [SHAPLEY, "banzhaf", ("beta", 4, 1), ("beta", 1, 8), "small", "loo"]
+
+
+def weights_of(kind, n):
+    if kind == SHAPLEY:
+        return np.full(n, 1 / n)
+    if kind == "small":  # nothing for the others
+        return np.bincount([0, 1], minlength=n)[:n] / np.bincount([0, 1], minlength=n)[:n].sum()
+    return semivalue_of(kind, n).weights
+
+
+def naive(method, game, surrogate, weights):
     """Values, variances and degrees of freedom, stratum by stratum and fold by fold, as the formulas are written."""
     n = method.n_players
     ends = game(np.array([[False] * n, [True] * n]))
-    odd = (game(method._pairs) - game(~method._pairs)) / 2
-    values, variances = np.full(n, (ends[1] - ends[0]) / n), []
-    fits = {}
-    for j in set(method._fold):
-        other = method._fold != j
-        fits[j] = fit(method._pairs[other], odd[other][:, None], surrogate)
+    smaller, larger = (game(pairs) - ends.mean() for pairs in (method._pairs, ~method._pairs))
+    values, variances = np.full(n, (weights[0] + weights[-1]) / 2 * (ends[1] - ends[0])), []
+    symmetric = np.allclose(weights, weights[::-1], atol=1e-15)
+    halves = {False: (smaller - larger) / 2} | ({} if symmetric else {True: (smaller + larger) / 2})
+    fits = {
+        (j, even): fit(method._pairs[method._fold != j], half[method._fold != j][:, None], surrogate, even)
+        for j in set(method._fold)
+        for even, half in halves.items()
+    }
+
+    def into(row, even):
+        first, second = of_a_pair(row, weights)
+        return first + second if even else first - second
+
+    sizes = sizes_of(weights)
     for k, stratum in enumerate(method._strata):
-        mass = sum(1 if 2 * size == n else 2 for size in stratum.sizes)
+        # Of several sizes each was drawn as often as its share of the mass says, and counts the inverse.
+        share = dict(
+            zip(stratum.sizes, sizes.mass[stratum.sizes - 1] / sizes.mass[stratum.sizes - 1].sum(), strict=True)
+        )
         rows = np.flatnonzero(method._stratum == k)
+        each = {row: method._pairs[row] for row in rows}
         if stratum.drawn == stratum.population:
-            values += mass * np.mean([odd[row] * along(method._pairs[row]) for row in rows], axis=0)
+            known = [sum(half[row] * into(each[row], even) for even, half in halves.items()) for row in rows]
+            values += np.mean(known, axis=0)
             continue
         counted, squares = 0, []
-        for j, fitted in fits.items():
+        for j in set(method._fold):
             held = [row for row in rows if method._fold[row] == j]
             seen = [row for row in rows if method._fold[row] != j]
             if not held:
                 continue
             missed = {
-                row: (odd[row] - fitted.predict(method._pairs[row][None])[0, 0]) * along(method._pairs[row])
-                for row in rows
+                row: sum(
+                    (half[row] - fits[j, even].predict(pair[None])[0, 0]) * into(pair, even)
+                    for even, half in halves.items()
+                )
+                / share[pair.sum()]
+                for row, pair in each.items()
             }
-            means = [by_enumeration(fitted, n, size)[:, 0] for size in stratum.sizes]
-            masses = [1 if 2 * size == n else 2 for size in stratum.sizes]
-            mean = np.average(means, axis=0, weights=masses)
+            mean = sum(
+                by_enumeration(fits[j, even], n, size, lambda row, even=even: into(row, even))[:, 0]
+                for size in stratum.sizes
+                for even in halves
+            )
             rest = stratum.population - len(seen)
             known = sum((missed[row] for row in seen), np.zeros(n))
-            mean += (known + rest * np.mean([missed[row] for row in held], axis=0)) / stratum.population
+            mean = mean + (known + rest * np.mean([missed[row] for row in held], axis=0)) / stratum.population
             counted += len(held) / len(rows) * mean
-            squares += [(mass * missed[row]) ** 2 for row in held]
-        values += mass * counted
+            squares += [missed[row] ** 2 for row in held]
+        values += counted
         variance = (1 - len(rows) / stratum.population) * np.mean(squares, axis=0) / (len(rows) - 1)
         variances.append((variance, len(rows) - 1))
     total = sum(one for one, _ in variances)
     return values, total, total**2 / sum(one**2 / freedom for one, freedom in variances)
+
+
+@pytest.mark.parametrize("kind", [("beta", 4, 1), "banzhaf"], ids=str)
+@pytest.mark.parametrize(("n", "budget"), [(7, 37), (7, 12), (6, 30)])
+def test_semivalues_and_their_errors_are_those_of_the_formulas(n, budget, kind):
+    weights, game = weights_of(kind, n), table_game(smooth(n, 1) - 3)
+    method = Stratified(n, budget, 3, weights=weights)
+    result = method.run(game)
+    values, variance, freedom = naive(method, game, "chosen", weights)
+    np.testing.assert_allclose(result.values, values, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result.std_errors, np.sqrt(variance), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(result.degrees_of_freedom, freedom, rtol=1e-6)
 
 
 @pytest.mark.parametrize("surrogate", [*SURROGATES, "chosen"])
@@ -94,23 +155,78 @@ def test_values_and_errors_are_those_of_the_formulas(n, budget, surrogate):
     game = table_game(smooth(n, 1))
     method = Stratified(n, budget, 3, surrogate)
     result = method.run(game)
-    values, variance, freedom = naive(method, game, surrogate)
+    values, variance, freedom = naive(method, game, surrogate, np.full(n, 1 / n))
     np.testing.assert_allclose(result.values, values, rtol=0, atol=1e-9)
     np.testing.assert_allclose(result.std_errors, np.sqrt(variance), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(result.degrees_of_freedom, freedom, rtol=1e-6)
 
 
+@pytest.mark.parametrize("even", [False, True], ids=["odd", "even"])
 @pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=SURROGATES)
-@pytest.mark.parametrize("n", [3, 4, 7, 8])
-def test_the_shares_of_a_surrogate_are_those_by_enumeration(surrogate, n):
+@pytest.mark.parametrize("n", [2, 3, 4, 7, 8])
+def test_the_shares_of_a_surrogate_are_those_by_enumeration(surrogate, n, even):
     rng = np.random.default_rng(n)
     rows = np.array([rng.permutation(n) < size for size in rng.integers(1, n // 2 + 1, 12)])
-    fitted = surrogate(rows, rng.normal(size=(12, 2)))
-    np.testing.assert_allclose(fitted.predict(rows), -fitted.predict(~rows), rtol=0, atol=1e-12)
+    fitted = surrogate(rows, rng.normal(size=(12, 2)), even)
+    sign = 1 if even else -1
+    np.testing.assert_allclose(fitted.predict(rows), sign * fitted.predict(~rows), rtol=0, atol=1e-12)
+    g = Along(*rng.normal(size=(2, n // 2)))
     for size in range(1, n // 2 + 1):
         weight = np.zeros(n // 2)
         weight[size - 1] = 1
-        np.testing.assert_allclose(fitted.shares(weight), by_enumeration(fitted, n, size), rtol=0, atol=1e-12)
+        expected = by_enumeration(
+            fitted, n, size, lambda row: np.where(row, *(one[sum(row) - 1] for one in (g.inside, g.outside)))
+        )
+        # A process may weigh its pairs with numbers up to the inverse of its noise.
+        np.testing.assert_allclose(fitted.shares(g, weight), expected, rtol=0, atol=1e-12 if not even else 1e-10)
+
+
+@pytest.mark.parametrize("even", [False, True], ids=["odd", "even"])
+@pytest.mark.parametrize("n", [2, 5, 6])
+def test_the_means_of_a_kernel_are_those_by_enumeration(n, even):
+    function = np.cosh if even else np.sinh
+    own, absent, joined, left = gaussian_process.means_of_kernel(1.2, n, even)
+    for t in range(n // 2 + 1):
+        inside = np.arange(n) < t
+        for s in range(1, n // 2 + 1):
+            every = np.array([np.isin(np.arange(n), members) for members in combinations(range(n), s)])
+            k = function(1.2 * (1 - 2 * (every ^ inside).sum(axis=1) / n)) / function(1.2)
+            for player, there, not_there in ((0, own, absent), (n - 1, joined, left)):
+                if inside[player] == (there is own):
+                    np.testing.assert_allclose(there[t, s - 1], np.mean(k * every[:, player]), rtol=0, atol=1e-14)
+                    np.testing.assert_allclose(not_there[t, s - 1], np.mean(k * ~every[:, player]), rtol=0, atol=1e-14)
+
+
+@given(
+    st.integers(1, 6).flatmap(lambda n: st.lists(st.integers(-100, 100), min_size=2**n, max_size=2**n)),
+    st.sampled_from(KINDS),
+)
+@settings(deadline=None, max_examples=60)
+def test_all_coalitions_give_semivalues_by_enumeration(table, kind):
+    n = len(table).bit_length() - 1
+    weights = weights_of(kind, n)
+    game = table_game(table)
+    expected = brute.semivalues(lambda keep: game(keep[None])[0], n, lambda size: weights[size] / comb(n - 1, size))
+    for method in (Exact, Stratified):
+        result = method(n, 2**n, 0, weights=weights).run(game)
+        np.testing.assert_allclose(result.values, expected, rtol=0, atol=1e-9)
+        assert (result.std_errors == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["banzhaf", ("beta", 16, 1)], ids=str)
+def test_intervals_of_semivalues_cover_them(kind):
+    n, runs = 7, 25
+    weights, game = weights_of(kind, n), table_game(smooth(n, 5) + 20)
+    right = Exact(n, None, 0, weights=weights).run(game).values
+    covered, biases = [], []
+    for seed in range(runs):
+        result = Stratified(n, 7 * n, seed, weights=weights).run(game)
+        half = stats.t.ppf(0.975, result.degrees_of_freedom) * result.std_errors
+        covered.append(np.abs(result.values - right) <= half + 1e-12)
+        biases.append(result.values - right)
+    assert 0.9 < np.mean(covered)
+    error = np.std(biases, axis=0, ddof=1) / np.sqrt(runs)
+    assert (np.abs(np.mean(biases, axis=0)) < 4.5 * error + 1e-12).all()
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=SURROGATES)

@@ -65,6 +65,9 @@ class Estimator(ABC):
         What users call it; what it does, in one line; the paper or book that it comes from.
     exact
         Whether its values are the definition's, up to round-off.
+    weighted
+        Whether it takes ``weights`` of a semivalue beside the rest: of the mean marginal contributions to coalitions of
+        0, 1, ... others, ``[n_players]``.
     asked
         How many utilities ``run`` has asked for.
     block
@@ -92,6 +95,7 @@ class Estimator(ABC):
     summary: ClassVar[str]
     source: ClassVar[str]
     exact: ClassVar[bool] = False
+    weighted: ClassVar[bool] = False
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         self.n_players = n_players

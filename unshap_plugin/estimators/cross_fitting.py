@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.estimators.strata import Stratum, blocks, masses
+from unshap_plugin.estimators.sizes import Sizes
+from unshap_plugin.estimators.strata import Stratum, blocks
 from unshap_plugin.estimators.surrogates import fit
 
 __all__ = ["cross_fitted"]
@@ -15,24 +16,26 @@ __all__ = ["cross_fitted"]
 
 def cross_fitted(
     strata: Sequence[Stratum],
+    sizes: Sizes,
     pairs: NDArray[np.bool_],
-    odd: NDArray[np.float64],
+    halves: list[NDArray[np.float64]],
     stratum: NDArray[np.int64],
     fold: NDArray[np.int64],
     surrogate: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``sum over strata of mass * mean of o(S) g(S)``, its variance, and the degrees of freedom of that.
+    """Return ``sum over strata of mass * mean of o(S) g(S) + e(S) h(S)``, its variance, and its degrees of freedom.
 
     Strata of which every pair was drawn need no surrogate. Where pairs were excluded, as many of those that were not
     drawn count as excluded too.
 
     Parameters
     ----------
-    strata
-        All of them.
-    pairs, odd, stratum, fold
-        The pairs that are left: one member of each ``[m, n_players]``, half the difference of utilities ``[m, t]``, the
-        number of its stratum and that of its fold, ``[m]``.
+    strata, sizes
+        All of them, and what pairs of each size count.
+    pairs, halves, stratum, fold
+        The pairs that are left: the smaller member of each ``[m, n_players]``, half the difference of its utilities
+        ``[m, t]``, followed by half their sum where ``sizes`` has an even part, the number of its stratum and that of
+        its fold, ``[m]``.
     surrogate
         See ``fit``.
 
@@ -42,49 +45,59 @@ def cross_fitted(
 
     Examples
     --------
+    >>> from unshap_plugin.estimators.sizes import sizes_of
     >>> from unshap_plugin.estimators.strata import divide
-    >>> pairs = np.eye(3, dtype=bool)  # of a game in which the players add 1, 2 and 3
-    >>> odd, one = np.array([[-2.0], [-1.0], [0.0]]), np.zeros(3, dtype=int)
-    >>> (cross_fitted(divide(3, 3), pairs, odd, one, np.arange(3), "gp")[0] + 2).ravel()
+    >>> pairs, shapley = np.eye(3, dtype=bool), sizes_of(np.full(3, 1 / 3))
+    >>> odd, one = np.array([[-2.0], [-1.0], [0.0]]), np.zeros(3, dtype=int)  # the players add 1, 2 and 3
+    >>> (cross_fitted(divide(shapley, 3), shapley, pairs, [odd], one, np.arange(3), "gp")[0] + 2).ravel()
     array([1., 2., 3.])
     """
-    n = pairs.shape[1]
+    size = pairs.sum(axis=1)
     left = np.bincount(stratum, minlength=len(strata))
     population = np.array([one.population / one.drawn for one in strata]) * left
-    mass = np.array([masses(n)[one.sizes - 1].sum() for one in strata])
+    mass = np.array([sizes.mass[one.sizes - 1].sum() for one in strata])
     finished = np.array([one.finished for one in strata])
-    values = _along(pairs, odd * np.where(finished, mass / left, 0)[stratum][:, None])
-    number = np.repeat(np.arange(len(strata)), [len(one.sizes) for one in strata])  # of the stratum of each size
-    residual = np.zeros_like(odd)
+    values = _along(pairs, sizes.contributions(size, halves), np.where(finished, mass / left, 0)[stratum])
+    number = np.zeros(len(sizes.mass), dtype=np.int64)  # of the stratum of each size
+    for k, one in enumerate(strata):
+        number[one.sizes - 1] = k
+    residuals = [np.zeros_like(half) for half in halves]
     for out in (fold == one for one in np.unique(fold[~finished[stratum]])):
-        fitted = fit(pairs[~out], odd[~out], surrogate)
-        missed = odd - fitted.predict(pairs)
-        residual[out] = missed[out]
         held = np.where(finished, 0, np.bincount(stratum[out], minlength=len(strata)))
         share = held / left
         unseen = (population - left + held) / np.maximum(held, 1)  # pairs that each one held out stands for
         weight = (mass * share / population)[stratum] * np.where(out, unseen[stratum], 1)
-        values += _along(pairs, missed * weight[:, None]) + fitted.shares(masses(n) * share[number])
+        missed = []
+        for part, half, residual, even in zip(sizes.parts, halves, residuals, (False, True), strict=False):
+            fitted = fit(pairs[~out], half[~out], surrogate, even)
+            values += fitted.shares(part, sizes.mass * share[number])
+            missed.append(half - fitted.predict(pairs))
+            residual[out] = missed[-1][out]
+        values += _along(pairs, sizes.contributions(size, missed), weight)
     sampled = np.where(finished, 0, mass**2 * (1 - left / population) / (left * np.maximum(left - 1, 1)))
     variance, squares = np.zeros_like(values), np.zeros_like(values)
-    for one in np.flatnonzero(~finished):
-        rows = stratum == one
-        own = _along(pairs[rows], sampled[one] * residual[rows] ** 2, power=2)
+    inside, outside = sizes.contributions(size, residuals)
+    for k in np.flatnonzero(~finished):
+        rows = stratum == k
+        own = _along(pairs[rows], (inside[rows] ** 2, outside[rows] ** 2), np.full(left[k], sampled[k]))
         variance += own
-        squares += own**2 / (left[one] - 1)
+        squares += own**2 / (left[k] - 1)
     freedom = np.full_like(values, np.inf if finished.all() else (left - 1)[~finished].sum())
     np.divide(variance**2, squares, out=freedom, where=squares > 0)
     return values, variance, freedom
 
 
-def _along(pairs: NDArray[np.bool_], weights: NDArray[np.float64], power: int = 1) -> NDArray[np.float64]:
-    """Return the sum of ``weights g(S) ** power`` over pairs, ``[n_players, t]``; of weights ``[m, t]``."""
-    n, sizes = pairs.shape[1], pairs.sum(axis=1)[:, None]
-    inside, outside = (1 / sizes) ** power, (-1 / (n - sizes)) ** power
-    total = np.repeat(np.sum(weights * outside, axis=0)[None], n, axis=0)
+def _along(
+    pairs: NDArray[np.bool_],
+    contributions: tuple[NDArray[np.float64], NDArray[np.float64]],
+    weight: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the sum over pairs of ``weight`` times what each adds to its players, and to the others, [n_players, t]."""
+    inside, outside = (one * weight[:, None] for one in contributions)
+    total = np.repeat(outside.sum(axis=0)[None], pairs.shape[1], axis=0)
     begin = 0
     for block in blocks(pairs):
         end = begin + len(block)
-        total += block.T @ (weights * (inside - outside))[begin:end]
+        total += block.T @ (inside - outside)[begin:end]
         begin = end
     return total

@@ -23,6 +23,16 @@ class Exact(Estimator):
 
     ``phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! * (v(S + i) - v(S))``
 
+    Of another semivalue (Dubey, Neyman & Weber 1981) the factor is its weight of ``|S|``, over the number of such ``S``.
+
+    Parameters
+    ----------
+    n_players, budget, seed
+        See ``Estimator``.
+    weights
+        Those of the semivalue ``[n_players]``: of the mean marginal contributions to coalitions of 0, 1, ... others.
+        ``None`` are those of Shapley.
+
     Raises
     ------
     BudgetError
@@ -38,8 +48,11 @@ class Exact(Estimator):
     summary: ClassVar[str] = "The definition, over all coalitions of up to 20 players."
     source: ClassVar[str] = "Shapley 1953"
     exact: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
 
-    def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
+    def __init__(
+        self, n_players: int, budget: int | None, seed: int, weights: NDArray[np.float64] | None = None
+    ) -> None:
         super().__init__(n_players, budget, seed)
         if n_players > MAX_PLAYERS:
             least = least_budget(n_players)
@@ -54,6 +67,7 @@ class Exact(Estimator):
                 f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {self.total} "
                 f"evaluations; give that{sampled}."
             )
+        self._weights = weights
         self._told = 0
         self._utilities: list[NDArray[np.float64]] = []
 
@@ -84,6 +98,8 @@ class Exact(Estimator):
 
     def _can_be_sampled(self) -> bool:
         """Tell whether permutations would do with what was excluded so far."""
+        if self._weights is not None:
+            return False
         told = np.concatenate(self._utilities)
         known = np.zeros((self.total, *told.shape[1:]))
         known[: len(told)] = told
@@ -100,7 +116,8 @@ class Exact(Estimator):
         masks = np.arange(self.total)
         sizes = (masks[:, None] >> np.arange(self.n_players) & 1).sum(axis=1)
         n = self.n_players
-        weight = np.array([1.0 / (n * comb(n - 1, size)) for size in range(n)])
+        weights = np.full(n, 1 / n) if self._weights is None else self._weights
+        weight = weights / [comb(n - 1, size) for size in range(n)]
         values = []
         for player in range(n):
             without = masks[(masks >> player & 1) == 0]

@@ -9,7 +9,9 @@ from itertools import combinations, islice
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stratum", "blocks", "divide", "draw", "masses", "pairs_in_all"]
+from unshap_plugin.estimators.sizes import Sizes
+
+__all__ = ["Stratum", "blocks", "divide", "draw", "pairs_in_all"]
 
 #: Populations from here on are as good as infinite.
 MANY = 1 << 62
@@ -49,70 +51,62 @@ class Stratum:
         return self.drawn == self.population
 
 
-def pairs_in_all(n_players: int) -> int:
-    """Return the number of pairs of a coalition and its complement, but for none and all players.
+def pairs_in_all(sizes: Sizes) -> int:
+    """Return the number of pairs of the sizes that count, ``MANY`` for more.
 
     Examples
     --------
-    >>> pairs_in_all(4)
+    >>> from unshap_plugin.estimators.sizes import sizes_of
+    >>> pairs_in_all(sizes_of(np.full(4, 0.25)))
     7
     """
-    return (1 << n_players - 1) - 1
+    return min(MANY, sum(count for count, mass in zip(_populations(sizes.n_players), sizes.mass, strict=True) if mass))
 
 
-def masses(n_players: int) -> NDArray[np.float64]:
-    """Return what a stratum counts: 2 for each size of the smaller member ``[n // 2]``, 1 for that of half the players.
-
-    Examples
-    --------
-    >>> masses(4)
-    array([2., 1.])
-    """
-    sizes = np.arange(1, n_players // 2 + 1)
-    return np.where(2 * sizes == n_players, 1.0, 2.0)
-
-
-def divide(n_players: int, pairs: int) -> list[Stratum]:
-    """Return strata, and how many of ``pairs`` each of them gets.
+def divide(sizes: Sizes, pairs: int) -> list[Stratum]:
+    """Return strata of the sizes that count, and how many of ``pairs`` each of them gets.
 
     Each size is a stratum where every one can have two pairs (or all that there are). Otherwise neighbouring sizes
     share one. The shares are those of Neyman (1934) for residuals that spread alike in all sizes: the mass of a stratum
-    times the length of the vector ``g`` with which a residual counts.
+    times the length of the vector with which a residual counts.
 
     Examples
     --------
-    >>> [(one.sizes.tolist(), one.drawn, one.population) for one in divide(6, 12)]
+    >>> from unshap_plugin.estimators.sizes import sizes_of
+    >>> [(one.sizes.tolist(), one.drawn, one.population) for one in divide(sizes_of(np.full(6, 1 / 6)), 12)]
     [([1], 6, 6), ([2], 4, 15), ([3], 2, 10)]
-    >>> [one.sizes.tolist() for one in divide(6, 2)]
+    >>> [one.sizes.tolist() for one in divide(sizes_of(np.full(6, 1 / 6)), 2)]
     [[1, 2, 3]]
     """
-    sizes = np.arange(1, n_players // 2 + 1)
-    populations = _populations(n_players)
-    weight = masses(n_players) * np.sqrt(1 / sizes + 1 / (n_players - sizes))
-    parts = [np.array([k]) for k in range(len(sizes))]
+    counted = np.flatnonzero(sizes.mass)
+    populations = [_populations(sizes.n_players)[k] for k in counted]
+    weight = (sizes.mass * sizes.lengths)[counted]
+    parts = [np.array([k]) for k in range(len(counted))]
     if pairs < sum(min(2, one) for one in populations):
         middle = (np.cumsum(weight) - weight / 2) / weight.sum()
         group = np.floor(middle * max(1, pairs // SHARED)).astype(int)
         parts = [np.flatnonzero(group == one) for one in np.unique(group)]
     most = [populations[part[0]] if len(part) == 1 else MANY for part in parts]
     drawn = _shared(pairs, most, [float(weight[part].sum()) for part in parts])
-    return [Stratum(sizes[part], one, count) for part, one, count in zip(parts, most, drawn, strict=True)]
+    return [Stratum(counted[part] + 1, one, count) for part, one, count in zip(parts, most, drawn, strict=True)]
 
 
-def draw(stratum: Stratum, n_players: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def draw(stratum: Stratum, sizes: Sizes, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return one member of each pair that is drawn, bool ``[drawn, n_players]``.
 
     Those of one size are drawn without replacement. Of several sizes each comes as often as its mass says.
 
     Examples
     --------
-    >>> draw(Stratum(np.array([1]), 3, 3), 3, np.random.default_rng(0)).sum(axis=0)
+    >>> from unshap_plugin.estimators.sizes import sizes_of
+    >>> draw(Stratum(np.array([1]), 3, 3), sizes_of(np.full(3, 1 / 3)), np.random.default_rng(0)).sum(axis=0)
     array([1, 1, 1])
     """
+    n_players = sizes.n_players
     if len(stratum.sizes) > 1:
-        mass = masses(n_players)[stratum.sizes - 1]
-        sizes = rng.choice(stratum.sizes, stratum.drawn, p=mass / mass.sum())
-        return np.array([_subset(n_players, int(size), rng) for size in sizes])
+        mass = sizes.mass[stratum.sizes - 1]
+        several = rng.choice(stratum.sizes, stratum.drawn, p=mass / mass.sum())
+        return np.array([_subset(n_players, int(size), rng) for size in several])
     size = int(stratum.sizes[0])
     if stratum.population <= 2 * stratum.drawn:  # of half the players, the first half holds player 0: no complements
         listed = islice(combinations(range(n_players), size), stratum.population)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import BudgetError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
 from unshap_plugin.estimators.cross_fitting import cross_fitted
+from unshap_plugin.estimators.sizes import Sizes, sizes_of
 from unshap_plugin.estimators.strata import divide, draw, pairs_in_all
 from unshap_plugin.estimators.surrogates import CHOSEN, MOST_PLAYERS, SURROGATES
 
@@ -28,7 +29,11 @@ def least_budget(n_players: int) -> int:
     >>> [least_budget(n) for n in (1, 2, 3, 1000)]
     [2, 4, 6, 6]
     """
-    return 2 + 2 * min(2, pairs_in_all(n_players))
+    return _least(sizes_of(np.full(n_players, 1 / n_players)))
+
+
+def _least(sizes: Sizes) -> int:
+    return 2 + 2 * min(2, pairs_in_all(sizes))
 
 
 class Stratified(Estimator):
@@ -45,6 +50,9 @@ class Stratified(Estimator):
     unbiased. They sum to ``v(N) - v(none)``, also where coalitions are excluded. Such a pair is left out, and its
     stratum is taken to be like the others of that size: ``result.missing`` cannot show how wrong that is.
 
+    Of another semivalue ``g_i(S)`` and the masses are other ones (see ``Sizes``), and where its weights are not
+    symmetric the even part ``(v(S) + v(N - S)) / 2`` has a surrogate as well.
+
     The standard errors are those of the held-out residuals in their strata, times the share of pairs that were not
     drawn, and zero once all of them are; degrees of freedom are Satterthwaite's (1946).
 
@@ -56,6 +64,9 @@ class Stratified(Estimator):
     surrogate
         ``"linear"``, ``"gp"``, or ``"chosen"``: for each fold whichever has the smaller error for pairs that it was not
         fitted to, of up to 200 players and 1,500 pairs, beyond which it is ``"linear"``.
+    weights
+        Those of the semivalue ``[n_players]``: of the mean marginal contributions to coalitions of 0, 1, ... others.
+        ``None`` are those of Shapley.
 
     Raises
     ------
@@ -74,6 +85,7 @@ class Stratified(Estimator):
 
     name: ClassVar[str] = "stratified"
     summary: ClassVar[str] = "Coalitions and their complements by size, corrected by a cross-fitted surrogate."
+    weighted: ClassVar[bool] = True
     source: ClassVar[str] = (
         "this project; Maleki et al. 2013 (strata), Covert & Lee 2021 (pairs), Chernozhukov et al. 2018"
     )
@@ -84,6 +96,7 @@ class Stratified(Estimator):
         budget: int | None,
         seed: int,
         surrogate: str = CHOSEN,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(n_players, budget, seed)
         if surrogate not in (CHOSEN, *SURROGATES):
@@ -92,7 +105,8 @@ class Stratified(Estimator):
             raise InvalidValueError(
                 f"surrogate 'gp' is for at most {MOST_PLAYERS} players, but there are {n_players}: use 'linear'."
             )
-        needed = least_budget(n_players)
+        sizes = sizes_of(np.full(n_players, 1 / n_players) if weights is None else weights)
+        needed = _least(sizes)
         available = max(DEFAULT_BUDGET, 4 * n_players) if budget is None else budget
         if available < needed:
             raise BudgetError(
@@ -100,10 +114,11 @@ class Stratified(Estimator):
                 f"{n_players} players, and of two coalitions and their complements, {needed} evaluations; give that."
             )
         self._surrogate = surrogate
-        pairs = min((available - 2) // 2, pairs_in_all(n_players))
-        self._strata = divide(n_players, pairs)
+        self._sizes = sizes
+        pairs = min((available - 2) // 2, pairs_in_all(sizes))
+        self._strata = divide(sizes, pairs)
         rng = np.random.default_rng(np.random.SeedSequence(seed))
-        drawn = [draw(stratum, n_players, rng) for stratum in self._strata]
+        drawn = [draw(stratum, sizes, rng) for stratum in self._strata]
         order = rng.permutation(pairs)
         self._pairs = np.concatenate([np.zeros((0, n_players), dtype=bool), *drawn])[order]
         self._stratum = np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])[order]
@@ -112,7 +127,7 @@ class Stratified(Estimator):
         self._fold = (np.arange(pairs) % folds)[order]
         self._asked_pairs = 0
         self._ends: NDArray[np.float64] | None = None
-        self._odd: list[NDArray[np.float64]] = []
+        self._told: list[NDArray[np.float64]] = []
 
     @property
     def total(self) -> int:
@@ -130,38 +145,43 @@ class Stratified(Estimator):
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
         """Take the utilities."""
         if self._ends is None:
-            check_ends(coalitions, utilities, "the values add up to what separates both ends")
+            check_ends(coalitions, utilities, "the values begin with what separates both ends")
             self._ends = utilities
         else:
-            self._odd.append((utilities[::2] - utilities[1::2]) / 2)
+            self._told.append(utilities)
 
     def estimate(self) -> Estimate:
         """Return the values, and their standard errors."""
         assert self._ends is not None
         n, shape = self.n_players, self._ends.shape[1:]
-        values = np.repeat((self._ends[1:] - self._ends[:1]).reshape(1, -1) / n, n, axis=0)
+        gain = (self._ends[1:] - self._ends[:1]).reshape(1, -1)
+        values = np.repeat(self._sizes.ends * gain, n, axis=0)
         variance, freedom = np.zeros_like(values), np.full_like(values, np.inf)
         if len(self._pairs):
-            odd = np.concatenate(self._odd).reshape(len(self._pairs), -1)
+            # From the middle between both ends, which changes no value, and leaves less to be learnt.
+            told = (np.concatenate(self._told) - self._ends.mean(axis=0)).reshape(len(self._pairs), 2, -1)
             # Columns together, unless metrics differ in what they cannot measure.
             patterns: dict[bytes, list[int]] = {}
-            for column, excluded in enumerate(np.isnan(odd).T):
+            for column, excluded in enumerate(np.isnan(told).any(axis=1).T):
                 patterns.setdefault(excluded.tobytes(), []).append(column)
             for columns in patterns.values():
-                found = self._corrected(odd[:, columns])
+                found = self._corrected(told[:, :, columns])
                 values[:, columns] += found[0]
                 variance[:, columns], freedom[:, columns] = found[1:]
         made = (one.reshape(n, *shape) for one in (values, np.sqrt(variance), freedom))
         return Estimate(*made)
 
     def _corrected(
-        self, odd: NDArray[np.float64]
+        self, told: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return what ``cross_fitted`` makes of columns in which the same pairs were excluded."""
-        kept = ~np.isnan(odd[:, 0])
+        kept = ~np.isnan(told).any(axis=(1, 2))
         stratum = self._stratum[kept]
         self._refuse_few(np.bincount(stratum, minlength=len(self._strata)))
-        return cross_fitted(self._strata, self._pairs[kept], odd[kept], stratum, self._fold[kept], self._surrogate)
+        smaller, larger = told[kept, 0], told[kept, 1]
+        halves = [(smaller - larger) / 2, (smaller + larger) / 2][: len(self._sizes.parts)]
+        pairs, fold = self._pairs[kept], self._fold[kept]
+        return cross_fitted(self._strata, self._sizes, pairs, halves, stratum, fold, self._surrogate)
 
     def _refuse_few(self, left: NDArray[np.int64]) -> None:
         """Raise if exclusions left too few pairs of a stratum."""

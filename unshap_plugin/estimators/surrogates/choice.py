@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.estimators.sizes import Along
 from unshap_plugin.estimators.surrogates.base import Surrogate
 from unshap_plugin.estimators.surrogates.gaussian_process import MOST_PAIRS, MOST_PLAYERS, GaussianProcess
 from unshap_plugin.estimators.surrogates.linear import Linear
@@ -46,21 +47,21 @@ class Fitted:
                 found[:, columns] = surrogate.predict(pairs)[:, columns]
         return found
 
-    def shares(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    def shares(self, along: Along, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weighted shares of the surrogates, ``[n_players, t]``; see ``Surrogate.shares``."""
         found = np.zeros(self._shape)
         for surrogate, columns in self._parts:
             if columns.any():
-                found[:, columns] = surrogate.shares(weight)[:, columns]
+                found[:, columns] = surrogate.shares(along, weight)[:, columns]
         return found
 
 
-def fit(pairs: NDArray[np.bool_], odd: NDArray[np.float64], surrogate: str) -> Fitted:
+def fit(pairs: NDArray[np.bool_], half: NDArray[np.float64], surrogate: str, even: bool = False) -> Fitted:
     """Return the surrogate of that name, or, for ``"chosen"``, the better one of each column.
 
     Parameters
     ----------
-    pairs, odd
+    pairs, half, even
         See ``Surrogate``.
 
     Examples
@@ -74,5 +75,6 @@ def fit(pairs: NDArray[np.bool_], odd: NDArray[np.float64], surrogate: str) -> F
         small = pairs.shape[1] <= MOST_PLAYERS and len(pairs) <= MOST_PAIRS
         names = [*SURROGATES] if small else [Linear.name]
     return Fitted(
-        [SURROGATES[name](pairs, odd) for name in names] if len(pairs) else [], (pairs.shape[1], odd.shape[1])
+        [SURROGATES[name](pairs, half, even) for name in names] if len(pairs) else [],
+        (pairs.shape[1], half.shape[1]),
     )

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.estimators.sizes import Along
 from unshap_plugin.estimators.strata import blocks
-from unshap_plugin.estimators.surrogates.base import SIZE_FUNCTIONS, Surrogate, of_sizes
+from unshap_plugin.estimators.surrogates.base import SIZE_FUNCTIONS, Surrogate, of_sizes, spread
 
 __all__ = ["Linear"]
 
@@ -22,7 +23,7 @@ LARGEST = 1_500
 
 
 class Linear(Surrogate):
-    """``f(S) = sum_i b_i (2 z_i - 1)`` plus a function of the size of ``S``.
+    """``f(S) = sum_i b_i (2 z_i - 1)`` plus a function of the size of ``S``; an even one has ``1 - 2 |S| / n`` times it.
 
     It is fitted by ridge regression (Hoerl & Kennard 1970), whose penalty is chosen by the exact errors of pairs that
     are left out (PRESS, Allen 1974). Of more than 1,500 players it sees 1,500 pairs at most.
@@ -31,23 +32,26 @@ class Linear(Surrogate):
     --------
     >>> pairs = np.eye(4, dtype=bool)
     >>> fitted = Linear(pairs, pairs @ np.array([[1.0], [2.0], [3.0], [4.0]]) - 5)
-    >>> fitted.shares(np.array([2.0, 1.0])).round(1).ravel() + 2.5  # of a game in which each player adds its number
+    >>> from unshap_plugin.estimators.sizes import sizes_of
+    >>> shapley = sizes_of(np.full(4, 0.25))  # of a game in which each player adds its number
+    >>> fitted.shares(shapley.odd, shapley.mass).round(1).ravel() + 2.5
     array([1., 2., 3., 4.])
     """
 
     name: ClassVar[str] = "linear"
 
-    def __init__(self, pairs: NDArray[np.bool_], odd: NDArray[np.float64]) -> None:
+    def __init__(self, pairs: NDArray[np.bool_], half: NDArray[np.float64], even: bool = False) -> None:
         if pairs.shape[1] > LARGEST:
-            pairs, odd = pairs[:LARGEST], odd[:LARGEST]
-        features = _features(pairs)
-        values, rows, target, turn = _decomposed(features, odd)
-        self.error = np.full(odd.shape[1], np.inf)
+            pairs, half = pairs[:LARGEST], half[:LARGEST]
+        self._even = even
+        features = _features(pairs, even)
+        values, rows, target, turn = _decomposed(features, half)
+        self.error = np.full(half.shape[1], np.inf)
         best = np.zeros_like(target)
         for penalty in PENALTIES[::-1] * values.mean():
             shrunk = target / (values + penalty)[:, None]
             leverage = rows**2 @ (1 / (values + penalty))
-            missed = (odd[:LEFT_OUT] - rows @ shrunk) / (1 - leverage)[:, None]
+            missed = (half[:LEFT_OUT] - rows @ shrunk) / (1 - leverage)[:, None]
             error = np.mean(missed**2, axis=0)
             best = np.where(error < self.error, shrunk, best)
             self.error = np.minimum(error, self.error)
@@ -55,27 +59,38 @@ class Linear(Surrogate):
 
     def predict(self, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return ``f`` of coalitions ``[m, n_players]``, as ``[m, t]``."""
-        return np.concatenate([_features(block) @ self._slopes for block in blocks(pairs)])
+        return np.concatenate([_features(block, self._even) @ self._slopes for block in blocks(pairs)])
 
-    def shares(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the weighted shares ``[n_players, t]``: the mean over any size is ``2 (b_i - mean b) / (n - 1)``."""
+    def shares(self, along: Along, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weighted shares ``[n_players, t]``: of a size, the others are there as often as each other."""
         n = len(self._slopes) - SIZE_FUNCTIONS
-        slopes = self._slopes[:n] / np.sqrt(n)
-        return weight.sum() * 2 / max(n - 1, 1) * (slopes - slopes.mean(axis=0))
+        size = np.arange(1, n // 2 + 1)
+        inside, outside = spread(along, weight, n)
+        slopes, times = self._slopes[:n] / np.sqrt(n), _times(size, n, self._even)
+        own = times @ (inside - outside)
+        other = times @ (inside * (2 * (size - 1) / max(n - 1, 1) - 1) + outside * (2 * size / max(n - 1, 1) - 1))
+        alone = (inside + outside) @ of_sizes(size, n, self._even) @ self._slopes[n:]
+        return own * slopes + other * (slopes.sum(axis=0) - slopes) + alone
 
 
-def _features(pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _times(size: NDArray[np.int64], n_players: int, even: bool) -> NDArray[np.float64]:
+    """Return what makes an odd function even: an odd one of the size, ``[m]``."""
+    return 1 - 2 * size / n_players if even else np.ones(len(size))
+
+
+def _features(pairs: NDArray[np.bool_], even: bool = False) -> NDArray[np.float64]:
     m, n = pairs.shape
+    size = pairs.sum(axis=1)
     features = np.empty((m, n + SIZE_FUNCTIONS))
     features[:, :n] = pairs
     features[:, :n] -= 0.5
-    features[:, :n] *= 2 / np.sqrt(n)
-    features[:, n:] = of_sizes(pairs.sum(axis=1), n)
+    features[:, :n] *= 2 / np.sqrt(n) * _times(size, n, even)[:, None]
+    features[:, n:] = of_sizes(size, n, even)
     return features
 
 
 def _decomposed(
-    features: NDArray[np.float64], odd: NDArray[np.float64]
+    features: NDArray[np.float64], half: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Callable[[NDArray[np.float64]], Any]]:
     """Return the regression along the eigenvectors of ``features.T @ features``, those at round-off left out.
 
@@ -89,5 +104,5 @@ def _decomposed(
     if wide:
         root = np.sqrt(values)
         turned = vectors * root
-        return values, turned[:LEFT_OUT], turned.T @ odd, lambda found: features.T @ (vectors / root @ found)
-    return values, features[:LEFT_OUT] @ vectors, vectors.T @ (features.T @ odd), lambda found: vectors @ found
+        return values, turned[:LEFT_OUT], turned.T @ half, lambda found: features.T @ (vectors / root @ found)
+    return values, features[:LEFT_OUT] @ vectors, vectors.T @ (features.T @ half), lambda found: vectors @ found
