@@ -30,6 +30,7 @@ LAYERS = [
     ["results", "game"],
     ["provenance"],
     ["valuation"],
+    ["semivalues"],
     ["audit"],
     ["plugin"],
     ["unshap_plugin"],  # the public names

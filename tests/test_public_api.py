@@ -48,6 +48,7 @@ def test_the_promised_names_are_there():
         "UnlearningGame",
         "ValuationResult",
         "shapley_values",
+        "semivalues",
         "audit",
         "tune",
         "Recipe",

@@ -9,6 +9,7 @@ from unshap_plugin.metrics import Metric
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.results.result import ValuationResult
+from unshap_plugin.semivalues import semivalues
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values, value
 
@@ -23,6 +24,7 @@ __all__ = [
     "ValuationResult",
     "audit",
     "compute_artifacts",
+    "semivalues",
     "shapley_values",
     "tune",
     "value",

@@ -30,7 +30,7 @@ def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], miss
     coalitions, utilities
         All that were evaluated, bool ``[m, n_players]`` and ``[m]`` or ``[m, t]``; excluded ones are NaN.
     missing
-        What the values lack of ``v(all) - v(none)``, a scalar or ``[t]``.
+        What the values lack of ``v(all) - v(none)``, a scalar or ``[t]``; NaN where they do not sum to it anyway.
 
     Examples
     --------
@@ -51,6 +51,8 @@ v(all) - v(none): they are not those of the whole game; use an unlearner, settin
         f"{abs(one):.3g} {'less' if one > 0 else 'more'}" for one in np.atleast_1d(missing).tolist() if one != 0
     )
     sums = f"sum to {short} than v(all) - v(none)" if short else "sum to v(all) - v(none) all the same"
+    if np.isnan(missing).any():
+        sums = "show nowhere how far off that puts them"
     return (
         f"{int(bad.sum())} of {len(bad)} evaluated coalitions were excluded ({each}), and the values {sums}: they are "
         f"not those of the whole game; use an unlearner, settings or a metric that excludes none."

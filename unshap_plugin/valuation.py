@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import AdvisingError, DivergenceError, InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
-from unshap_plugin.estimators.base import EXCLUDES_NONE
+from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimator
+from unshap_plugin.estimators.leave_one_out import LeaveOneOut
+from unshap_plugin.estimators.semivalue import SHAPLEY, Semivalue
 from unshap_plugin.evaluation.evaluation import EXCLUDING, cautious
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins.catalogue import BUILTIN
+from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.estimation import estimate_with
 from unshap_plugin.plugins.registry import another, find_estimator, find_unlearner, registered_unlearners
 from unshap_plugin.problem.problem import ValuationProblem
@@ -23,7 +25,7 @@ from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.unlearners.base import Unlearner
 
-__all__ = ["Game", "shapley_values", "value"]
+__all__ = ["Game", "check_game", "estimated", "shapley_values", "value"]
 
 
 class Game(Protocol):
@@ -163,7 +165,22 @@ def shapley_values(
     >>> shapley_values(Glove()).values.round(3)
     array([0.667, 0.167, 0.167])
     """
-    begin = time.perf_counter()
+    check_game(game, budget, seed)
+    reasons: dict[str, str] = {}
+    if isinstance(estimator, str) and estimator == "auto":
+        chosen, reasons["estimator"] = choose(int(game.n_players), budget)
+        estimator = f"{BUILTIN}:{chosen}"
+    return estimated(game, find_estimator(estimator), budget, seed, reasons, progress)
+
+
+def check_game(game: Game, budget: int | None, seed: int) -> None:
+    """Raise unless these are a game, a budget, and a seed.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If one of them is not.
+    """
     if not callable(game) or not isinstance(getattr(game, "n_players", None), int | np.integer):
         raise InvalidTypeError(
             f"game is a {type(game).__name__}, but an UnlearningGame, or a callable with n_players, is needed."
@@ -172,33 +189,65 @@ def shapley_values(
         check_integer("budget", budget, 0)
     check_integer("seed", seed, 0)
     check_integer("n_players", game.n_players, 0)
-    n, reasons = int(game.n_players), {}
-    if isinstance(estimator, str) and estimator == "auto":
-        chosen, reasons["estimator"] = choose(n, budget)
-        estimator = f"{BUILTIN}:{chosen}"
-    registered = find_estimator(estimator)
+
+
+def estimated(
+    game: Game,
+    registered: Registered[type[Estimator]],
+    budget: int | None,
+    seed: int,
+    reasons: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+    semivalue: Semivalue | None = None,
+) -> ValuationResult:
+    """Return the values of the players of a game by an estimator.
+
+    Parameters
+    ----------
+    game, budget, seed, progress
+        See ``shapley_values``.
+    registered
+        The estimator.
+    reasons
+        Why it is that one.
+    semivalue
+        What is estimated, by an estimator that is ``weighted`` or has values of no other; ``None`` for Shapley values.
+
+    Raises
+    ------
+    UnshapError
+        See ``shapley_values``.
+    """
+    begin, n = time.perf_counter(), int(game.n_players)
     most = None if budget is None else int(budget)
     try:
-        estimate, asked = estimate_with(registered, game, most, int(seed), progress)
+        weights = semivalue.weights if semivalue is not None and registered.offer.weighted else None
+        estimate, asked = estimate_with(registered, game, most, int(seed), progress, weights)
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise
         ways = (*cautious(game.unlearner), *another(game.unlearner, game.problem, game.provider))
         rest = (way for way in error.advice if way != EXCLUDES_NONE)
         raise error.advising((*ways, *rest)) from error
-    ends = np.asarray(game(np.array([[True] * n, [False] * n])), dtype=np.float64)
-    missing = ends[0] - ends[1] - estimate.values.sum(axis=0)
+    # Leaving one out takes the coalition of nobody for nothing: it is not evaluated for the sake of showing it.
+    nobody = [] if registered.offer is LeaveOneOut else [[False] * n]
+    ends = np.asarray(game(np.array([[True] * n, *nobody])), dtype=np.float64)
+    everybody, none = ends[0], ends[1] if nobody else np.full_like(ends[0], np.nan)
+    missing = everybody - none - estimate.values.sum(axis=0)
+    if semivalue is not None:  # which sum to nothing in particular
+        missing = np.full_like(missing, np.nan)
     made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, asked)
     return ValuationResult(
         values=estimate.values,
         std_errors=estimate.std_errors,
         degrees_of_freedom=estimate.degrees_of_freedom,
-        utility_all=ends[0],
-        utility_none=ends[1],
+        utility_all=everybody,
+        utility_none=none,
         asked=asked,
         estimator=registered.name,
         seed=int(seed),
         seconds=time.perf_counter() - begin,
+        semivalue=SHAPLEY if semivalue is None else semivalue.name,
         **{
             **made_with,
             "reasons": {**reasons, **made_with["reasons"]},

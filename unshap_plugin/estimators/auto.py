@@ -8,8 +8,10 @@ from unshap_plugin.estimators.surrogates import LARGEST
 __all__ = ["choose"]
 
 
-def choose(n_players: int, budget: int | None) -> tuple[str, str]:
+def choose(n_players: int, budget: int | None, *, shapley: bool = True) -> tuple[str, str]:
     """Return the name of the estimator for so many players, and why it is that one.
+
+    Permutations are for ``shapley`` values alone.
 
     Examples
     --------
@@ -22,6 +24,8 @@ def choose(n_players: int, budget: int | None) -> tuple[str, str]:
     if n_players <= exact.MAX_PLAYERS and 1 << n_players <= most:
         return "exact", f"all {1 << n_players} coalitions of {n_players} players can be evaluated"
     too_many = f"2**{n_players} coalitions of {n_players} players are more than {most} evaluations"
+    if not shapley:
+        return "stratified", too_many
     if n_players <= LARGEST:
         return "stratified", f"{too_many}, of which it needs fewer than permutations for the same error"
     if budget is None or budget >= permutation.least_budget(n_players):

@@ -11,13 +11,15 @@ from scipy import stats
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_number, in_short
 
-__all__ = ["SHAPLEY", "Kind", "Semivalue", "semivalue_of"]
+__all__ = ["NAMED", "SHAPLEY", "Kind", "Semivalue", "semivalue_of"]
 
 #: ``"banzhaf"``, ``"loo"``, ``("beta", alpha, beta)``, or weights ``[n_players]``.
 Kind: TypeAlias = "str | tuple[str, float, float] | ArrayLike"
 
 SHAPLEY = "Shapley value"
-NAMES = ("banzhaf", "loo", "beta")
+#: Those that a name says, and all.
+NAMED = ("banzhaf", "loo")
+NAMES = (*NAMED, "beta")
 #: How far from one the sum of weights may be.
 ROUND_OFF = 1e-9
 

@@ -104,7 +104,7 @@ def sizes_of(weights: NDArray[np.float64]) -> Sizes:
     --------
     >>> small = sizes_of(np.array([0.5, 0.5, 0.0, 0.0]))
     >>> small.mass, small.even
-    (array([3., 1.]), Along(inside=array([0.66666667, 0.5       ]), outside=array([-0.22222222, -0.5       ])))
+    (array([2., 1.]), Along(inside=array([1. , 0.5]), outside=array([-0.33333333,  0.5       ])))
     """
     n = len(weights)
     size = np.arange(1, n // 2 + 1)

@@ -23,6 +23,7 @@ def estimate_with(
     budget: int | None,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[Estimate, int]:
     """Return the values of the players of a game, and for how many utilities the estimator asked.
 
@@ -34,6 +35,8 @@ def estimate_with(
         With ``n_players``; from bool ``[m, n_players]`` to float64 ``[m]`` or ``[m, t]``.
     budget, seed, progress
         As in ``shapley_values``.
+    weights
+        Those of another semivalue, for an estimator that is ``weighted``.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def estimate_with(
     try:
         # What a plugin draws from the global generators comes from the seed, and these are left as they were.
         with contextlib.nullcontext() if ours else seeded(seed % 2**63):
-            method = registered.offer(n, budget, seed)
+            method = registered.offer(n, budget, seed, **({} if weights is None else {"weights": weights}))
             estimate = method.run(watched, None if progress is None else reported)
     except (Exception, SystemExit) as error:
         if ours or isinstance(error, UnshapError) or error in passed:

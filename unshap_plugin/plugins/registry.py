@@ -17,6 +17,7 @@ from unshap_plugin.errors import (
     UnshapError,
 )
 from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.estimators.semivalue import NAMED
 from unshap_plugin.metrics import Metric, look_up_with
 from unshap_plugin.plugins.catalogue import BUILTIN, Catalogue, Named, Provider, Registered
 from unshap_plugin.plugins.manager import plugins
@@ -86,7 +87,8 @@ def find_estimator(name: str) -> Registered[type[Estimator]]:
     if not isinstance(name, str):
         known = ", ".join(plugins().estimators.usable)
         raise InvalidTypeError(f"estimator is {_kind(name)}, but a name is needed: auto, {known}.")
-    return _found(plugins().estimators, name, "auto")
+    remark = f"; {name!r} values are no Shapley values: semivalues(game, {name!r}) has them" if name in NAMED else ""
+    return _found(plugins().estimators, name, "auto", remark=remark)
 
 
 def find_metric(name: str) -> Registered[Metric]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unshap_plugin.cautions import biased
+from unshap_plugin.estimators.semivalue import SHAPLEY
 from unshap_plugin.plots import draw_values
 from unshap_plugin.results.comparison import Comparison, compare
 from unshap_plugin.results.intervals import check_level, round_off, student_interval
@@ -45,7 +46,8 @@ class ValuationResult:
     metric, columns
         The name of the metric, and of its ``t`` parts where they have names.
     utility_all, utility_none
-        The utility with every player, and with none: scalars or ``[t]``.
+        The utility with every player, and with none: scalars or ``[t]``. Leave-one-out values need none of the latter,
+        which is NaN then.
     evaluations
         Distinct coalitions that the game had evaluated when this was made.
     asked
@@ -63,6 +65,8 @@ class ValuationResult:
     notes
         What a reader should know before trusting the values, in sentences: of how the problem was set up, and of
         utilities that look wrong.
+    semivalue
+        What the values are: ``"Shapley value"``, or another mean of marginal contributions (see ``semivalues``).
 
     Examples
     --------
@@ -110,6 +114,7 @@ class ValuationResult:
     versions: Mapping[str, str]
     reasons: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    semivalue: str = SHAPLEY
 
     def __len__(self) -> int:
         """Return the number of players."""
@@ -136,16 +141,20 @@ class ValuationResult:
 
     @property
     def missing(self) -> NDArray[np.float64]:
-        """What the values lack of ``utility_all - utility_none``, which Shapley values sum to: a scalar or ``[t]``."""
+        """What the values lack of ``utility_all - utility_none``, which Shapley values sum to: a scalar or ``[t]``.
+
+        Of other semivalues it is NaN: they sum to nothing in particular.
+        """
         lacking: NDArray[np.float64] = np.asarray(self.utility_all - self.utility_none - self.values.sum(axis=0))
-        return lacking
+        return lacking if self.semivalue == SHAPLEY else np.full_like(lacking, np.nan)
 
     @property
     def biased(self) -> bool:
         """Tell whether coalitions were excluded and more of that sum is missing than the standard errors explain.
 
         The values are then not those of the game. That is seen where exclusions depend on size or player; where they
-        cancel in the sum it is not, so that ``excluded`` counts too.
+        cancel in the sum it is not, so that ``excluded`` counts too; and of semivalues that sum to nothing in
+        particular it is seen nowhere.
         """
         return self.excluded > 0 and biased(self.missing, self.std_errors)
 

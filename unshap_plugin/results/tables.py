@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unshap_plugin.estimators.semivalue import SHAPLEY
 from unshap_plugin.results.ranks import ranks
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def line_of(result: ValuationResult) -> str:
         most = ", ".join(named) + (", ..." if n > _NAMED else "")
     bias = " and the values biased" if result.biased else ""
     excluded = f", {result.excluded} excluded{bias}" if result.excluded else ""
+    kind = "" if result.semivalue == SHAPLEY else f"{result.semivalue}, "
     return (
-        f"ValuationResult({'1 player' if n == 1 else f'{n} players'}; {most}; {result.metric}, {result.unlearner}, "
+        f"ValuationResult({'1 player' if n == 1 else f'{n} players'}; {most}; {kind}{result.metric}, {result.unlearner}, "
         f"{result.estimator}, {result.evaluations} evaluations{excluded})"
     )
 

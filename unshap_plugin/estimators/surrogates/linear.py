@@ -23,7 +23,9 @@ LARGEST = 1_500
 
 
 class Linear(Surrogate):
-    """``f(S) = sum_i b_i (2 z_i - 1)`` plus a function of the size of ``S``; an even one has ``1 - 2 |S| / n`` times it.
+    """``f(S) = sum_i b_i (2 z_i - 1)`` plus a function of the size of ``S``.
+
+    An even one has ``1 - 2 |S| / n`` times that sum, and even functions of the size.
 
     It is fitted by ridge regression (Hoerl & Kennard 1970), whose penalty is chosen by the exact errors of pairs that
     are left out (PRESS, Allen 1974). Of more than 1,500 players it sees 1,500 pairs at most.
