@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out", "stopped_early"]
+__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out", "stopped_early", "without_errors"]
 
 #: A sum that is missing by more than so many of its standard errors (or by more than round-off) is a bias.
 STANDARD_ERRORS = 2.0
@@ -56,6 +56,21 @@ v(all) - v(none): they are not those of the whole game; use an unlearner, settin
     return (
         f"{int(bad.sum())} of {len(bad)} evaluated coalitions were excluded ({each}), and the values {sums}: they are "
         f"not those of the whole game; use an unlearner, settings or a metric that excludes none."
+    )
+
+
+def without_errors(estimator: str) -> str:
+    """Say that an estimator has no standard errors, so that its values have no intervals either.
+
+    Examples
+    --------
+    >>> print(without_errors("shapiq:KernelSHAP"))
+    estimator 'shapiq:KernelSHAP' has no standard errors, so that nothing says how far off its values are: compare \
+those of several seeds, or use estimator='stratified'.
+    """
+    return (
+        f"estimator {estimator!r} has no standard errors, so that nothing says how far off its values are: compare "
+        f"those of several seeds, or use estimator='stratified'."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unshap_plugin.cautions import without_errors
 from unshap_plugin.errors import AdvisingError, DivergenceError, InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimator
@@ -136,8 +137,9 @@ def shapley_values(
     estimator
         ``"stratified"`` (coalitions and their complements by size, corrected by a surrogate), ``"permutation"``
         (antithetic permutation sampling), ``"exact"`` (all coalitions, up to 20 players), the name of one that a plugin
-        offers, or ``"auto"``: exact where all coalitions fit into the budget (up to 12 players by default), else
-        stratified, and for more than 1,500 players permutation.
+        offers, ``"shapiq:NAME"`` (an approximator of shapiq's, without standard errors), or ``"auto"``: exact where all
+        coalitions fit into the budget (up to 12 players by default), else stratified, and for more than 1,500 players
+        permutation.
     budget
         How many utilities the estimator may ask for, those already known included. By default 5,000, or four to a
         player if that is more; ``exact`` takes all.
@@ -237,6 +239,7 @@ def estimated(
     if semivalue is not None:  # which sum to nothing in particular
         missing = np.full_like(missing, np.nan)
     made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, asked)
+    unknown = (without_errors(registered.name),) if np.isnan(estimate.std_errors).all() else ()
     return ValuationResult(
         values=estimate.values,
         std_errors=estimate.std_errors,
@@ -250,6 +253,7 @@ def estimated(
         semivalue=SHAPLEY if semivalue is None else semivalue.name,
         **{
             **made_with,
+            "notes": (*unknown, *made_with["notes"]),
             "reasons": {**reasons, **made_with["reasons"]},
             "versions": {registered.provider.distribution: registered.provider.version, **made_with["versions"]},
         },

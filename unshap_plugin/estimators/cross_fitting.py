@@ -92,7 +92,7 @@ def _along(
     contributions: tuple[NDArray[np.float64], NDArray[np.float64]],
     weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the sum over pairs of ``weight`` times what each adds to its players, and to the others, [n_players, t]."""
+    """Return the sum over pairs of ``weight`` times what each adds, ``[n_players, t]``."""
     inside, outside = (one * weight[:, None] for one in contributions)
     total = np.repeat(outside.sum(axis=0)[None], pairs.shape[1], axis=0)
     begin = 0

@@ -23,7 +23,7 @@ class Exact(Estimator):
 
     ``phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! * (v(S + i) - v(S))``
 
-    Of another semivalue (Dubey, Neyman & Weber 1981) the factor is its weight of ``|S|``, over the number of such ``S``.
+    Of another semivalue (Dubey, Neyman & Weber 1981) it is the weight of ``|S|``, over how many ``S`` there are.
 
     Parameters
     ----------

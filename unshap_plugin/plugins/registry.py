@@ -19,6 +19,7 @@ from unshap_plugin.errors import (
 from unshap_plugin.estimators.base import Estimator
 from unshap_plugin.estimators.semivalue import NAMED
 from unshap_plugin.metrics import Metric, look_up_with
+from unshap_plugin.plugins.approximators import SHAPIQ, find_approximator
 from unshap_plugin.plugins.catalogue import BUILTIN, Catalogue, Named, Provider, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.spec import UnlearnerSpec
@@ -77,7 +78,7 @@ def find_unlearner(name: str) -> Registered[UnlearnerSpec]:
 
 
 def find_estimator(name: str) -> Registered[type[Estimator]]:
-    """Return the estimator of a name, or of ``distribution:name``.
+    """Return the estimator of a name, or of ``distribution:name``, or the approximator ``shapiq:name`` of shapiq.
 
     Raises
     ------
@@ -88,6 +89,8 @@ def find_estimator(name: str) -> Registered[type[Estimator]]:
         known = ", ".join(plugins().estimators.usable)
         raise InvalidTypeError(f"estimator is {_kind(name)}, but a name is needed: auto, {known}.")
     remark = f"; {name!r} values are no Shapley values: semivalues(game, {name!r}) has them" if name in NAMED else ""
+    if name.startswith(f"{SHAPIQ}:") and not plugins().estimators.named(name):
+        return find_approximator(name)
     return _found(plugins().estimators, name, "auto", remark=remark)
 
 

@@ -71,7 +71,8 @@ class GaussianProcess(Surrogate):
     """The posterior mean of a Gaussian process (Rasmussen & Williams 2006) with a Hamming kernel.
 
     ``k(S, T) = sinh(c (1 - 2 d / n)) / sinh(c)``, with ``d`` players in one of both only, plus one for a function of
-    the size alone; of an even process it is cosh. Length ``c`` and noise are chosen by the exact errors of pairs that are left out (section 5.4.2).
+    the size alone; of an even process it is cosh. Length ``c`` and noise are chosen by the exact errors of pairs that
+    are left out (section 5.4.2).
 
     Examples
     --------
