@@ -30,7 +30,14 @@ class Nobody(Alone):
     """It does not get to the last player."""
 
     def approximate(self, budget, game):
-        return {**super().approximate(budget, game), (self.n - 1,): 0.0}
+        return {**Alone.approximate(self, budget, game), (self.n - 1,): 0.0}
+
+
+class Whole(Alone):
+    """It gets to the last player with a budget of eight."""
+
+    def approximate(self, budget, game):
+        return (Alone if budget >= 8 else Nobody).approximate(self, budget, game)
 
 
 class Adaptive(Alone):
@@ -64,7 +71,7 @@ class Broken(Alone):
 
 
 @contextlib.contextmanager
-def installed(kinds=(Alone, Nobody, Adaptive, Interactions, Slow, Broken)):
+def installed(kinds=(Alone, Nobody, Whole, Adaptive, Interactions, Slow, Broken)):
     """Let these approximators be installed; ``None``: nothing is."""
     package, module = ModuleType("shapiq"), ModuleType("shapiq.approximator")
     for kind in kinds or ():

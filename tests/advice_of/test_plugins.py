@@ -11,6 +11,7 @@ import pytest
 from advice import Case, check, with_plugins, without_a_case
 from planted import Planted, constant_problem
 from problems import early_stopped
+from stand_in import installed
 
 from unshap_plugin import UnlearningGame, shapley_values
 from unshap_plugin.metrics import METRICS
@@ -274,7 +275,89 @@ REGISTRY = [
     ),
 ]
 
-CASES = [*OFFERS, *REGISTRY]
+
+
+def sums(*args):
+    """A game in which the players add 1, 2 and 4."""
+    return shapley_values(Sum(), *args)
+
+
+class Sum:
+    n_players = 3
+    scale = 1.0
+
+    def __call__(self, coalitions):
+        return coalitions @ np.array([1.0, 2.0, 4.0]) * self.scale
+
+
+def valued(*args):
+    np.testing.assert_allclose(sums(*args).values, [1, 2, 4], atol=1e-9)
+
+
+def summing(result):
+    np.testing.assert_allclose(result.missing, 0, atol=1e-9)
+
+
+def with_stand_in(function, *kinds):
+    """Return the function, which finds approximators of a stand-in for shapiq installed."""
+
+    def run():
+        with installed(*kinds):
+            return function()
+
+    return run
+
+
+class Many(Sum):
+    scale = 100.0
+
+
+APPROXIMATORS = [
+    Case(
+        "without shapiq",
+        with_stand_in(lambda: sums("shapiq:KernelSHAP"), None),
+        "run pip install 'unshap-plugin[shapiq]'",
+        (with_stand_in(lambda: valued("shapiq:Alone")),),
+    ),
+    Case(
+        "no such approximator",
+        with_stand_in(lambda: sums("shapiq:Alon")),
+        "(did you mean 'shapiq:Alone'?)",
+        (with_stand_in(lambda: valued("shapiq:Alone")),),
+    ),
+    Case(
+        "next to no budget for an approximator",
+        with_stand_in(lambda: sums("shapiq:Alone", 1)),
+        "needs at least 2 evaluations; give more",
+        (with_stand_in(lambda: valued("shapiq:Alone", 4)),),
+    ),
+    Case(
+        "an approximator that reaches too few, where all coalitions are within the budget",
+        with_stand_in(lambda: sums("shapiq:Nobody", 8)),
+        "use estimator='exact'",
+        (lambda: valued("exact"),),
+    ),
+    Case(
+        "an approximator that reaches too few",
+        with_stand_in(lambda: sums("shapiq:Nobody", 7)),
+        "give a larger one, or use estimator='stratified'",
+        (with_stand_in(lambda: valued("shapiq:Whole", 8)), lambda: summing(sums("stratified", 7))),
+    ),
+    Case(
+        "an approximator that reaches next to nobody",
+        with_stand_in(lambda: sums("shapiq:Whole", 4)),
+        "give a larger one.",
+        (with_stand_in(lambda: valued("shapiq:Whole", 8)),),
+    ),
+    Case(
+        "an approximator that asks by what it is told",
+        with_stand_in(lambda: shapley_values(Many(), "shapiq:Adaptive")),
+        "use another estimator",
+        (lambda: summing(shapley_values(Many(), "stratified")),),
+    ),
+]
+
+CASES = [*OFFERS, *REGISTRY, *APPROXIMATORS]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

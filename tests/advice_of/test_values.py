@@ -15,7 +15,7 @@ from problems import breast_cancer
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, semivalues, shapley_values, value
 from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.estimators import Stratified
 from unshap_plugin.losses import cross_entropy
@@ -28,7 +28,7 @@ FOLDERS = [
     "unshap_plugin/estimators",
     "unshap_plugin/results",
     "unshap_plugin/plots.py",
-    *(f"unshap_plugin/{n}.py" for n in ("valuation", "evaluation/evaluation", "game")),
+    *(f"unshap_plugin/{n}.py" for n in ("valuation", "semivalues", "evaluation/evaluation", "game")),
 ]
 #: What only describes.
 NO_ADVICE = {"no player has a positive value"}  # nothing can be done about that
@@ -420,7 +420,7 @@ ESTIMATORS = [
     Case(
         "somebody's game excludes an end of all pairs",
         lambda: shapley_values(EMPTY, "stratified"),
-        "the values add up to what separates both ends; use a game that excludes none of these.",
+        "the values begin with what separates both ends; use a game that excludes none of these.",
         (lambda: exact(Additive(4), "stratified"),),
     ),
     Case(
@@ -516,7 +516,86 @@ RESULTS = [
     ),
 ]
 
-CASES = [*UNLEARNING, *ESTIMATORS, *RESULTS]
+# Semivalues.
+
+
+def additive(kind, *args, n=4):
+    """Of such a game all semivalues are the numbers that the players add."""
+    result = semivalues(Additive(n), kind, *args)
+    np.testing.assert_allclose(result.values, np.arange(n), atol=1e-4)
+
+
+SEMIVALUES = [
+    Case(
+        "no such semivalue",
+        lambda: semivalues(Additive(4), "banzaf"),
+        "(did you mean 'banzhaf'?)",
+        (lambda: additive("banzhaf"),),
+    ),
+    Case(
+        "no semivalue of that name with parameters",
+        lambda: semivalues(Additive(4), ("bta", 4, 1)),
+        "(did you mean 'beta'?)",
+        (lambda: additive(("beta", 4, 1)),),
+    ),
+    Case(
+        "Shapley values",
+        lambda: semivalues(Additive(4), "shapley"),
+        "Shapley values are those of shapley_values",
+        (lambda: exact(Additive(4)),),
+    ),
+    Case(
+        "one parameter",
+        lambda: semivalues(Additive(4), ("beta", 4)),
+        "give two numbers above 0 there, or one of 'banzhaf' and 'loo' as it is",
+        (lambda: additive(("beta", 4, 2.5)), lambda: additive("banzhaf"), lambda: additive("loo")),
+    ),
+    Case(
+        "no parameter",
+        lambda: semivalues(Additive(4), "beta"),
+        "give them, such as ('beta', 4, 1)",
+        (lambda: additive(("beta", 4, 1)),),
+    ),
+    Case(
+        "no semivalue at all",
+        lambda: semivalues(Additive(4), None),
+        "but 'banzhaf', 'loo', ('beta', alpha, beta), or a list of weights is needed",
+        tuple(lambda kind=kind: additive(kind) for kind in ("banzhaf", "loo", ("beta", 2, 2), [0.1, 0.2, 0.3, 0.4])),
+    ),
+    Case(
+        "a weight too many",
+        lambda: semivalues(Additive(4), [0.2] * 5),
+        "give one weight for each number of others, 0 to 3",
+        (lambda: additive([0.25] * 4),),
+    ),
+    Case(
+        "weights of another sum",
+        lambda: semivalues(Additive(4), [1, 2, 1, 0]),
+        "divide them by their sum",
+        (lambda: additive(np.array([1, 2, 1, 0]) / 4),),
+    ),
+    Case(
+        "an estimator of Shapley values",
+        lambda: semivalues(Additive(4), "banzhaf", "permutation"),
+        "use one of auto, exact, stratified",
+        tuple(lambda name=name: additive("banzhaf", name) for name in ("auto", "exact", "stratified")),
+    ),
+    Case(
+        "an estimator of what is computed",
+        lambda: semivalues(Additive(4), "loo", "stratified"),
+        "leave it out",
+        (lambda: additive("loo"),),
+    ),
+    Case(
+        "too few evaluations to leave each out",
+        lambda: semivalues(Additive(4), "loo", budget=4),
+        "need 5 evaluations; give that",
+        (lambda: additive("loo", "auto", 5),),
+    ),
+]
+
+
+CASES = [*UNLEARNING, *ESTIMATORS, *RESULTS, *SEMIVALUES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

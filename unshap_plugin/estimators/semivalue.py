@@ -102,10 +102,12 @@ def semivalue_of(kind: Kind, n_players: int) -> Semivalue:
     try:
         weights = np.asarray(kind, dtype=np.float64)
     except (TypeError, ValueError):
+        weights = np.zeros(())
+    if weights.ndim == 0:
         raise InvalidTypeError(
             f"the semivalue is {in_short(kind)}, but 'banzhaf', 'loo', ('beta', alpha, beta), or a list of weights is "
             f"needed."
-        ) from None
+        )
     if weights.shape != (n_players,):
         raise InvalidValueError(
             f"the weights of the semivalue have the shape {list(weights.shape)}, but there are {n_players} players: "
