@@ -1,5 +1,6 @@
 """Unlearning evaluators for OpenDataVal: they stand in an ``ExperimentMediator`` beside OpenDataVal's own."""
 
 from unshap_opendataval.evaluator import UnlearningShapley
+from unshap_opendataval.siblings import UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO
 
-__all__ = ["UnlearningShapley"]
+__all__ = ["UnlearningBanzhaf", "UnlearningBetaShapley", "UnlearningLOO", "UnlearningShapley"]

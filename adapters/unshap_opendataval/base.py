@@ -163,9 +163,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         if not isinstance(self.unlearner, str) or self.unlearner != "auto":
             resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
         problem = self._problem(kwargs)
-        game = UnlearningGame(problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, **(self.settings or {}))
         try:
-            self.result: ValuationResult = self._values(game)
+            self.result: ValuationResult = self._values(self._game(problem))
         except DivergenceError as error:  # the game is made here, and takes no policy
             raise error.advising(tuple(way for way in error.advice if way != EXCLUDING)) from error
         self._player_of_row = problem.player_of_row
@@ -223,6 +222,10 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
             groups=self.groups,
             fit=recipe,
         )
+
+    def _game(self, problem: ValuationProblem) -> UnlearningGame:
+        """Return the game that is valued: the same one for every evaluator of the same model, data and settings."""
+        return UnlearningGame(problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, **(self.settings or {}))
 
     def _metric(self, y: Tensor) -> Metric:
         if callable(self.utility):

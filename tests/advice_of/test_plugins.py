@@ -276,7 +276,6 @@ REGISTRY = [
 ]
 
 
-
 def sums(*args):
     """A game in which the players add 1, 2 and 4."""
     return shapley_values(Sum(), *args)

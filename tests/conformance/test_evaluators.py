@@ -27,7 +27,7 @@ from unshap_conformance.evaluators.models import PlayedModel
 from unshap_conformance.evaluators.stages import stage_of
 from unshap_conformance.games import GAMES, by_name, random_game
 from unshap_conformance.parametrize import parametrize_with_checks
-from unshap_opendataval import UnlearningShapley
+from unshap_opendataval import UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO, UnlearningShapley
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
 
@@ -113,6 +113,14 @@ OURS = evaluator_subject(
 @parametrize_with_checks([evaluator_subject(Exact, exact=True), OURS])
 def test_right_evaluators_pass(check):
     check()
+
+
+@pytest.mark.parametrize("kind", [UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO])
+def test_siblings_have_the_values_that_they_are_called_by(kind):
+    """Some checks: what they share with the first is checked there."""
+    results = check_evaluator(kind, checks=["agreement", "null_player", "fresh_values"])
+    assert {result.status for result in results} == {"passed"}
+    assert len(results) > 5
 
 
 def test_right_samplers_pass():
