@@ -13,8 +13,9 @@ from unshap_conformance import ConformanceError
 from unshap_conformance.estimators import ESTIMATOR_CHECKS, check_estimator, estimator_subject
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.estimators import METHODS, Permutation
+from unshap_plugin.estimators import METHODS, Permutation, Stratified
 from unshap_plugin.estimators.base import Estimate
+from unshap_plugin.estimators.semivalue import semivalue_of
 
 #: Checks that compare values player by player; the others are about calls.
 AXIOMS = {
@@ -77,6 +78,17 @@ def test_what_is_right_passes(estimator, traits, skips):
 @pytest.mark.parametrize("name", [method.name for method in METHODS])
 def test_every_estimator_of_the_project_passes(name):
     assert {result.status for result in check_estimator(name)} <= {"passed", "skipped"}
+
+
+def test_the_stratified_estimator_of_another_semivalue_passes():
+    weights = {n: semivalue_of(("beta", 4, 1), n).weights for n in range(1, 13)}
+
+    def of_beta(game, budget, seed):
+        return Stratified(game.n_players, budget, seed, "linear", weights[game.n_players]).run(game)
+
+    checks = ["bias", "budget"]
+    results = check_estimator(of_beta, semivalue=("beta", 4, 1), std_errors=True, checks=checks)
+    assert {result.status for result in results} == {"passed"}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.name}")

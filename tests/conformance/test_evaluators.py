@@ -117,8 +117,8 @@ def test_right_evaluators_pass(check):
 
 @pytest.mark.parametrize("kind", [UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO])
 def test_siblings_have_the_values_that_they_are_called_by(kind):
-    """Some checks: what they share with the first is checked there."""
-    results = check_evaluator(kind, checks=["agreement", "null_player", "fresh_values"])
+    """One check: what they share with the first is checked there."""
+    results = check_evaluator(kind, checks=["agreement"])
     assert {result.status for result in results} == {"passed"}
     assert len(results) > 5
 
