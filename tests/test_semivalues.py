@@ -102,6 +102,14 @@ def test_what_the_game_knows_is_not_evaluated_again(five_providers):
         assert not any("sum" in note for note in result.notes)
 
 
+def test_a_comparison_says_that_the_values_mean_different_things(five_providers):
+    game = UnlearningGame(five_providers, "newton")
+    compared = shapley_values(game).compare(semivalues(game, "banzhaf"))
+    assert compared.notes[0].startswith("a Shapley value is compared with a Banzhaf value")
+    assert not any("different games" in note or "compared with" in note for note in compared.notes[1:])
+    assert shapley_values(game).compare(shapley_values(game)).notes == ()
+
+
 def test_vectors_are_valued_column_by_column():
     table = np.random.default_rng(1).normal(size=(64, 2))
     for kind in ("banzhaf", ("beta", 4, 1), "loo"):

@@ -12,7 +12,7 @@ from unshap_plugin.estimators.semivalue import Kind, semivalue_of
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.valuation import Game, check_game, estimated
 
 __all__ = ["semivalues"]

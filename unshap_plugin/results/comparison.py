@@ -160,7 +160,7 @@ def compare(first: ValuationResult, second: ValuationResult, level: float) -> Co
         differs=adjusted < 1 - level,
         level=level,
         spearman=_spearman(values, others),
-        notes=(*_games(first, second, same), *_errors(first, second, error)),
+        notes=(*_kinds(first, second), *_games(first, second, same), *_errors(first, second, error)),
     )
 
 
@@ -198,6 +198,13 @@ def _spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     if len(one) == 0 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(stats.spearmanr(one, other)[0])
+
+
+def _kinds(one: ValuationResult, other: ValuationResult) -> list[str]:
+    """Say that the values mean different things."""
+    if one.semivalue == other.semivalue:
+        return []
+    return [f"a {one.semivalue} is compared with a {other.semivalue}: they would differ without any error too."]
 
 
 def _games(one: ValuationResult, other: ValuationResult, same: float) -> list[str]:

@@ -51,9 +51,9 @@ def line_of(result: ValuationResult) -> str:
         most = ", ".join(named) + (", ..." if n > _NAMED else "")
     bias = " and the values biased" if result.biased else ""
     excluded = f", {result.excluded} excluded{bias}" if result.excluded else ""
-    kind = "" if result.semivalue == SHAPLEY else f"{result.semivalue}, "
+    what = result.metric if result.semivalue == SHAPLEY else f"{result.semivalue}, {result.metric}"
     return (
-        f"ValuationResult({'1 player' if n == 1 else f'{n} players'}; {most}; {kind}{result.metric}, {result.unlearner}, "
+        f"ValuationResult({'1 player' if n == 1 else f'{n} players'}; {most}; {what}, {result.unlearner}, "
         f"{result.estimator}, {result.evaluations} evaluations{excluded})"
     )
 
