@@ -25,6 +25,7 @@ LAYERS = [
     ["estimators"],
     ["plugins"],
     ["evaluation"],
+    ["store"],
     ["plots"],
     ["cautions"],
     ["results", "game"],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,10 +30,11 @@ from unshap_plugin.plugins.registry import (
     resolve_unlearner,
 )
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.store.file import Store
+from unshap_plugin.store.utilities import remembered
 from unshap_plugin.support.memory import as_bytes
 from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone
-from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners.auto import choose
 from unshap_plugin.unlearners.base import Unlearner
 
@@ -72,6 +75,9 @@ class UnlearningGame(Portable):
         What the passes of all jobs may take together, in bytes or as text (``"2GB"``), beside the data and what is
         computed once; by default a quarter of what is free. One coalition is the least that a pass takes. What runs out
         of memory is done again with half as many.
+    store
+        A file of utilities of any number of games, made where there is none: what it has of this game is known from the
+        start, and what is evaluated is written at once. Any number of processes may share it.
     settings
         Settings of an unlearner that is given by name, such as ``steps=5``.
 
@@ -86,6 +92,8 @@ class UnlearningGame(Portable):
     ------
     AccessError
         If the unlearner cannot work on this problem, before any work.
+    InvalidValueError, InvalidTypeError
+        If the file is no store or is damaged, or it could not tell this game from another one.
     UnknownNameError, InvalidValueError, InvalidTypeError, PluginError
         If there is no such unlearner, or it cannot be made with these settings.
 
@@ -102,8 +110,8 @@ class UnlearningGame(Portable):
     >>> coalitions, utilities = game.known()  # that of everybody
     >>> coalitions.tolist(), utilities.shape, "torch" in game.versions
     ([[True, True, True, True]], (1,), True)
-    >>> game.with_settings(steps=1).unlearner, game.with_seed(7).seed
-    (Newton(steps=1, proximal=None), 7)
+    >>> game.with_settings(steps=1).unlearner, game.with_seed(7).seed, game.store
+    (Newton(steps=1, proximal=None), 7, None)
     """
 
     def __init__(
@@ -116,6 +124,7 @@ class UnlearningGame(Portable):
         chunk: int | None = None,
         n_jobs: int | None = None,
         memory: int | str | None = None,
+        store: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
         if on_error not in ("raise", "exclude"):
@@ -129,6 +138,7 @@ class UnlearningGame(Portable):
         self.reason: str | None = None  # why "auto" chose what it chose
         self.n_jobs, self.memory = n_jobs, as_bytes(memory)
         self._given_chunk = chunk
+        self._store: Store | None = None
         self.problem = problem.scoped()
         with alone():
             self._choose(unlearner, settings)
@@ -138,6 +148,9 @@ class UnlearningGame(Portable):
                 f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
                 stacklevel=2,
             )
+        if store is not None:  # not before all else was taken: the file is made where there is none
+            self._store = Store(store)
+            self._known = remembered(self._passes.evaluation, self._store)
 
     def _choose(self, unlearner: str | Unlearner, settings: dict[str, Any]) -> None:
         """Play with the unlearner that is asked for, if it can work on the problem."""
@@ -158,8 +171,7 @@ class UnlearningGame(Portable):
         self.unlearner = unlearner
         evaluation = Evaluation(self.problem, unlearner, self.provider, self.seed, self.on_error)
         self._passes = Passes(evaluation, self._given_chunk, self.n_jobs, self.memory)
-        everybody = np.ones((1, self.n_players), dtype=bool)
-        self._known: dict[bytes, NDArray[np.float64]] = {keys_of(everybody)[0]: self.problem.given_utility}
+        self._known = remembered(evaluation, self._store)
 
     def with_settings(self, **settings: Any) -> Self:
         """Return the game with other ``settings`` of the same unlearner; what both compute once is computed once.
@@ -223,19 +235,21 @@ class UnlearningGame(Portable):
     @property
     def excluded(self) -> int:
         """Number of distinct coalitions whose utility is not finite, under ``on_error="exclude"``."""
-        return sum(bool(np.isnan(value).any()) for value in self._known.values())
+        return self._known.excluded
+
+    @property
+    def store(self) -> Path | None:
+        """The file that the utilities are stored in, if they are."""
+        return None if self._store is None else self._store.path
 
     def known(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return what was evaluated: coalitions, bool ``[m, n_players]``, and utilities, ``[m]`` or ``[m, t]``."""
-        bits = np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(len(self._known), -1)
-        coalitions = np.unpackbits(bits, axis=1, count=self.n_players).astype(bool)
-        return coalitions, np.array(list(self._known.values()), dtype=np.float64)
+        return self._known.all()
 
     @property
     def versions(self) -> dict[str, str]:
         """The versions of the packages that the utilities depend on, that of a plugin too."""
-        plugin = {} if self.provider is None else {self.provider.distribution: self.provider.version}
-        return {**plugin, **versions()}
+        return self._passes.evaluation.versions
 
     def __call__(self, coalitions: ArrayLike) -> NDArray[np.float64]:
         """Return the utilities of coalitions.
@@ -263,20 +277,19 @@ class UnlearningGame(Portable):
         # Where others work, a thread of this process may be one of them, and has to get in.
         with alone() if self._passes.jobs() == 1 else contextlib.nullcontext():
             self._learn(keys, matrix)
-        shape = self.problem.given_utility.shape
-        return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *shape)
+        return self._known.of(keys)
 
     def _learn(self, keys: list[bytes], matrix: NDArray[np.bool_]) -> None:
         """Evaluate those of the coalitions whose utility is not known yet."""
-        new = {key: row for key, row in zip(keys, matrix, strict=True) if key not in self._known}
-        ordered = list(new)
+        ordered, rows = self._known.missing(keys), dict(zip(keys, matrix, strict=True))
         if not self.unlearner.order_dependent:
             # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
-            ordered.sort(key=lambda key: (int(new[key].sum()), key))
+            ordered.sort(key=lambda key: (int(rows[key].sum()), key))
         if ordered:
-            left = iter(ordered)
-            for utilities in self._passes.over(np.stack([new[key] for key in ordered])):
-                self._known.update((key, value) for value, key in zip(utilities, left, strict=False))
+            done = 0
+            for utilities in self._passes.over(np.stack([rows[key] for key in ordered])):
+                self._known.add(ordered[done : done + len(utilities)], utilities)
+                done += len(utilities)
 
 
 def _checked_seed(seed: int) -> int:

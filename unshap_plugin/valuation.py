@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -53,6 +54,7 @@ def value(
     budget: int | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
+    store: str | os.PathLike[str] | None = None,
     **problem: Any,
 ) -> ValuationResult:
     """Return what each piece of a trained model's data was worth to it.
@@ -73,6 +75,8 @@ def value(
         Seed of the unlearner and of the estimator.
     n_jobs
         Processes that evaluate coalitions at a time, -1 for one on each core; see ``UnlearningGame``.
+    store
+        A file of utilities, which are not evaluated again; see ``UnlearningGame``.
     problem
         Other arguments of ``ValuationProblem``: ``loss``, ``metric``, ``valued``, ``reference``, ``access``, ``fit``,
         ...
@@ -95,7 +99,7 @@ def value(
     known = inspect.signature(ValuationProblem).parameters
     for name in problem:
         if name not in known:
-            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed", "n_jobs"])
+            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed", "n_jobs", "store"])
             elsewhere = (
                 f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes, has it"
                 if name in _settings(unlearner)
@@ -104,7 +108,9 @@ def value(
             raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     try:
-        return shapley_values(UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs), estimator, budget, seed)
+        return shapley_values(
+            UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs, store=store), estimator, budget, seed
+        )
     except DivergenceError as error:  # the game is ours, and takes no policy from here
         made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
         raise error.advising(tuple(made if way == EXCLUDING else way for way in error.advice)) from error

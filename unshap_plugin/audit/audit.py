@@ -82,7 +82,7 @@ def audit(
     known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)
     middle = time.perf_counter()
-    truth, seconds = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance, game.n_jobs)
+    truth, seconds = retrained(problem, matrix, retrain_seeds(game.seed, seeds), advance, game.n_jobs, game.store)
     return FidelityReport(
         players=tuple(game.players),
         coalitions=matrix,

@@ -106,9 +106,9 @@ class FidelityReport(Figures):
 
     @property
     def cost_ratio(self) -> float:
-        """Number of coalitions that could be unlearned in the time of retraining one; NaN where none was unlearned."""
+        """Number of coalitions that could be unlearned in the time of retraining one; NaN where none was."""
         unlearning = self.seconds_unlearned / self.evaluations if self.evaluations else math.nan
-        return self.seconds_retrained / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
+        return (self.seconds_retrained or math.nan) / len(self.retrain_seeds) / (len(self.coalitions) - 1) / unlearning
 
     @property
     def verdict(self) -> str:

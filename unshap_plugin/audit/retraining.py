@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +57,12 @@ def retrained(
     seeds: tuple[int, ...],
     progress: Callable[[int], None] | None = None,
     n_jobs: int | None = None,
+    store: Path | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """Return the utilities of retraining on each coalition with each seed, and the seconds that this takes.
 
-    What the ``problem`` of a game remembers is not retrained again; it is counted with the time that it took.
+    What the ``problem`` of a game remembers is not retrained again; it is counted with the time that it took. Nor is
+    what a ``store`` has, which is counted like the others; where it has all, the time is 0.
 
     Returns
     -------
@@ -71,10 +74,11 @@ def retrained(
     DivergenceError
         If retraining on one of them fails.
     """
-    each = [problem.once(_seeded, n_jobs, seed) for seed in seeds]
+    each = [problem.once(_seeded, n_jobs, store, seed) for seed in seeds]
     try:
         utilities = np.stack([one(coalitions, progress) for one in each])
-        return utilities, (len(coalitions) - 1) * sum(one.seconds / (one.game.evaluations - 1) for one in each)
+        new = sum(one.game.evaluations - one.known for one in each)
+        return utilities, (len(coalitions) - 1) * len(each) * sum(one.seconds for one in each) / max(new, 1)
     except DivergenceError as error:  # the comparison is with retraining: there is no other unlearner for that
         measured = tuple(way for way in error.advice if way == "another metric")
         raise error.advising(measured or FEWER_FITS) from error
@@ -82,9 +86,10 @@ def retrained(
 
 @dataclass
 class _Retraining:
-    """A game of retraining, and how long it took so far."""
+    """A game of retraining, how many utilities it knew before, and how long it took so far."""
 
     game: UnlearningGame
+    known: int
     seconds: float = 0.0
 
     def __call__(
@@ -97,12 +102,13 @@ class _Retraining:
             self.seconds += time.perf_counter() - begin
 
 
-def _seeded(problem: ValuationProblem, n_jobs: int | None, seed: int) -> _Retraining:
-    return _Retraining(problem.once(_game, n_jobs).with_seed(seed))
+def _seeded(problem: ValuationProblem, n_jobs: int | None, store: Path | None, seed: int) -> _Retraining:
+    game = problem.once(_game, n_jobs, store).with_seed(seed)
+    return _Retraining(game, game.evaluations)
 
 
-def _game(problem: ValuationProblem, n_jobs: int | None) -> UnlearningGame:
-    return UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", n_jobs=n_jobs)
+def _game(problem: ValuationProblem, n_jobs: int | None, store: Path | None) -> UnlearningGame:
+    return UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", n_jobs=n_jobs, store=store)
 
 
 def evaluated(

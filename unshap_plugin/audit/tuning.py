@@ -143,7 +143,7 @@ def tune(
 
     matrix = draw(problem.n_players, coalitions, game.seed)
     m = len(matrix)
-    truth, _ = retrained(problem, matrix, retrain_seeds(game.seed, seeds), n_jobs=game.n_jobs)
+    truth, _ = retrained(problem, matrix, retrain_seeds(game.seed, seeds), n_jobs=game.n_jobs, store=game.store)
     target = truth.mean(axis=0).reshape(m, -1)
     spread = _within(matrix, target)
     told = spread > 0

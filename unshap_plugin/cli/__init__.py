@@ -7,6 +7,7 @@ COMMANDS = (
     "value",
     "audit",
     "tune",
+    "store",
     "unlearners",
     "conformance",
     "opendataval",

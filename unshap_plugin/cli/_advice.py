@@ -36,6 +36,7 @@ _PHRASES = {
     "more cautious settings": "more cautious values of --setting",
     "other settings": "other values of --setting",
     "n_jobs is": "--jobs is",
+    "leave out store": "leave out --store",
 }
 
 

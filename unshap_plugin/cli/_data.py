@@ -117,6 +117,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
         "--jobs", type=int, metavar="N", help="processes that evaluate coalitions at a time, -1 for one on each core"
     )
     method.add_argument("--memory", metavar="SIZE", help="memory that they may take, such as 2GB (default: a quarter)")
+    method.add_argument(
+        "--store", type=Path, metavar="FILE", help="where utilities are kept: a later run evaluates what is not in it"
+    )
     return method
 
 
@@ -189,7 +192,14 @@ def load(
         artifacts=artifacts,
         trained_rows=len(table.y),
     )
-    game = UnlearningGame(problem, options.unlearner, seed=options.seed, n_jobs=options.jobs, memory=options.memory)
+    game = UnlearningGame(
+        problem,
+        options.unlearner,
+        seed=options.seed,
+        n_jobs=options.jobs,
+        memory=options.memory,
+        store=options.store,
+    )
     # Not as keywords of the game, which has some of its own: a setting may be called like one of them.
     return Loaded(table, flipped, game.with_settings(**settings) if settings else game)
 

@@ -18,6 +18,7 @@ from unshap_plugin.plugins.registry import another, described, lent_to
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.retrain import Retrain
 
@@ -67,6 +68,12 @@ class Evaluation:
         self.problem, self.unlearner, self.provider = problem, unlearner, provider
         self.seed, self.on_error = seed, on_error
         self._limit = Limit.of(problem, bounded=bool(unlearner.advice))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the packages that the utilities depend on, that of a plugin too."""
+        plugin = {} if self.provider is None else {self.provider.distribution: self.provider.version}
+        return {**plugin, **versions()}
 
     def bytes(self) -> int:
         """Return the memory that one coalition takes in unlearning.
