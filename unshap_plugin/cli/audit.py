@@ -83,6 +83,6 @@ def _summary(report: FidelityReport) -> Iterator[str]:
             f"values       off by {values.error:.2g} at most, floor {values.noise_error:.2g}; Pearson "
             f"{number(values.pearson, '.3f')}, ceiling {number(values.noise_pearson, '.3f')}"
         )
-    yield f"cost         one retraining takes as long as {number(report.cost_ratio, ".3g")} unlearned coalitions"
+    yield f"cost         one retraining takes as long as {number(report.cost_ratio, '.3g')} unlearned coalitions"
     yield f"retrainings  {report.retrainings:,}  ({len(report.retrain_seeds)} of each coalition, seed {report.seed})"
     yield f"seconds      {report.seconds:.2f}"

@@ -82,14 +82,15 @@ def _parts(evaluation: Evaluation) -> dict[str, tuple[str, Any]]:
     module = problem if isinstance(problem, ModuleProblem) else None
     given = problem.given_model
     own = None if isinstance(given, nn.Module) else given  # what retraining fits
-    if own is not None and _digest("the model", own) != _digest("the model", problem.given_model):
+    model = f"the model ({problem.model_name})"
+    if own is not None and _digest(model, own) != _digest(model, problem.given_model):
         raise InvalidTypeError(
-            f"the model ({problem.model_name}) has another state each time it is copied, so that a store could not "
+            f"{model} has another state each time it is copied, so that a store could not "
             f"know it again: give it a __getstate__ without what changes, or leave out store."
         )
     loss = getattr(problem.loss, "__name__", type(problem.loss).__name__)
     return {
-        "model": (f"the model ({problem.model_name})", [problem.trained.model, own]),
+        "model": (model, [problem.trained.model, own]),
         "recipe": ("fit", None if module is None else [module.recipe, module.linear]),
         "loss": (f"the loss {loss!r}", problem.loss),
         "metric": (f"metric {problem.metric.name!r}", problem.metric),

@@ -71,7 +71,11 @@ def connected(path: Path, mode: str) -> sqlite3.Connection:
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
     # What a process wrote survives its end; only a power failure may take the last transactions, and those whole.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -89,14 +93,14 @@ def faults(path: Path) -> list[str]:
     waiting = path.with_name(f"{path.name}-wal")
     # What a process that was killed left beside the file would be moved into it by a connection that may write.
     mode = "ro" if waiting.exists() and waiting.stat().st_size else "rw"
-    with contextlib.closing(connected(path, mode)) as connection:
-        try:
+    try:
+        with contextlib.closing(connected(path, mode)) as connection:
             found = [str(text) for (text,) in connection.execute("PRAGMA integrity_check")]
             damaged = [" ".join(text.split()) for text in found if text != "ok"] or list(_damaged_batches(connection))
-        except sqlite3.OperationalError:  # of the system, not of the file
-            raise
-        except sqlite3.DatabaseError as error:
-            damaged = [str(error)]
+    except sqlite3.OperationalError:  # of the system, not of the file
+        raise
+    except sqlite3.DatabaseError as error:
+        damaged = [str(error)]
     return [f"it is damaged ({text})" for text in damaged]
 
 

@@ -130,7 +130,12 @@ class _Walk:
             yield value.__name__.encode()
         elif isinstance(value, nn.Module):  # some refuse to be pickled
             yield self.of(kind)
-            yield from self._pairs(vars(value).items())
+            # Hooks are numbered through all modules of a process: their order says all.
+            own = (
+                (key, list(one.values()) if isinstance(one, dict) and "_hooks" in key else one)
+                for key, one in vars(value).items()
+            )
+            yield from self._pairs(own)
         else:
             yield from self._object(value)
 
@@ -179,7 +184,8 @@ class _Walk:
         elif isinstance(value, types.FunctionType):
             yield from self._each([value.__code__, value.__defaults__, value.__kwdefaults__])
             yield from self._each(_content(cell) for cell in value.__closure__ or ())
-            if from_library is None:
+            # Of what is made within a function of a distribution, its version says what the globals are.
+            if from_library is None or module == "builtins" or "<" not in name:
                 yield from self._pairs(_globals(value))
         elif from_library is None:  # compiled by the user, or a module that is not taken from by name
             raise TypeError(f"{module}.{name}".strip("."))
