@@ -34,7 +34,7 @@ from unshap_plugin.result import ValuationResult
 from unshap_plugin.store.file import Store
 from unshap_plugin.store.layout import faults
 
-ROWS, CHUNK, BUDGET = 24, 8, 1000
+ROWS, CHUNK, BUDGET = 24, 8, 500
 
 
 @dataclass
@@ -112,9 +112,8 @@ def trial(kills: int, seed: int, folder: Path) -> Outcome:
     """Kill so many processes at random moments, with stores in a ``folder``, and return what became of them."""
     asked, rng, outcome = problem(), random.Random(seed), Outcome()
     begin = time.perf_counter()
-    whole = bits(play(asked, folder / "whole.db"))
+    whole = bits(play(asked, None))
     seconds = time.perf_counter() - begin
-    assert whole == bits(play(asked, None))
     while outcome.kills < kills:
         store = folder / f"{outcome.finished}.db"
         had = stored(store)

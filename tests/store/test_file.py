@@ -52,8 +52,7 @@ def full(path):
     for seed in range(5):
         for game in (GAME, OTHER):
             store.write(game, *batch(game, 400, seed))
-    for connection in store._connections.values():
-        connection.close()
+    store.close()
     assert [one.name for one in path.parent.iterdir()] == ["values.db"]
     return path
 
@@ -85,8 +84,7 @@ def test_what_goes_in_comes_out_and_merging_adds_what_is_new_once(ours, theirs):
         assert faults(stores[0].path) == []
         assert {game.sha256: held(stores[1], game) for game in (GAME, OTHER)} == expected[1]
         for store in stores:
-            for connection in store._connections.values():
-                connection.close()
+            store.close()
 
 
 def test_what_differs_stays_as_it_is_and_is_counted(tmp_path):
@@ -176,8 +174,7 @@ def test_whatever_byte_is_damaged_nothing_wrong_comes_out(full):
             continue
         # Of pages that are empty and of what is for nobody to read.
         assert {game.sha256: held(store, game) for game in (GAME, OTHER)} == sound
-        for connection in store._connections.values():
-            connection.close()
+        store.close()
     assert refused > 40
 
 
@@ -215,12 +212,13 @@ def test_copies_and_other_processes_have_connections_of_their_own(path):
     store = Store(path)
     store.write(GAME, *batch(GAME, 20))
     for other in (pickle.loads(pickle.dumps(store)), copy.deepcopy(store)):
-        assert other._connections == {}
+        assert other._connection is None
         assert held(other, GAME) == held(store, GAME)
     child = os.fork()
+    assert store._connection is None, "nobody inherits one"
     if child == 0:
         store.write(GAME, *batch(GAME, 20, seed=1))
-        os._exit(0 if len(store._connections) == 2 else 1)
+        os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert len(held(store, GAME)) > len(batch(GAME, 20)[0])
 
@@ -239,20 +237,24 @@ def known_to(path, game=GAME):
     return StoredUtilities(Store(path), game, np.zeros(game.shape), excluding=True)
 
 
+def add_each(known, batches):
+    for keys, utilities in batches:
+        known.add(keys, utilities)
+
+
 def test_on_a_full_disk_it_goes_on_in_memory_and_catches_up(path):
     known = known_to(path)
-    [(pages,)] = known._store._connection().execute("PRAGMA page_count")
-    known._store._connection().execute(f"PRAGMA max_page_count = {pages + 1}")
+    [(pages,)] = known._store._connected().execute("PRAGMA page_count")
+    known._store._connected().execute(f"PRAGMA max_page_count = {pages + 1}")
     first, second = batch(GAME, 1500), batch(GAME, 1500, seed=1)
     with pytest.warns(
         UserWarning, match=r"cannot be written \(database or disk is full\): going on in memory"
     ) as caught:
-        known.add(*first)
-        known.add(*second)
+        add_each(known, [first, second])
     assert len(caught) == 1, "it says so once"
     assert known.missing([*first[0], *second[0]]) == []
     assert held(Store(path), GAME) == {}
-    known._store._connection().execute("PRAGMA max_page_count = 1000000")
+    known._store._connected().execute("PRAGMA max_page_count = 1000000")
     third = batch(GAME, 5, seed=2)
     known.add(*third)
     assert held(Store(path), GAME).keys() == {*first[0], *second[0], *third[0]}
@@ -267,8 +269,7 @@ def test_where_the_system_refuses_to_write_it_goes_on_in_memory(path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, hard))
     try:
         with pytest.warns(UserWarning, match="going on in memory"):
-            for at in range(0, len(keys), 100):
-                known.add(keys[at : at + 100], utilities[at : at + 100])
+            add_each(known, [(keys[at : at + 100], utilities[at : at + 100]) for at in range(0, len(keys), 100)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert known.missing(keys) == []
@@ -283,7 +284,7 @@ def test_where_it_cannot_be_read_any_more_it_goes_on_in_memory(path):
     known = known_to(path)
     other = Store(path)
     other.write(GAME, *batch(GAME, 30))
-    other._connection().execute("UPDATE batches SET utilities = zeroblob(length(utilities))")
+    other._connected().execute("UPDATE batches SET utilities = zeroblob(length(utilities))")
     keys, _ = batch(GAME, 30)
     with pytest.warns(UserWarning, match=r"cannot be read \(batch 1 is not what was written\): going on in memory"):
         assert known.missing(keys) == keys

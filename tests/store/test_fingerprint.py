@@ -109,10 +109,10 @@ def test_unlearner_settings_seed_and_versions_are_part_of_it():
         of(problem, provider=provider),
         of(problem, provider=dataclasses.replace(provider, version="1.1")),
     ]
-    with mock.patch("unshap_plugin.evaluation.evaluation.versions", lambda: {"unshap-plugin": "9"}):
+    with mock.patch("unshap_plugin.evaluation.evaluation.versions", return_value={"unshap-plugin": "9"}):
         found.append(of(problem))
     assert len(set(found)) == len(found)
-    with mock.patch("unshap_plugin.support.versions.platform.python_version", lambda: "3.99.0"):
+    with mock.patch("unshap_plugin.support.versions.platform.python_version", return_value="3.99.0"):
         assert of(problem) == found[0]
 
 

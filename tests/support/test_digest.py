@@ -210,7 +210,7 @@ def test_values_that_refer_to_themselves_have_one():
     "value", [threading.Lock(), user_module("helpers"), (one for one in ())], ids=["lock", "module", "generator"]
 )
 def test_what_says_nothing_of_what_it_holds_has_none(value):
-    with pytest.raises(TypeError, match="lock|helpers|generator"):
+    with pytest.raises(TypeError, match=r"lock|helpers|generator"):
         digest(["a", {"b": value}])
 
 

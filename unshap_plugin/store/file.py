@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ _BATCHES = """
 SELECT b.id, written, coalitions, utilities, checksum, sha256, n_players, shape, description
 FROM batches b JOIN games g ON g.id = b.game WHERE sha256 = ? AND b.id > ? ORDER BY b.id
 """
+#: Those of this process.
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _REMEDY = "give the path of a store, or of a file that is not there yet"
 
 
@@ -96,13 +99,13 @@ class Store(Portable):
     ([[0.5]], 1, [])
     """
 
-    _left_behind: ClassVar[tuple[str, ...]] = ("_connections", "_lock")
+    _left_behind: ClassVar[tuple[str, ...]] = ("_connection", "_lock")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._make_anew()
         if not isinstance(path, str | os.PathLike):
             raise InvalidTypeError(f"store is a {type(path).__name__}, but the path of a file is needed.")
         self.path = Path(path).absolute()
-        self._make_anew()
         try:
             if not self.path.exists():
                 create(self.path)
@@ -114,12 +117,23 @@ class Store(Portable):
 
     def _make_anew(self) -> None:
         self._lock = threading.RLock()
-        self._connections: dict[int, sqlite3.Connection] = {}  # by process: one that was forked has its own
+        self._connection: sqlite3.Connection | None = None
+        _stores.add(self)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next that is asked of the store opens another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def games(self) -> list[StoredGame]:
         """Return the games, in the order in which they came."""
         with self._lock:
-            rows = self._connection().execute("SELECT sha256, n_players, shape, description FROM games").fetchall()
+            rows = self._connected().execute("SELECT sha256, n_players, shape, description FROM games").fetchall()
         found = []
         for sha256, n_players, shape, description in rows:
             game = Fingerprint(sha256, n_players, tuple(json.loads(shape)), json.loads(description))
@@ -137,7 +151,7 @@ class Store(Portable):
             If it cannot be read.
         """
         with self._lock:
-            rows = self._connection().execute(_BATCHES, (game.sha256, after))
+            rows = self._connected().execute(_BATCHES, (game.sha256, after))
             for number, written, coalitions, utilities, checksum, *row in rows:
                 if not sound(tuple(row), coalitions, utilities, checksum):
                     raise sqlite3.DatabaseError(f"batch {number} is not what was written")
@@ -187,16 +201,15 @@ class Store(Portable):
                     added += len(new)
         return added, differing
 
-    def _connection(self) -> sqlite3.Connection:
-        process = os.getpid()
-        if process not in self._connections:
-            self._connections[process] = connected(self.path, "rw")
-        return self._connections[process]
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connected(self.path, "rw")
+        return self._connection
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            connection = self._connection()
+            connection = self._connected()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -205,3 +218,24 @@ class Store(Portable):
                 if connection.in_transaction:  # of some errors SQLite itself rolls back
                     connection.execute("ROLLBACK")
                 raise
+
+
+#: Those that are kept from being used while this process forks.
+_held: list[Store] = []
+
+
+def _before_fork() -> None:
+    """Close all connections: SQLite takes one that a forked process inherits for its own, and loses count of locks."""
+    for store in list(_stores):
+        store._lock.acquire()
+        store.close()
+        _held.append(store)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop()._lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
