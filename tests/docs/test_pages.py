@@ -30,7 +30,7 @@ RUN_BY = {
     "docs/partial.md": "tests/docs/test_partial_guide.py",
     "docs/plugins.md": "tests/docs/test_plugin_guide.py",
     "docs/values.md": HERE,
-    "docs/store.md": HERE,
+    "docs/store.md": "tests/docs/test_store_guide.py",
 }
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 SNIPPETS = [(page, name) for page, test in RUN_BY.items() if test == HERE for name in blocks(page)]
