@@ -30,7 +30,7 @@ from sklearn.preprocessing import scale
 
 from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
 from unshap_plugin.evaluation.evaluation import Evaluation
-from unshap_plugin.result import ValuationResult
+from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.store.file import Store
 from unshap_plugin.store.layout import faults
 
