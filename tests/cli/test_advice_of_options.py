@@ -108,6 +108,13 @@ def full(*command):
     return run
 
 
+def listed():
+    """Fill a store, and list it as was advised."""
+    _prepare(TRAIN, {})
+    printed(*VALUE, "--store", "values.db")
+    assert "newton" in printed("store", "values.db")
+
+
 def without_opendataval():
     hidden = {name: None for name in sys.modules if name.startswith(("opendataval", "unshap_opendataval"))}
     with mock.patch.dict(sys.modules, {"opendataval": None, **hidden}):
@@ -325,6 +332,12 @@ CASES = [
         fails(*VALUE, "--save-artifacts", "no/sums"),
         "give the path of a file",
         (same(*VALUE, "--save-artifacts", "sums"),),
+    ),
+    Case(
+        "no store",
+        fails("store", "none.db"),
+        "give a file that --store wrote",
+        (listed,),
     ),
     Case(
         "no OpenDataVal",
