@@ -275,7 +275,7 @@ class UnlearningGame(Portable):
         matrix = as_coalitions(coalitions, self.n_players)
         keys = keys_of(matrix)
         # Where others work, a thread of this process may be one of them, and has to get in.
-        with alone() if self._passes.jobs() == 1 else contextlib.nullcontext():
+        with alone() if self._passes.workers() is None else contextlib.nullcontext():
             self._learn(keys, matrix)
         return self._known.of(keys)
 

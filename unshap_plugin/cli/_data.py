@@ -14,6 +14,7 @@ from unshap_plugin.cli._blanks import stripped
 from unshap_plugin.cli._examples import EXAMPLES, example
 from unshap_plugin.cli._flip import flip_labels
 from unshap_plugin.cli._models import MODELS, task_of, train_model
+from unshap_plugin.cli._scheduler import add_scheduler
 from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._tables import Table, read_tables
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
@@ -116,6 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Any:
     method.add_argument(
         "--jobs", type=int, metavar="N", help="processes that evaluate coalitions at a time, -1 for one on each core"
     )
+    add_scheduler(method)
     method.add_argument("--memory", metavar="SIZE", help="memory that they may take, such as 2GB (default: a quarter)")
     method.add_argument(
         "--store", type=Path, metavar="FILE", help="where utilities are kept: a later run evaluates what is not in it"

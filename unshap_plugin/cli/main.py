@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from unshap_plugin.cli import COMMANDS
 from unshap_plugin.cli._advice import in_options
+from unshap_plugin.cli._scheduler import on_cluster
 from unshap_plugin.errors import InvalidValueError, UnshapError, nearest
 
 __all__ = ["main"]
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = functools.partial(_show_warning, options)
             run: Callable[[argparse.Namespace], int] = options.run
-            return run(options)
+            with on_cluster(options):
+                return run(options)
     except UnshapError as error:
         sys.stderr.write(f"unshap: error: {in_options(' '.join(str(error).split()), vars(options))}\n")
         return 2

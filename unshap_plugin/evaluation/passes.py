@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
-import uuid
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import joblib
 import numpy as np
-from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, JobError, check_integer
+from unshap_plugin.errors import InvalidValueError, JobError, check_integer
 from unshap_plugin.evaluation.evaluation import Evaluation
-from unshap_plugin.model.engine import out_of_memory
-from unshap_plugin.support.announcing import Heard, heard, repeat
+from unshap_plugin.evaluation.remote import Done, Failed, Parcel, Unlike, evaluated, packed, shares_of
+from unshap_plugin.evaluation.workers import Workers, workers_now
+from unshap_plugin.support.announcing import repeat
 from unshap_plugin.support.memory import in_units, keep_pages
 from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone, on_one_core
@@ -35,17 +30,10 @@ PASS_BYTES = 16 * 2**20
 MOST = 1024
 #: Shares of each job in a round: of more the last ones end closer together, fewer are sent faster.
 SHARES = 16
+#: Shares of each job where models are made one by one.
+LOOPED = 4
 #: Passes of each job in a round, after which the utilities are remembered: an interruption loses one round.
 ROUND = 32
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What became of some coalitions: utilities ``[m]`` or ``[m, t]``, how many a pass could take, and warnings."""
-
-    utilities: NDArray[np.float64]
-    chunk: int
-    warned: Sequence[Heard] = ()
 
 
 class Passes(Portable):
@@ -87,7 +75,7 @@ class Passes(Portable):
     [array([-3.42])]
     """
 
-    _left_behind: ClassVar[tuple[str, ...]] = ("_sent",)
+    _left_behind: ClassVar[tuple[str, ...]] = ("_sent", "_lent")
 
     def __init__(self, evaluation: Evaluation, chunk: int | None, n_jobs: int | None, memory: int) -> None:
         self.evaluation, self.n_jobs = evaluation, n_jobs
@@ -98,17 +86,17 @@ class Passes(Portable):
 
     def _make_anew(self) -> None:
         keep_pages()
-        self._sent: tuple[str, NDArray[np.uint8]] | None = None
+        self._sent: Parcel | None = None
+        self._lent: tuple[Workers, Any] | None = None
+
+    def workers(self) -> Workers | None:
+        """Return who would be at work now; ``None``: this process alone, as where coalitions have an order."""
+        return None if self.evaluation.unlearner.order_dependent else workers_now(self.n_jobs)
 
     def jobs(self) -> int:
-        """Return how many processes would be at work now: one where coalitions have an order, or threads would do it.
-
-        Threads take turns (``alone``), so that several of them are no faster than one.
-        """
-        threads = getattr(get_active_backend()[0], "supports_sharedmem", False)
-        if self.n_jobs == 1 or self.evaluation.unlearner.order_dependent or threads:
-            return 1
-        return int(joblib.effective_n_jobs(self.n_jobs))
+        """Return how many processes would be at work now."""
+        workers = self.workers()
+        return 1 if workers is None else workers.count()
 
     def over(self, coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
         """Yield the utilities ``[m]`` or ``[m, t]`` of coalitions, bool ``[m, n_players]``, in order, some at a time.
@@ -124,61 +112,72 @@ class Passes(Portable):
         """
         start = 0
         while start < len(coalitions):
-            rest, jobs = coalitions[start:], self.jobs()
-            if jobs == 1 or len(rest) == 1:
-                done: Iterable[_Done] = [self._here(rest[: self.chunk])]
+            rest, workers = coalitions[start:], self.workers()
+            if workers is None or len(rest) == 1:
+                done: Iterable[Done] = [self._here(rest[: self.chunk])]
             elif self._sent is None:
                 # Here first, so that what is computed once is, and travels along; nobody may ask for little of it.
                 done = [self._here(rest[: 1 if rest[0].any() else 2])]
                 with alone():
-                    self._sent = uuid.uuid4().hex, _packed(self.evaluation)
+                    self._sent = packed(self.evaluation)
             else:
-                done = self._elsewhere(rest[: ROUND * jobs * self.chunk], jobs)
+                done = self._elsewhere(rest, workers, self._sent)
             for one in done:
                 yield one.utilities
                 start += len(one.utilities)
 
-    def _here(self, coalitions: NDArray[np.bool_]) -> _Done:
-        with alone(), on_one_core(self.n_jobs is not None or self.jobs() > 1):
-            done = _evaluated(self.evaluation, coalitions, self.chunk)
+    def _here(self, coalitions: NDArray[np.bool_]) -> Done:
+        with alone(), on_one_core(self.n_jobs is not None or self.workers() is not None):
+            done = evaluated(self.evaluation, coalitions, self.chunk)
         self._fit(done)
         return done
 
-    def _elsewhere(self, coalitions: NDArray[np.bool_], jobs: int) -> Iterator[_Done]:
-        """Evaluate coalitions in other processes, in shares of which each job gets several."""
-        size = max(min(self.chunk, math.ceil(len(coalitions) / jobs)), math.ceil(len(coalitions) / (SHARES * jobs)))
-        shares = [coalitions[start : start + size] for start in range(0, len(coalitions), size)]
+    def _elsewhere(self, coalitions: NDArray[np.bool_], workers: Workers, sent: Parcel) -> Iterator[Done]:
+        """Evaluate the first of the coalitions in other processes, in shares of which each gets equally many."""
+        jobs = workers.count()
+        coalitions = coalitions[: ROUND * jobs * self.chunk]
+        shares = [*shares_of(coalitions, self._size(len(coalitions), jobs), self.chunk)]
+        if self._lent is None or self._lent[0] != workers:
+            self._lent = workers, workers.lend(sent)
+        name = self.evaluation.unlearner.name
         # In order, so that who gives a warning first is who gives it first with one job.
-        tasks = [joblib.delayed(_there)(*(self._sent or ()), share, self.chunk) for share in shares]
-        try:
-            outcomes = joblib.Parallel(n_jobs=self.n_jobs)(tasks)
-        except BrokenExecutor as error:
-            each = self.chunk * max(self.evaluation.bytes(), self.evaluation.bytes_on_test())
-            raise JobError(
-                f"another process ended while unlearner {self.evaluation.unlearner.name!r} was at work in it "
-                f"({' '.join(str(error).split())[:300]}): use n_jobs=1, or less memory (each of {jobs} jobs takes "
-                f"about {in_units(each)})."
-            ) from error
-        for share, done in zip(shares, outcomes, strict=True):
-            if isinstance(done, str):
-                self._here(share)  # where it fails as it does with one job
+        outcomes = workers.outcomes(sent, self._lent[1], shares)
+        for share in shares:
+            try:
+                done = next(outcomes)
+            except BrokenExecutor as error:
+                each = self.chunk * max(self.evaluation.bytes(), self.evaluation.bytes_on_test())
                 raise JobError(
-                    f"unlearner {self.evaluation.unlearner.name!r} works here, but failed in another process ({done}): "
-                    f"use n_jobs=1."
-                )
+                    f"another process ended while unlearner {name!r} was at work in it "
+                    f"({' '.join(str(error).split())[:300]}): use n_jobs=1, or less memory (each of {jobs} jobs takes "
+                    f"about {in_units(each)})."
+                ) from error
+            if isinstance(done, Unlike):
+                raise JobError(f"a worker has other software, {done.why}: install the same there, or use n_jobs=1.")
+            if not isinstance(done, Done):
+                self._here(share.coalitions)  # where it fails as it does with one job
+                why = done.why if isinstance(done, Failed) else "it did not take up the problem"
+                raise JobError(f"unlearner {name!r} works here, but failed in another process ({why}): use n_jobs=1.")
             repeat(done.warned, self._told)
             self._fit(done)
             yield done
 
+    def _size(self, m: int, jobs: int) -> int:
+        """Return how many of ``m`` coalitions a share takes, so that nobody is idle while others have two of them."""
+        # Where nothing is stacked, a pass of few costs no more, and the cost of a coalition grows with its size.
+        least = LOOPED if self.evaluation.bytes() == 1 else 1
+        each = min(max(least, math.ceil(m / (jobs * self.chunk))), SHARES)
+        return math.ceil(m / (jobs * each))
+
     def _fitting(self, memory: int) -> int:
         """Return how many coalitions a pass takes within the memory, and within a cache while it unlearns."""
         unlearning = max(self.evaluation.bytes(), 1)
-        each = max(unlearning, self.evaluation.bytes_on_test())
-        if each * self.jobs() > memory:
+        each, jobs = max(unlearning, self.evaluation.bytes_on_test()), self.jobs()
+        if each * jobs > memory:
             _log.warning("a coalition takes about %s, more than memory=%s", in_units(each), in_units(memory))
-        return int(np.clip(min(PASS_BYTES // unlearning, memory // self.jobs() // each), 1, MOST))
+        return int(np.clip(min(PASS_BYTES // unlearning, memory // jobs // each), 1, MOST))
 
-    def _fit(self, done: _Done) -> None:
+    def _fit(self, done: Done) -> None:
         """Go on with as many coalitions as a pass could take."""
         if done.chunk < self.chunk:
             self.chunk = done.chunk
@@ -204,59 +203,3 @@ def check_jobs(n_jobs: int | None) -> None:
     check_integer("n_jobs", n_jobs, -(2**31))
     if n_jobs == 0:
         raise InvalidValueError("n_jobs is 0, but a number of processes is needed: use 1, or -1 for one on each core.")
-
-
-def _evaluated(evaluation: Evaluation, coalitions: NDArray[np.bool_], chunk: int) -> _Done:
-    """Evaluate coalitions, so many at a time, and half as many when memory runs out: nothing is lost by that."""
-    parts: list[NDArray[np.float64]] = []
-    start = 0
-    while start < len(coalitions):
-        try:
-            parts.append(evaluation.utilities(coalitions[start : start + chunk]))
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            chunk = max(1, min(chunk, len(coalitions) - start) // 2)
-        else:
-            start += len(parts[-1])
-    return _Done(np.concatenate(parts), chunk)
-
-
-def _packed(evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Return an evaluation as bytes, with what was computed once; as an array, which joblib may share in memory."""
-    computed = evaluation.problem.computed
-    try:
-        try:
-            return _bytes_of((evaluation, computed))
-        except Exception:  # what a plugin computed: every process computes it for itself
-            return _bytes_of((evaluation, {}))
-    except Exception as error:  # whatever the classes of others raise
-        raise InvalidTypeError(
-            f"the problem, or unlearner {evaluation.unlearner.name!r}, cannot be sent to another process "
-            f"({type(error).__name__}: {error}): use n_jobs=1."
-        ) from error
-
-
-def _bytes_of(what: Any) -> NDArray[np.uint8]:
-    # By joblib's pickler, which takes functions and classes along that no module has.
-    return np.frombuffer(pickle.dumps(joblib.wrap_non_picklable_objects(what, keep_wrapper=False)), dtype=np.uint8)
-
-
-#: The evaluation that this process worked on last, as somebody's worker.
-_last: dict[str, Evaluation] = {}
-
-
-def _there(name: str, packed: NDArray[np.uint8], coalitions: NDArray[np.bool_], chunk: int) -> _Done | str:
-    """Evaluate coalitions in a worker, on one thread; return what went wrong instead where anything did."""
-    try:
-        with alone(), on_one_core(), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")  # filters are those of the process that asks
-            if name not in _last:
-                _last.clear()
-                evaluation, computed = pickle.loads(packed.data)
-                evaluation.problem.remember(computed)
-                _last[name] = evaluation
-            done = _evaluated(_last[name], coalitions, chunk)
-        return _Done(done.utilities, done.chunk, heard(caught))
-    except Exception as error:  # is told at home, where it can be raised as it is with one job
-        return f"{type(error).__name__}: {error}"
