@@ -18,7 +18,7 @@ from unshap_plugin.evaluation.workers import Workers, workers_now
 from unshap_plugin.support.announcing import repeat
 from unshap_plugin.support.memory import in_units, keep_pages
 from unshap_plugin.support.portable import Portable
-from unshap_plugin.support.threads import alone, on_one_core
+from unshap_plugin.support.threads import alone, in_company, on_one_core
 
 __all__ = ["Passes", "check_jobs"]
 
@@ -127,7 +127,8 @@ class Passes(Portable):
                 start += len(one.utilities)
 
     def _here(self, coalitions: NDArray[np.bool_]) -> Done:
-        with alone(), on_one_core(self.n_jobs is not None or self.workers() is not None):
+        workers = self.workers()
+        with alone(), on_one_core(self.n_jobs is not None or workers is not None), in_company(workers is not None):
             done = evaluated(self.evaluation, coalitions, self.chunk)
         self._fit(done)
         return done
@@ -136,7 +137,7 @@ class Passes(Portable):
         """Evaluate the first of the coalitions in other processes, in shares of which each gets equally many."""
         jobs = workers.count()
         coalitions = coalitions[: ROUND * jobs * self.chunk]
-        shares = [*shares_of(coalitions, self._size(len(coalitions), jobs), self.chunk)]
+        shares = [*shares_of(coalitions, self._size(len(coalitions), jobs, workers.least), self.chunk)]
         if self._lent is None or self._lent[0] != workers:
             self._lent = workers, workers.lend(sent)
         name = self.evaluation.unlearner.name
@@ -162,10 +163,10 @@ class Passes(Portable):
             self._fit(done)
             yield done
 
-    def _size(self, m: int, jobs: int) -> int:
+    def _size(self, m: int, jobs: int, least: int) -> int:
         """Return how many of ``m`` coalitions a share takes, so that nobody is idle while others have two of them."""
         # Where nothing is stacked, a pass of few costs no more, and the cost of a coalition grows with its size.
-        least = LOOPED if self.evaluation.bytes() == 1 else 1
+        least = max(least, LOOPED) if self.evaluation.bytes() == 1 else least
         each = min(max(least, math.ceil(m / (jobs * self.chunk))), SHARES)
         return math.ceil(m / (jobs * each))
 

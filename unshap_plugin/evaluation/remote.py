@@ -19,7 +19,7 @@ from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.support.announcing import Heard, heard
-from unshap_plugin.support.threads import alone, on_one_core
+from unshap_plugin.support.threads import alone, in_company, on_one_core
 
 __all__ = ["Done", "Failed", "Outcome", "Parcel", "Share", "Unlike", "evaluated", "packed", "shares_of", "work"]
 
@@ -140,7 +140,7 @@ _last: dict[str, Evaluation] = {}
 def work(name: str, software: Mapping[str, str], content: NDArray[np.uint8] | None, share: Share) -> Outcome:
     """Evaluate a share in a worker, on one thread, by the evaluation of a name, whose content may be left out."""
     try:
-        with alone(), on_one_core(), warnings.catch_warnings(record=True) as caught:
+        with alone(), on_one_core(), in_company(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")  # filters are those of the process that asks
             if name not in _last:
                 if content is None:

@@ -22,7 +22,15 @@ __all__ = ["Workers", "workers_now"]
 
 @dataclass(frozen=True)
 class Workers(ABC):
-    """Processes that evaluate coalitions; two of these are equal where they are the same processes."""
+    """Processes that evaluate coalitions; two of these are equal where they are the same processes.
+
+    Attributes
+    ----------
+    least
+        How many shares each should get at least.
+    """
+
+    least: ClassVar[int] = 1
 
     @abstractmethod
     def count(self) -> int:
@@ -88,6 +96,8 @@ class _Cluster(Workers):
     """Workers of a cluster, which gives to another worker what one had in hand when it died."""
 
     name: ClassVar[str]
+    #: The scheduler of dask gives tasks that are fewer than two for each worker to those that have the problem already.
+    least = 3
 
     def outcomes(self, parcel: Parcel, lent: Any, shares: Sequence[Share]) -> Iterator[Outcome]:
         try:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from unshap_plugin.model.torch_settings import settings_kept
-from unshap_plugin.support.threads import alone
+from unshap_plugin.support.threads import alone, among_others
 
 __all__ = ["coalition_seed", "kept", "moved", "seeded", "states"]
 
@@ -62,7 +62,10 @@ def states() -> tuple[Any, ...]:
 
 
 def moved(before: tuple[Any, ...]) -> str | None:
-    """Return the first library whose global generator is not as it was, or ``None``; all are put back."""
+    """Return the first library whose global generator is not as it was, or ``None``; all are put back.
+
+    Among threads of others nobody knows whose draws from Python's generator were: they are put back, and not told.
+    """
     torch_states, numpy_state, python_state = before
     now = states()
     # GPUs that were not used before have no state to go back to.
@@ -78,7 +81,7 @@ def moved(before: tuple[Any, ...]) -> str | None:
             torch.cuda.set_rng_state_all(torch_states[1:])
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
-    return changed
+    return None if changed == "random" and among_others() else changed
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["alone", "on_one_core"]
+__all__ = ["alone", "among_others", "in_company", "on_one_core"]
 
 #: One lock for the process. A thread that holds it may take it again: an unlearner may ask its game for utilities.
 _lock = threading.RLock()
@@ -56,6 +56,41 @@ def on_one_core(really: bool = True) -> Iterator[None]:
         finally:
             if really:
                 torch.set_num_threads(before)
+
+
+#: How many blocks there are in which threads of others are at work.
+_company = 0
+
+
+@contextlib.contextmanager
+def in_company(really: bool = True) -> Iterator[None]:
+    """Allow for threads of others, which nobody can make wait, for as long as the block runs; unless not ``really``.
+
+    Those of a dask worker draw from Python's global generator whenever they like, so that a draw proves nothing.
+
+    Examples
+    --------
+    >>> with in_company():
+    ...     among_others()
+    True
+    """
+    global _company
+    _company += really
+    try:
+        yield
+    finally:
+        _company -= really
+
+
+def among_others() -> bool:
+    """Tell whether threads of others are at work in this process.
+
+    Examples
+    --------
+    >>> among_others()
+    False
+    """
+    return _company > 0
 
 
 def _begin_anew() -> None:
