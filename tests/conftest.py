@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,13 @@ from torch import nn
 
 from unshap_plugin import Recipe, ValuationProblem
 from unshap_plugin.losses import cross_entropy
+
+# The frameworks of clusters are extras: their tests are no tests where these are not installed.
+collect_ignore = [
+    f"evaluation/test_{name}.py"
+    for name, package in (("dask", "distributed"), ("ray", "ray"))
+    if importlib.util.find_spec(package) is None
+]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from unshap_plugin.unlearners.models import StackedModels
 
 FOLDERS = [
     f"unshap_plugin/{name}.py"
-    for name in ("evaluation/passes", "support/memory", "support/announcing", "support/threads")
+    for name in ("evaluation/passes", "evaluation/remote", "support/memory", "support/announcing", "support/threads")
 ]
 COALITIONS = np.random.default_rng(0).random((20, 12)) < 0.5
 
@@ -59,7 +59,19 @@ def play(unlearner="finetune", **kwargs):
     assert np.isfinite(UnlearningGame(problem, unlearner, **kwargs)(COALITIONS)).all()
 
 
+def elsewhere_otherwise():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unshap_plugin.evaluation.remote.version", lambda name: "0.1")
+        play(n_jobs=2)
+
+
 CASES = [
+    Case(
+        "other software in another process",
+        elsewhere_otherwise,
+        "install the same there, or use n_jobs=1",
+        (lambda: play(n_jobs=2), lambda: play(n_jobs=1)),
+    ),
     Case(
         "no jobs",
         lambda: play(n_jobs=0),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 
-import dask
 import distributed
 import joblib
 import numpy as np
 import pytest
+from advice import Case, check, without_a_case
 from clusters import COALITIONS, at_work, game, killing_one, noting, unpacked
 
 from unshap_plugin import shapley_values
+from unshap_plugin.cli.main import main
 from unshap_plugin.errors import JobError
+from unshap_plugin.evaluation.workers import _Dask
 
 
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
     ) as started:
         yield started
 
@@ -44,7 +47,7 @@ def test_values_are_the_bits_of_one_process(client, tmp_path):
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(client, tmp_path):
     expected = game(noting(tmp_path), n_jobs=1)(COALITIONS)
     killed = killing_one(tmp_path, after=10)
-    assert np.array_equal(game(noting(tmp_path, 0.1), chunk=1)(COALITIONS), expected)
+    assert np.array_equal(game(noting(tmp_path, 0.05), chunk=1)(COALITIONS), expected)
     times = at_work(tmp_path)
     assert 10 <= times[killed[0]] < len(COALITIONS) / 2, "it was killed halfway"
     assert len(times) == 3, "and somebody took its place"
@@ -59,7 +62,35 @@ def test_the_problem_travels_once_to_a_worker(client, tmp_path):
     assert set(at_work(tmp_path)) <= {int(process) for process in client.run(os.getpid).values()}
 
 
-def test_a_task_that_kills_every_worker_is_an_error(client):
+def test_workers_with_other_software_are_refused(client, monkeypatch):
+    monkeypatch.setattr("unshap_plugin.evaluation.remote.version", lambda name: "0.5")
+    with pytest.raises(JobError, match=r"a worker has other software, .*numpy \S+ there and 0.5 here.*: install"):
+        game()(COALITIONS)
+
+
+def test_the_command_line_works_on_a_cluster(cluster, tmp_path, capsys, monkeypatch):
+    written, lend, sent = [], _Dask.lend, []
+    monkeypatch.setattr(_Dask, "lend", lambda self, parcel: sent.append(parcel) or lend(self, parcel))
+    for more in ([], ["--scheduler", cluster.scheduler_address]):
+        command = ["value", "--example", "iris", "--budget", "400", "--unlearner", "newton", *more]
+        assert main([*command, "--out", str(tmp_path / "values")]) == 0
+        written.append((tmp_path / "values" / "values.csv").read_text(encoding="utf-8"))
+    assert written[0] == written[1]
+    assert len(sent) == 1, "it went there"
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "http://127.0.0.1:9"])
+def test_an_address_where_nobody_answers_is_one_sentence(address, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("unshap_plugin.cli._scheduler.SECONDS", 0.5)
+    assert main(["value", "--example", "iris", "--scheduler", address, "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"unshap: error: no dask scheduler answers at {address!r} within 0.5 seconds: give the address that 'dask "
+        f"scheduler' prints when it starts, such as tcp://10.0.0.1:8786.\n"
+    )
+
+
+def cases(cluster, monkeypatch):
+    """What goes wrong on a cluster alone, and what is advised."""
     home = os.getpid()
 
     def deadly(outputs, targets):
@@ -67,8 +98,34 @@ def test_a_task_that_kills_every_worker_is_an_error(client):
             os._exit(1)
         return 0.0
 
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        pytest.raises(JobError, match=r"the dask cluster could not go on \(KilledWorker.*, or use n_jobs=1\.$"),
-    ):
-        game(deadly)(COALITIONS)
+    def on_the_cluster(metric="log_likelihood", **kwargs):
+        with distributed.Client(cluster) as client, joblib.parallel_config("dask", client=client):
+            return np.isfinite(game(metric, **kwargs)(COALITIONS)).all()
+
+    def without_workers():
+        with (
+            distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=logging.CRITICAL) as empty,
+            distributed.Client(empty) as client,
+            joblib.parallel_config("dask", client=client, wait_for_workers_timeout=0.2),
+        ):
+            game()
+
+    def given_up():
+        monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+        on_the_cluster(deadly)
+
+    def works(**kwargs):
+        assert on_the_cluster(**kwargs)
+
+    alone = functools.partial(works, n_jobs=1)
+    return [
+        Case("no workers", without_workers, ": start some, or use n_jobs=1.", (works, alone)),
+        Case("a task that kills its worker", given_up, "see the logs of its workers, or use n_jobs=1.", (alone,)),
+    ]
+
+
+def test_what_an_error_of_a_cluster_advises_helps(cluster, monkeypatch):
+    found = cases(cluster, monkeypatch)
+    for case in found:
+        check(case)
+    assert without_a_case(["unshap_plugin/evaluation/workers.py"], found) == []
