@@ -21,6 +21,7 @@ HERE = "tests/docs/test_pages.py"
 RUN_BY = {
     "README.md": "tests/docs/test_readme.py",
     "docs/audit.md": "tests/docs/test_audit_guide.py",
+    "docs/clusters.md": "tests/evaluation/test_dask.py",
     "docs/conformance.md": "tests/conformance/test_installed.py",
     "docs/contracts.md": HERE,
     "docs/glossary.md": HERE,

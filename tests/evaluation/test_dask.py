@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import shlex
 
 import distributed
 import joblib
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from advice import Case, check, without_a_case
 from clusters import COALITIONS, at_work, game, killing_one, noting, unpacked
+from readme import blocks
 
 from unshap_plugin import shapley_values
 from unshap_plugin.cli.main import main
 from unshap_plugin.errors import JobError
 from unshap_plugin.evaluation.workers import _Dask
+
+PAGE = "docs/clusters.md"
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +72,24 @@ def test_workers_with_other_software_are_refused(client, monkeypatch):
         game()(COALITIONS)
 
 
-def test_the_command_line_works_on_a_cluster(cluster, tmp_path, capsys, monkeypatch):
-    written, lend, sent = [], _Dask.lend, []
+def test_the_page_about_clusters_does_what_it_says(cluster, tmp_path, capsys, monkeypatch):
+    lend, sent = _Dask.lend, []
     monkeypatch.setattr(_Dask, "lend", lambda self, parcel: sent.append(parcel) or lend(self, parcel))
-    for more in ([], ["--scheduler", cluster.scheduler_address]):
-        command = ["value", "--example", "iris", "--budget", "400", "--unlearner", "newton", *more]
-        assert main([*command, "--out", str(tmp_path / "values")]) == 0
-        written.append((tmp_path / "values" / "values.csv").read_text(encoding="utf-8"))
-    assert written[0] == written[1]
+    monkeypatch.chdir(tmp_path)
+    address = "tcp://10.0.0.1:8786"
+    page = {name: text.replace(address, cluster.scheduler_address) for name, (_, text) in blocks(PAGE).items()}
+    program, *there = shlex.split(page["command"])
+    here = [one for one in there if one not in ("--scheduler", cluster.scheduler_address)]
+    assert program == "unshap"
+    assert main(there) == 0
     assert len(sent) == 1, "it went there"
+    assert main([*here, "--out", "here"]) == 0
+    assert len(sent) == 1
+    assert (tmp_path / "values" / "values.csv").read_bytes() == (tmp_path / "here" / "values.csv").read_bytes()
+    capsys.readouterr()
+    exec(page["dask"], {})
+    assert len(sent) == 2
+    assert "75 players" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "http://127.0.0.1:9"])

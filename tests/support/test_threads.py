@@ -19,8 +19,9 @@ from torch import nn
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values, value
 from unshap_plugin.losses import cross_entropy
+from unshap_plugin.model.generators import moved, states
 from unshap_plugin.plugin import Unlearner
-from unshap_plugin.support.threads import alone
+from unshap_plugin.support.threads import alone, in_company
 from unshap_plugin.unlearners.models import StackedModels
 
 RNG = np.random.default_rng(0)
@@ -174,3 +175,18 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have():
     leave.set()
     holder.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_among_threads_of_others_a_draw_from_pythons_generator_blames_nobody_and_is_put_back():
+    before, state = states(), random.getstate()
+    with in_company():
+        random.random()
+        assert moved(before) is None
+        assert random.getstate() == state
+        np.random.random()
+        assert moved(before) == "numpy"
+    random.random()
+    assert moved(before) == "random"
+    with in_company(really=False):
+        random.random()
+        assert moved(before) == "random"
