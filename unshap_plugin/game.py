@@ -70,7 +70,8 @@ class UnlearningGame(Portable):
         As in joblib: so many processes evaluate coalitions at a time, -1 for one on each core. Each computes on one
         thread, and any number of them gives the same bits. ``None``: what ``joblib.parallel_config`` says, whose
         backend is always used, a cluster of dask or ray too; or else this process, with its own number of threads. The
-        problem travels once to each worker, with what is computed once. Threads (``backend="threading"``) would take turns: one works alone.
+        problem travels once to each worker, with what is computed once. Threads (``backend="threading"``) would take
+        turns: one works alone.
     memory
         What the passes of all jobs may take together, in bytes or as text (``"2GB"``), beside the data and what is
         computed once; by default a quarter of what is free. One coalition is the least that a pass takes. What runs out
