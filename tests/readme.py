@@ -20,5 +20,10 @@ def blocks(page: str = "README.md") -> dict[str, tuple[str, str]]:
     return {name: (language, text.strip()) for name, language, text in _MARKED.findall(text_of(page))}
 
 
+def run(snippet: str) -> None:
+    """Run Python of a page as a script; in this process, since another one takes seconds to import torch."""
+    exec(compile(snippet, "<snippet>", "exec"), {"__name__": "__main__"})
+
+
 if __name__ == "__main__":
     sys.stdout.write(blocks()[sys.argv[1]][1] + "\n")

@@ -32,8 +32,8 @@ def wheel(source, folder):
 
 
 def layered(folder, built):
-    """Return the python of a new environment with this wheel in it, above the packages of this one."""
-    venv.create(folder, with_pip=True, symlinks=True)
+    """Return the python of a new environment with this wheel in it, above the packages of this one, pip among them."""
+    venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     # addsitedir, and not the path alone: packages of this environment may be installed editable, by .pth files.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from readme import run
 
 from unshap_plugin import FidelityReport
 from unshap_plugin.audit.agreement import Agreement
@@ -41,12 +40,12 @@ def test_the_command(capsys):
 
 
 @pytest.mark.slow
-def test_the_snippet():
-    out = subprocess.run([sys.executable, "-c", BLOCKS["python"]], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    assert "nothing_error" in out.stdout
-    assert "finetune" in out.stdout
-    assert "std_error" in out.stdout
+def test_the_snippet(capsys):
+    run(BLOCKS["python"])
+    out = capsys.readouterr().out
+    assert "nothing_error" in out
+    assert "finetune" in out
+    assert "std_error" in out
 
 
 def test_the_guide_explains_every_figure():

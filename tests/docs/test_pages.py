@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
-from readme import ROOT, blocks, text_of
+from readme import ROOT, blocks, run, text_of
 from unshap_conformance.estimators import ESTIMATOR_CHECKS
 from unshap_conformance.unlearners import UNLEARNER_CHECKS
 
@@ -49,11 +47,10 @@ def test_every_snippet_is_marked_and_of_a_page_that_a_test_runs(page):
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "name"), SNIPPETS, ids=[f"{page}-{name}" for page, name in SNIPPETS])
 def test_snippets(page, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     language, text = blocks(page)[name]
     if language == "python":
-        command = [sys.executable, "-W", "error", "-c", text]
-        out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-        assert out.returncode == 0, out.stderr
+        run(text)
     else:
         (tmp_path / "examples").symlink_to(ROOT / "examples")
         monkeypatch.chdir(tmp_path)  # where files may be written

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from readme import ROOT, blocks, text_of
+from readme import ROOT, blocks, run, text_of
 
 from unshap_plugin.cli.main import main
 
@@ -39,13 +37,6 @@ def unshap(command):
     program, *arguments = shlex.split(command)
     assert Path(program).name == "unshap"
     return main(arguments)
-
-
-def python(code):
-    """Run a snippet, and return what it prints."""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert out.returncode == 0, out.stderr
-    return out.stdout
 
 
 def test_every_block_is_run():
@@ -91,8 +82,9 @@ def test_providers(clone, capsys):
 
 
 @pytest.mark.slow
-def test_from_a_fitted_model_to_values(clone):
-    out = python(blocks()["sklearn"][1])
+def test_from_a_fitted_model_to_values(clone, capsys):
+    run(blocks()["sklearn"][1])
+    out = capsys.readouterr().out
     assert out.startswith("ValuationResult(89 players; ")
     last = [int(line.split()[1]) for line in out.splitlines()[-5:]]
     assert sorted(last) == [2, 5, 8, 11, 14]  # whose labels are wrong
@@ -109,8 +101,9 @@ def test_the_verdict(clone, capsys):
 
 
 @pytest.mark.slow
-def test_opendataval(clone):
+def test_opendataval(clone, capsys):
     pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
-    out = python(blocks()["opendataval"][1])
+    run(blocks()["opendataval"][1])
+    out = capsys.readouterr().out
     assert "UnlearningShapley" in out
     assert "std_error" in out
