@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -80,11 +80,16 @@ class ProblemCase:
 
     def retrained(self, seed: int) -> NDArray[np.float64]:
         """Return the utilities of retraining without what a coalition lacks, ``[2**n_players]``."""
-        return _retrained(self, seed)[0]
+        return self._retraining(seed)[0]
 
     def retrained_outputs(self, seed: int) -> NDArray[np.float64]:
         """Return the outputs of retraining on the test set, ``[2**n_players, rows, ...]``."""
-        return _retrained(self, seed)[1]
+        return self._retraining(seed)[1]
+
+    def _retraining(self, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        # Several problems are retrained alike, and only the network's training depends on the seed.
+        alike = replace(self, name="", access="full", reference=True, artifacts=False)
+        return _retrained(alike, seed if self.model == "network" else 0)
 
     def _problem(
         self, access: Literal["full", "partial"], order: Sequence[int] | None = None, other_test: bool = False
