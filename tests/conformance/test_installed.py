@@ -35,19 +35,20 @@ def generous(game):
 UNLEARNER = """
 from dataclasses import dataclass
 
-from unshap_plugin.plugin import Access
-from unshap_plugin.unlearners import FineTune
+from unshap_plugin.plugin import Access, Unlearner
+from unshap_plugin.unlearners.models import StackedModels
 
 
 @dataclass(frozen=True)
-class Mine(FineTune):
+class Boastful(Unlearner):
     name = "mine"
+    summary = "Does nothing."
+    source = "A test"
     needs = Access.RETAIN
-
-
-@dataclass(frozen=True)
-class Boastful(Mine):
     exact = True
+
+    def _unlearn(self, problem, coalitions, seed):
+        return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
 """
 pytestmark = pytest.mark.slow
 
@@ -68,47 +69,29 @@ def here(tmp_path):
     return tmp_path
 
 
-def suite(python, *options, code=0, cwd=None):
-    return run(
-        *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "unshap_conformance", *options),
-        code=code,
-        cwd=cwd,
-    )
-
-
 def test_the_wheel_is_what_is_imported(python, here):
-    found = run(python, "-c", "import unshap_conformance, sys; print(unshap_conformance.__file__)", cwd=here)
-    assert Path(found.strip()).is_relative_to(python.parents[1])
+    code = "import importlib.util; print(importlib.util.find_spec('unshap_conformance').origin)"
+    assert Path(run(python, "-c", code, cwd=here).strip()).is_relative_to(python.parents[1])
 
 
-def test_pytest_checks_an_estimator(python, here):
-    out = suite(python, "--unshap-estimator", "mine:shapley", cwd=here)
-    assert " passed" in out
-    assert "failed" not in out
-
-
-def test_pytest_finds_an_estimator_that_overpays(python, here):
-    out = suite(python, "--unshap-estimator", "mine:generous", code=1, cwd=here)
+def test_pytest_finds_an_estimator_that_overpays_beside_a_right_unlearner(python, here):
+    suite = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "unshap_conformance")
+    subjects = ("--unshap-estimator", "mine:generous", "--unshap-unlearner", "gradient_ascent")
+    out = run(*suite, *subjects, "-k", "efficiency or identity or refusal", code=1, cwd=here)
     assert "generous: efficiency[glove] failed: the sum of phi_i over all players = v(N) - v(none)" in out
     assert "residual  0.001" in out
-
-
-def test_pytest_checks_an_unlearner(python, here):
-    out = suite(python, "--unshap-unlearner", "gradient_ascent", "-k", "identity or refusal", cwd=here)
+    assert "gradient_ascent: " not in out, "it passes"
     assert " passed" in out
 
 
-def test_the_command_checks_both(python, here):
-    command = (python, "-m", "unshap_plugin", "conformance")
-    out = run(*command, "mine:shapley", cwd=here)
-    assert out.startswith("shapley: ")
-    assert "failed" not in out
-    out = run(*command, "unlearners:Boastful", code=1, cwd=here)
+def test_the_command_finds_an_unlearner_that_boasts(python, here):
+    out = run(python, "-m", "unshap_plugin", "conformance", "unlearners:Boastful", code=1, cwd=here)
     assert "mine: distance[ridge] failed" in out
     assert "it claims to equal retraining, but its utilities are others" in out
 
 
 def test_the_examples_of_the_guide_run(python, here):
+    """They check right ones, of both kinds, by the command and by pytest."""
     assert set(BLOCKS) == {"shell", "tests", "script"}
     assert len(re.findall(r"^```\w+", GUIDE, re.MULTILINE)) == len(BLOCKS)
     for line in BLOCKS["shell"].splitlines():
@@ -116,6 +99,7 @@ def test_the_examples_of_the_guide_run(python, here):
         out = run(python.parent / program, *arguments, cwd=here)
         assert " passed" in out
         assert "failed" not in out
+        assert program == "python" or out.startswith(f"{arguments[1].removeprefix('mine:')}: ")
     (here / "test_mine.py").write_text(BLOCKS["tests"])
     out = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py", cwd=here)
     assert " passed" in out

@@ -48,8 +48,8 @@ def test_its_own_tests_pass(python):
 
 def test_it_works_on_the_command_line(python, tmp_path):
     out = run(
-        *(python, "-m", "unshap_plugin", "value", "--example", "breast_cancer", "--flip", "0.2"),
-        *("--unlearner", "first_order", "--budget", "2000"),
+        *(python, "-m", "unshap_plugin", "value", "--example", "iris"),
+        *("--unlearner", "first_order", "--budget", "400"),
         cwd=tmp_path,
     )
     assert "unlearner    first_order" in out
