@@ -156,9 +156,9 @@ def all_coalitions(n_players: int) -> NDArray[np.bool_]:
     return (np.arange(2**n_players)[:, None] >> np.arange(n_players) & 1).astype(bool)
 
 
-def utilities(problem: ValuationProblem, models: Any) -> NDArray[np.float64]:
-    """Return the utilities of unlearned models, ``[m]``."""
-    scores = problem.metric.score(models.outputs(problem.x_test), problem.y_test)
+def utilities(problem: ValuationProblem, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the utilities ``[m]`` of outputs on the test set, ``[m, rows, ...]``."""
+    scores = problem.metric.score(torch.as_tensor(outputs), problem.y_test)
     result: NDArray[np.float64] = scores.double().cpu().numpy()
     return result
 
@@ -169,7 +169,8 @@ def _retrained(case: ProblemCase, seed: int) -> tuple[NDArray[np.float64], NDArr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it cannot be batched, which is of no interest here
         models = Retrain().unlearn(problem, all_coalitions(problem.n_players), seed)
-    return utilities(problem, models), models.outputs(problem.x_test).double().cpu().numpy()
+    outputs = models.outputs(problem.x_test).double().cpu().numpy()
+    return utilities(problem, outputs), outputs
 
 
 @cache

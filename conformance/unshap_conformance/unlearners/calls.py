@@ -24,9 +24,8 @@ __all__ = ["global_rng", "identity", "pickling", "refuses", "result", "untouched
 
 def result(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that there is one finite model for every coalition, of the dtype and on the device of the given one."""
-    problem = case.make()
     try:
-        subject.outputs(problem, all_coalitions(problem.n_players))
+        subject.whole(case)
     except ContractError as error:
         raise Violation(f"the unlearner {error}", expected="one model for every coalition", got="none") from error
 
@@ -125,7 +124,7 @@ def pickling(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that a pickled unlearner is the same."""
     problem = case.make()
     matrix = all_coalitions(problem.n_players)
-    outputs = subject.outputs(problem, matrix)
+    outputs = subject.whole(case)
     try:
         again = pickle.loads(pickle.dumps(subject.unlearner))
     except Exception as error:

@@ -18,11 +18,10 @@ __all__ = ["batch", "determinism", "loop", "models", "renaming", "test_set"]
 
 def determinism(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that the same call with the same seed gives the same bits."""
-    matrix = all_coalitions(case.make().n_players)
-    names = in_words(case.make(), matrix)
     for seed in (0, 1):
-        first = subject.outputs(case.make(), matrix, seed)
-        problem = case.make()
+        first, problem = subject.whole(case, seed), case.make()
+        matrix = all_coalitions(problem.n_players)
+        names = in_words(problem, matrix)
         with kept() as states:
             states.move()
             again, third = subject.outputs(problem, matrix, seed), subject.outputs(problem, matrix, seed)
@@ -34,7 +33,7 @@ def batch(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that a model is a function of its coalition, not of the others of the call."""
     problem = case.make()
     matrix = all_coalitions(problem.n_players)
-    whole = subject.outputs(problem, matrix)
+    whole = subject.whole(case)
     alone = np.concatenate([subject.outputs(problem, row[None]) for row in matrix[::-1]])[::-1]
     compare_outputs("a coalition alone gives another model than in a batch", problem, matrix, alone, whole)
     other = subject.outputs(problem, np.concatenate([matrix[::-1], matrix]))[: len(matrix)]
@@ -49,7 +48,7 @@ def models(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that a model answers the same, whenever and about whichever rows it is asked."""
     problem = case.make()
     matrix = all_coalitions(problem.n_players)[:-1]  # for everybody the given model is put in, in new tensors
-    whole = subject.outputs(problem, matrix)
+    whole = subject.whole(case)[:-1]
     models = subject.unlearner.unlearn(problem, matrix, seed=0)
     subject.outputs(problem, matrix[::-1].copy())
     few = take(problem.x_test, torch.arange(7))
@@ -67,8 +66,8 @@ def renaming(subject: UnlearnerSubject, case: ProblemCase) -> None:
     problem = case.make()
     n = problem.n_players
     matrix = all_coalitions(n)
-    outputs = subject.outputs(problem, matrix)
-    if not np.array_equal(outputs, subject.outputs(problem, matrix, seed=1)):
+    outputs = subject.whole(case)
+    if not np.array_equal(outputs, subject.whole(case, seed=1)):
         raise Skipped("its randomness comes from the coalition, in which the places of the players count.")
     for order in ([*range(1, n), 0], [1, 0, *range(2, n)]):
         moved = np.empty_like(matrix)
@@ -81,7 +80,7 @@ def test_set(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that the test set is not looked at."""
     problem, other = case.make(), case.make(other_test=True)
     matrix = all_coalitions(problem.n_players)
-    outputs = subject.outputs(problem, matrix)
+    outputs = subject.whole(case)
     elsewhere = subject.unlearner.unlearn(other, matrix, seed=0).outputs(problem.x_test).double().cpu().numpy()
     compare_outputs("with another test set the models are others", problem, matrix, outputs, elsewhere)
 

@@ -45,9 +45,8 @@ def continuity(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def direction(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that the outputs move towards those of retraining."""
     problem = case.make()
-    matrix = all_coalitions(problem.n_players)[:-1]
     given = problem.outputs(problem.model, problem.x_test).double().cpu().numpy()
-    moved = (subject.outputs(problem, matrix) - given).ravel()
+    moved = (subject.whole(case)[:-1] - given).ravel()
     wanted = (case.retrained_outputs(seed=0)[:-1] - given).ravel()
     size = float(np.linalg.norm(moved) * np.linalg.norm(wanted))
     cosine = float(moved @ wanted) / size if size > 0 else 0.0
@@ -65,7 +64,7 @@ def distance(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that it is no further from retraining than doing nothing; equal to it, where that is claimed."""
     problem = case.make()
     matrix = all_coalitions(problem.n_players)
-    got = [utilities(problem, subject.models(problem, matrix, seed))[:-1] for seed in (0, 1)]
+    got = [utilities(problem, subject.whole(case, seed))[:-1] for seed in (0, 1)]
     retrained = [case.retrained(seed)[:-1] for seed in (0, 1)]
     if subject.unlearner.exact:
         what = "it claims to equal retraining, but its utilities are others"
@@ -89,8 +88,7 @@ def distance(subject: UnlearnerSubject, case: ProblemCase) -> None:
 def axioms(subject: UnlearnerSubject, case: ProblemCase) -> None:
     """Check that the values of its own utility are efficient, and those of the definition."""
     problem = case.make()
-    matrix = all_coalitions(problem.n_players)
-    own = [float(v) for v in utilities(problem, subject.models(problem, matrix))]
+    own = [float(v) for v in utilities(problem, subject.whole(case))]
     values = shapley_values(UnlearningGame(problem, subject.unlearner), "exact").values
     tolerance = ROUND_OFF[dtype_of(problem)] * max(map(abs, own))
     total = float(problem.given_utility) - own[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from unshap_conformance.checks import Skipped, Subject, Violation
+from unshap_conformance.problems import ProblemCase, all_coalitions
 from unshap_plugin import ValuationProblem
 from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError
@@ -46,6 +47,24 @@ class UnlearnerSubject(Subject):
 
     kind = "unlearner"
     unlearner: Unlearner
+    _known: dict[tuple[ProblemCase, int], NDArray[np.float64]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def whole(self, case: ProblemCase, seed: int = 0) -> NDArray[np.float64]:
+        """Return the outputs on the test set for all coalitions of a ``case``, float64 ``[2**n_players, rows, ...]``.
+
+        Most checks compare with these, so that they are computed once for every ``seed``, on a problem of their own.
+
+        Raises
+        ------
+        Skipped, Violation
+            As ``outputs`` does.
+        """
+        if (case, seed) not in self._known:
+            problem = case.make()
+            self._known[case, seed] = self.outputs(problem, all_coalitions(problem.n_players), seed)
+        return self._known[case, seed].copy()
 
     def models(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int = 0) -> Models:
         """Return what ``problem`` becomes by unlearning with ``seed``: a model for each of ``coalitions``.
