@@ -3,6 +3,7 @@
 # ruff: noqa: E501, RUF043
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -152,10 +153,14 @@ def test_scorers_and_metrics_see_the_same_classifier(metric):
 GAPS = np.array([0, 2, 0, 2, 0, 2, 1, 2, 1, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 2, 2, 0, 2, 0, 2, 2])
 
 
+@pytest.fixture(scope="module")
+def with_gaps():
+    return refitted(logistic, (X, GAPS), (XT, YT3), GROUPS)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_coalitions_that_lack_a_class_are_encoded_and_mapped_back(kind):
-    truth = refitted(logistic, (X, GAPS), (XT, YT3), GROUPS)
-    np.testing.assert_allclose(values(kind().fit(X, GAPS), X, GAPS, XT, YT3), truth, atol=1e-6)
+def test_coalitions_that_lack_a_class_are_encoded_and_mapped_back(kind, with_gaps):
+    np.testing.assert_allclose(values(kind().fit(X, GAPS), X, GAPS, XT, YT3), with_gaps, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +169,9 @@ def test_coalitions_that_lack_a_class_are_encoded_and_mapped_back(kind):
     ids=["text", "signed", "floating", "objects"],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [Plain, NoClasses, Backwards, BaseFirst])
-def test_labels_may_be_anything(kind, labels):
-    truth = refitted(logistic, (X, GAPS), (XT, YT3), GROUPS)
+def test_labels_may_be_anything(kind, labels, with_gaps):
     y, yt = labels[GAPS], labels[YT3]
-    np.testing.assert_allclose(values(kind().fit(X, y), X, y, XT, yt), truth, atol=1e-6)
+    np.testing.assert_allclose(values(kind().fit(X, y), X, y, XT, yt), with_gaps, atol=1e-6)
 
 
 LABELS = {
@@ -184,12 +188,17 @@ LABELS = {
 }
 
 
+@functools.cache
+def values_of_numbered_labels(make):
+    return values(make().fit(X, Y))
+
+
 @pytest.mark.parametrize("form", LABELS.values(), ids=LABELS)
 @pytest.mark.parametrize("make", [logistic, lambda: KNeighborsClassifier(3), Plain], ids=["module", "object", "plain"])
 def test_labels_may_be_stored_anyhow(make, form):
     y, yt = form(Y), form(YT)
     model = make().fit(X, np.array(np.asarray(y).ravel().tolist()))
-    np.testing.assert_allclose(values(model, X, y, XT, yt), values(make().fit(X, Y)), atol=1e-9)
+    np.testing.assert_allclose(values(model, X, y, XT, yt), values_of_numbered_labels(make), atol=1e-9)
 
 
 def test_a_missing_label_and_labels_of_several_types_are_refused():
