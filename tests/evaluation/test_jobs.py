@@ -69,12 +69,15 @@ class Shrinks(Unlearner):
         pass
 
 
-def same_as_with_one(make, unlearner, matrix=MATRIX, **kwargs):
-    """Play with several numbers of jobs, and return the game of one."""
+def same_as_with_one(make, unlearner, matrix=MATRIX, jobs=((2, None), (2, 3), (2, 1)), **kwargs):
+    """Play with several numbers of jobs and chunks, and return the game of one.
+
+    Joblib starts processes anew whenever their number changes, and each takes seconds to import torch.
+    """
     problem = make()
     one = UnlearningGame(problem, unlearner, n_jobs=1, **kwargs)
     expected = one(matrix)
-    for n_jobs, chunk in ((2, None), (2, 3), (3, 1)):
+    for n_jobs, chunk in jobs:
         game = UnlearningGame(problem, unlearner, n_jobs=n_jobs, **{"chunk": chunk, **kwargs})
         assert game._passes.jobs() == n_jobs
         half = game(matrix[::-2])
@@ -84,20 +87,20 @@ def same_as_with_one(make, unlearner, matrix=MATRIX, **kwargs):
     return one
 
 
-@pytest.mark.parametrize(
-    ("make", "unlearner"),
-    [
-        (lambda: fitted(LogisticRegression()), "newton"),
-        (lambda: fitted(LogisticRegression()), "retrain"),
-        (lambda: fitted(RandomForestClassifier(2, random_state=None)), "retrain"),
-        (lambda: ValuationProblem(Ridge().fit(X, X[:, 0]), (X, X[:, 0]), (X_TEST, X_TEST[:, 0])), "linear_exact"),
-        (lambda: network(), "finetune"),
-        (lambda: network(metric=lambda outputs, targets: (outputs.argmax(dim=1) == targets).double()), "influence"),
-        (lambda: early_stopped(hidden=4), "replay"),
-        (lambda: early_stopped(hidden=4), "retrain"),
-    ],
-)
-def test_any_number_of_jobs_gives_the_same_bits(make, unlearner):
+GAMES = [
+    (lambda: fitted(LogisticRegression()), "newton"),
+    (lambda: fitted(LogisticRegression()), "retrain"),
+    (lambda: fitted(RandomForestClassifier(2, random_state=None)), "retrain"),
+    (lambda: ValuationProblem(Ridge().fit(X, X[:, 0]), (X, X[:, 0]), (X_TEST, X_TEST[:, 0])), "linear_exact"),
+    (lambda: network(), "finetune"),
+    (lambda: network(metric=lambda outputs, targets: (outputs.argmax(dim=1) == targets).double()), "influence"),
+    (lambda: early_stopped(hidden=4), "replay"),
+    (lambda: early_stopped(hidden=4), "retrain"),
+]
+
+
+@pytest.mark.parametrize(("make", "unlearner"), GAMES)
+def test_two_jobs_give_the_same_bits(make, unlearner):
     same_as_with_one(make, unlearner, coalitions(40, make().n_players))
 
 
@@ -424,3 +427,9 @@ def test_an_audit_uses_the_jobs_of_its_game(monkeypatch):
     assert np.array_equal(reports[0].retrained, reports[1].retrained)
     assert [one.n_jobs for one in made] == [1] * 4 + [2] * 4, "the game, that of retraining, and two of its seeds"
     assert [one._sent is not None for one in made[4:]] == [True, False, True, True], "all that play"
+
+
+def test_three_jobs_give_the_same_bits():
+    """The last test, after which no process of two jobs has to be started anew."""
+    for make, unlearner in GAMES:
+        same_as_with_one(make, unlearner, coalitions(40, make().n_players), jobs=[(3, 1)])
