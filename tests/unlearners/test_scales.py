@@ -231,9 +231,10 @@ def test_no_bit_depends_on_the_chunk(model, targets, unlearner, wide):
     x = np.random.default_rng(0).normal(size=(60, 70)) if wide else PLAIN
     model.fit(x[:40], targets[:40])
     found = ValuationProblem(model, (x[:40], targets[:40]), (x[40:], targets[40:]), groups=GROUPS)
-    whole = UnlearningGame(found, unlearner)(COALITIONS)
+    some = COALITIONS[::3]
+    whole = UnlearningGame(found, unlearner)(some)
     for chunk in (1, 3):
-        assert np.array_equal(UnlearningGame(found, unlearner, chunk=chunk)(COALITIONS), whole)
+        assert np.array_equal(UnlearningGame(found, unlearner, chunk=chunk)(some), whole)
 
 
 def test_of_many_columns_no_matrix_of_all_parameters_is_made(monkeypatch):
