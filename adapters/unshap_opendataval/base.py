@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,7 +39,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     Parameters
     ----------
-    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs
+    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``.
     groups
         Labels ``[rows]``, one per training point, to value groups.
@@ -87,6 +88,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         settings: Mapping[str, Any] | None = None,
         random_state: int | RandomState | None = None,
         n_jobs: int | None = None,
+        store: str | os.PathLike[str] | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)
@@ -99,6 +101,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         self.settings = settings
         check_jobs(n_jobs)
         self.n_jobs = n_jobs
+        self.store = store
         try:
             self.random_state = check_random_state(random_state)
         except ValueError as error:
@@ -225,7 +228,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     def _game(self, problem: ValuationProblem) -> UnlearningGame:
         """Return the game that is valued: the same one for every evaluator of the same model, data and settings."""
-        return UnlearningGame(problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, **(self.settings or {}))
+        settings = self.settings or {}
+        return UnlearningGame(problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, store=self.store, **settings)
 
     def _metric(self, y: Tensor) -> Metric:
         if callable(self.utility):

@@ -39,6 +39,9 @@ class UnlearningShapley(UnlearningEvaluator):
         Of the training, the unlearner and the estimator. It is not moved, and every ``train`` starts with it anew.
     n_jobs
         Processes that evaluate coalitions at a time, -1 for one on each core; see ``UnlearningGame``.
+    store
+        The file that keeps utilities: what was evaluated there, by any of these evaluators with the same data, model,
+        unlearner and ``random_state``, is not evaluated again. A network is the same if its first parameters are.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ class UnlearningBanzhaf(UnlearningEvaluator):
 
     Parameters
     ----------
-    unlearner, groups, utility, pretrained, settings, random_state, n_jobs
+    unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are valued as a whole.
     estimator, budget
         As in ``semivalues``.
@@ -112,7 +112,7 @@ class UnlearningLOO(UnlearningEvaluator):
 
     Parameters
     ----------
-    unlearner, groups, utility, pretrained, settings, random_state, n_jobs
+    unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are left out as a whole.
     estimator, budget
         Nothing is estimated, so that these may be left out.
