@@ -74,10 +74,11 @@ def count(*args, **kwargs):
     return len(value(*args, **kwargs))
 '''
 CODE = """
-import json, numpy as np
+import contextlib, io, json, numpy as np
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from unshap_plugin import value
+from unshap_plugin.cli.main import main
 from unshap_conformance import check_estimator, check_unlearner
 from unshap_hello import count
 x, y = load_iris(return_X_y=True)
@@ -86,7 +87,12 @@ data = dict(train=(x[::2], y[::2]), test=(x[1::2], y[1::2]), groups=["a", "b", "
 result = value(model, **data, unlearner="fade", estimator="twice", metric="confidence")
 checked = check_estimator("twice", on_fail="collect")
 checked += check_unlearner("fade", checks=["result", "identity", "batch"])
+printed = io.StringIO()
+with contextlib.redirect_stdout(printed):
+    assert main(["hello"]) == main(["unlearners"]) == 0
 print(json.dumps({
+    "hello": printed.getvalue().splitlines()[0],
+    "listed": "Shrinks the parameters." in printed.getvalue(),
     "made by": [result.unlearner, result.estimator, result.metric],
     "sum": bool(abs(result.values.sum() - (result.utility_all - result.utility_none)) < 1e-9),
     "count": count(model, **data),
@@ -150,13 +156,13 @@ def run(copy, *arguments):
 @pytest.mark.slow
 def test_one_of_each_is_added_by_a_file_and_a_line(copy):
     assert json.loads(run(copy, "-c", CODE)) == {
+        "hello": "hello",
+        "listed": True,
         "made by": ["fade", "twice", "confidence"],
         "sum": True,
         "count": 3,
         "failed": [],
     }
-    assert run(copy, "-m", "unshap_plugin", "hello") == "hello\n"
-    assert "Shrinks the parameters." in run(copy, "-m", "unshap_plugin", "unlearners")
 
 
 def test_the_files_that_it_names_are_there():

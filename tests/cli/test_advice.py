@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2] / "unshap_plugin"
 CALLS = (ValuationProblem, UnlearningGame, shapley_values)
 ARGUMENTS = {name for call in CALLS for name in inspect.signature(call).parameters}
 OPTIONS = {"unlearner": "auto"}
+#: Eight coalitions instead of 256.
+FEW = ["--valued", "provider-1", "provider-2", "provider-3"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_an_estimator_that_is_advised_works(mistaken):
 
 def test_where_a_model_diverges_the_advice_has_options_and_works(mistaken, capsys):
     settings = ["--setting", "lr=1e6", "--setting", "steps=50"]
-    command, sentence = mistaken("--model", "mlp", "--unlearner", "gradient_ascent", *settings)
+    command, sentence = mistaken(*FEW, "--model", "mlp", "--unlearner", "gradient_ascent", *settings)
     assert "on_error" not in sentence
     assert "exclude" not in sentence
     assert re.search(r"use a smaller lr.*, or another --unlearner \([^()]*newton[^()]*\)\.$", sentence.strip())
@@ -129,7 +131,7 @@ def test_stored_sums_that_are_advised_work(mistaken, providers):
 
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_an_unlearner_that_is_advised_works(mistaken):
-    command, sentence = mistaken("--unlearner", "replay")
+    command, sentence = mistaken(*FEW, "--unlearner", "replay")
     assert "Recipe" not in sentence
     for name in re.search(r"unlearners that would work: (.*)\.", sentence)[1].split(", "):
         assert main([*command, "--unlearner", name]) == 0

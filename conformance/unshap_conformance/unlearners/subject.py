@@ -43,6 +43,8 @@ class UnlearnerSubject(Subject):
     >>> alone = np.eye(problem.n_players, dtype=bool)
     >>> len(subject.models(problem, alone)), subject.outputs(problem, alone).shape  # [m, test rows, outputs]
     (4, (4, 60, 1))
+    >>> subject.whole(PROBLEMS[0]).shape  # [2**n_players, test rows, outputs]
+    (16, 60, 1)
     """
 
     kind = "unlearner"
