@@ -15,7 +15,7 @@ from scipy import stats
 
 from unshap_plugin import UnlearningGame, shapley_values
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, UnknownNameError
-from unshap_plugin.estimators import METHODS, Exact, Permutation, Stratified, base
+from unshap_plugin.estimators import METHODS, Exact, Permutation, Stratified, running
 
 
 def table_game(table):
@@ -219,10 +219,17 @@ def test_the_size_of_blocks_changes_no_bit(method):
             assert np.array_equal(getattr(whole, name), getattr(found, name))
 
 
-@pytest.mark.parametrize(("seconds", "sizes"), [(0.1, [256, 512, 1024, 2048, 4096, 256]), (0.3, [256] * 32)])
+@pytest.mark.parametrize(
+    ("seconds", "sizes"),
+    [
+        (0.1, [2, *(32 << k for k in range(8)), 30]),
+        (0.7, [2, *[32] * 255, 30]),
+        (3.0, [2, 32, 16, *(32 << k for k in range(7)), 4078]),  # half as many are no sooner, so more are better
+    ],
+)
 def test_more_is_asked_for_where_it_comes_fast(monkeypatch, seconds, sizes):
     now, asked = [0.0], []
-    monkeypatch.setattr(base, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(running, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def game(coalitions):
         asked.append(len(coalitions))

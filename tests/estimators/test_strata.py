@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from math import comb
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from unshap_plugin.estimators.semivalue import semivalue_of
 from unshap_plugin.estimators.sizes import sizes_of
-from unshap_plugin.estimators.strata import MANY, Stratum, divide, draw, pairs_in_all
+from unshap_plugin.estimators.strata import MANY, divide, pairs_in_all, two_of_each
 
 
 def shapley(n):
@@ -44,31 +43,13 @@ def test_shares_are_those_of_neyman():
     np.testing.assert_allclose(drawn, drawn.sum() * weight / weight.sum(), atol=1)
 
 
-@pytest.mark.parametrize(
-    ("n", "size", "drawn"), [(5, 2, 3), (6, 3, 10), (6, 3, 4), (12, 3, 100), (12, 6, 300), (9, 1, 9)]
-)
-def test_no_pair_is_drawn_twice(n, size, drawn):
-    population = comb(n, size) // (1 + (2 * size == n))
-    rows = draw(Stratum(np.array([size]), population, drawn), shapley(n), np.random.default_rng(0))
-    assert rows.shape == (drawn, n)
-    assert (rows.sum(axis=1) == size).all()
-    pairs = {frozenset([row.tobytes(), (~row).tobytes()]) for row in rows}
-    assert len(pairs) == drawn
-
-
-@pytest.mark.parametrize("drawn", [2, 7])
-def test_every_pair_is_as_likely(drawn):
-    stratum = Stratum(np.array([3]), 10, drawn)
-    rng = np.random.default_rng(1)
-    count = Counter(row.tobytes() for _ in range(2000) for row in draw(stratum, shapley(6), rng))
-    assert len(count) == 10
-    share = drawn / 10
-    assert all(abs(one / 2000 - share) < 4.5 * np.sqrt(share * (1 - share) / 2000) for one in count.values())
-
-
-def test_of_several_sizes_each_comes_as_often_as_its_mass_says():
-    sizes = draw(Stratum(np.array([2, 3]), MANY, 6000), shapley(6), np.random.default_rng(2)).sum(axis=1)
-    assert np.mean(sizes == 2) == pytest.approx(2 / 3, abs=4.5 * np.sqrt(2 / 9 / 6000))
+@given(st.integers(2, 60), st.integers(2, 300))
+@settings(deadline=None, max_examples=50)
+def test_who_gets_more_pairs_in_all_has_those_of_before(n, pairs):
+    pairs = min(pairs, pairs_in_all(shapley(n)) - 1)
+    if pairs >= two_of_each(shapley(n)):
+        few, more = divide(shapley(n), pairs), divide(shapley(n), pairs + 1)
+        assert sorted(after.drawn - before.drawn for before, after in zip(few, more, strict=True))[-2:] in ([0, 1], [1])
 
 
 def test_sizes_share_a_stratum_where_pairs_are_few():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import DivergenceError
+from unshap_plugin.estimators.running import run
+from unshap_plugin.estimators.stopping import NEVER, Ending, Stopping
+from unshap_plugin.support.progress import Progress
 
 __all__ = ["EXCLUDES_NONE", "Estimate", "Estimator", "check_ends"]
 
-#: Utilities that are asked for at a time, at first; more once they came within so many seconds, up to coalitions of so
-#: many numbers together.
-_BLOCK, _SOON, _MOST = 256, 0.25, 2**24
+#: Utilities that are asked for at a time, at first.
+_BLOCK = 32
 
 #: The advice where exclusions leave no values: an estimator knows no more of the game than its utilities.
 EXCLUDES_NONE = "a game that excludes none of these"
@@ -70,9 +71,11 @@ class Estimator(ABC):
         0, 1, ... others, ``[n_players]``.
     asked
         How many utilities ``run`` has asked for.
+    ending
+        What ended ``run``: ``"budget"``, unless it was a rule or somebody.
     block
-        About how many ``ask`` asks for at a time. ``run`` asks for more where they come fast, so that it asks every
-        half a second or so; what is asked for in all does not depend on it.
+        About how many ``ask`` asks for at a time. ``run`` asks for more where they come fast, and for fewer where they
+        come slowly, so that it asks about once a second; what is asked for in all does not depend on it.
 
     Raises
     ------
@@ -103,11 +106,25 @@ class Estimator(ABC):
         self.seed = seed
         self.asked = 0
         self.block = _BLOCK
+        self.ending: Ending = "budget"
 
     @property
     @abstractmethod
     def total(self) -> int:
         """Number of utilities that it will ask for."""
+
+    @property
+    def anytime_from(self) -> int | None:
+        """From how many utilities on ``estimate`` may be called before the end; ``None``: it may not.
+
+        Its values are then those of a run with a budget of what was asked for so far, bit for bit.
+        """
+        return None
+
+    @property
+    def equivalent(self) -> str:
+        """Name of the estimator that gives the values of now with a budget of what was asked for."""
+        return self.name
 
     @abstractmethod
     def ask(self) -> NDArray[np.bool_]:
@@ -136,32 +153,30 @@ class Estimator(ABC):
     def run(
         self,
         game: Callable[[NDArray[np.bool_]], NDArray[np.float64]],
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+        stopping: Stopping = NEVER,
     ) -> Estimate:
-        """Ask and tell until nothing is left to ask, and return the values.
+        """Ask and tell until nothing is left to ask, or until a rule ends it, and return the values.
 
         Parameters
         ----------
         game
             Function from boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
         progress
-            Called with the number of utilities so far, and in all.
+            Called with the ``Progress``, about once a second where utilities are not slower; ``True`` ends the run.
+        stopping
+            Rules, which only who can estimate at any time keeps (``anytime_from``). On values it looks at five
+            utilities to a player and then at half as many more each time, so that it does not depend on the clock
+            where it stops.
 
         Raises
         ------
         DivergenceError, BudgetError
             See ``tell`` and ``estimate``; what the game raises passes through.
+        BudgetError
+            If the callback ends the run before there are values.
         """
-        while len(coalitions := self.ask()):
-            begin = time.perf_counter()
-            utilities = game(coalitions)
-            if len(coalitions) >= self.block and time.perf_counter() - begin < _SOON:
-                self.block = min(2 * self.block, max(_MOST // self.n_players, _BLOCK))
-            self.tell(coalitions, utilities)
-            self.asked += len(coalitions)
-            if progress is not None:
-                progress(self.asked, self.total)
-        return self.estimate()
+        return run(self, game, progress, stopping)
 
 
 def check_ends(ends: NDArray[np.bool_], utilities: NDArray[np.float64], because: str) -> None:

@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError, DivergenceError
-from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator
+from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate
 from unshap_plugin.estimators.permutation import Permutation
-from unshap_plugin.estimators.stratified import least_budget
+from unshap_plugin.estimators.stratified import Stratified, least_budget
 
 __all__ = ["Exact"]
 
 MAX_PLAYERS = 20
 
 
-class Exact(Estimator):
+class Exact(Stratified):
     """The Shapley value by its definition (Shapley 1953), from the utilities of all ``2**n`` coalitions.
 
     ``phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! * (v(S + i) - v(S))``
+
+    They are asked for in the order of ``Stratified``, so that there are values on the way too.
 
     Of another semivalue (Dubey, Neyman & Weber 1981) it is the weight of ``|S|``, over how many ``S`` there are.
 
@@ -53,7 +55,6 @@ class Exact(Estimator):
     def __init__(
         self, n_players: int, budget: int | None, seed: int, weights: NDArray[np.float64] | None = None
     ) -> None:
-        super().__init__(n_players, budget, seed)
         if n_players > MAX_PLAYERS:
             least = least_budget(n_players)
             more = f" with budget={least}" if budget is not None and budget < least else ""
@@ -61,30 +62,26 @@ class Exact(Estimator):
                 f"estimator 'exact' evaluates all 2**n coalitions, but there are {n_players} players and at most "
                 f"{MAX_PLAYERS} are possible: use estimator='stratified'{more}, or fewer players (groups)."
             )
-        if budget is not None and budget < self.total:
+        if budget is not None and budget < 1 << n_players:
             sampled = ", or use estimator='stratified'" if budget >= least_budget(n_players) else ""
             raise BudgetError(
-                f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {self.total} "
+                f"budget={budget} is too small: estimator 'exact' over {n_players} players needs all {1 << n_players} "
                 f"evaluations; give that{sampled}."
             )
-        self._weights = weights
-        self._told = 0
+        super().__init__(n_players, 1 << n_players, seed, weights=weights)
+        self.budget, self._weights = budget, weights
+        self._masks: list[NDArray[np.int64]] = []
         self._utilities: list[NDArray[np.float64]] = []
 
     @property
-    def total(self) -> int:
-        """Number of utilities that it will ask for: those of all coalitions."""
-        return 1 << self.n_players
-
-    def ask(self) -> NDArray[np.bool_]:
-        """Return the coalitions in the order of their bit masks (player i is bit i)."""
-        masks = np.arange(self._told, min(self._told + self.block, self.total))
-        return (masks[:, None] >> np.arange(self.n_players) & 1).astype(bool)
+    def equivalent(self) -> str:
+        """``"stratified"`` before all coalitions are known."""
+        return self.name if sum(map(len, self._masks)) == self.total else super().name
 
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
         """Take the utilities."""
         bad = np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1)
-        self._told += len(utilities)
+        self._masks.append(coalitions @ (1 << np.arange(self.n_players)))
         self._utilities.append(utilities)
         if bad.any():
             first = coalitions[bad.argmax()]
@@ -95,25 +92,32 @@ class Exact(Estimator):
                 tuple(bool(keep) for keep in first),
                 (EXCLUDES_NONE, sampled) if self._can_be_sampled() else (EXCLUDES_NONE,),
             )
+        super().tell(coalitions, utilities)
 
     def _can_be_sampled(self) -> bool:
         """Tell whether permutations would do with what was excluded so far."""
         if self._weights is not None:
             return False
-        told = np.concatenate(self._utilities)
-        known = np.zeros((self.total, *told.shape[1:]))
-        known[: len(told)] = told
-        masks = 1 << np.arange(self.n_players)
+        known, masks = self._table(), 1 << np.arange(self.n_players)
         try:
             Permutation(self.n_players, self.budget, self.seed).run(lambda coalitions: known[coalitions @ masks])
         except (BudgetError, DivergenceError):
             return False
         return True
 
+    def _table(self) -> NDArray[np.float64]:
+        """Return the utilities by bit mask (player i is bit i), those that are not known as zeros."""
+        told = np.concatenate(self._utilities)
+        table = np.zeros((1 << self.n_players, *told.shape[1:]))
+        table[np.concatenate(self._masks)] = told
+        return table
+
     def estimate(self) -> Estimate:
-        """Return the values, with standard errors of zero."""
-        v = np.concatenate(self._utilities)
-        masks = np.arange(self.total)
+        """Return the values, with standard errors of zero; before all coalitions are known, those of ``Stratified``."""
+        if sum(map(len, self._masks)) < self.total:
+            return super().estimate()
+        v = self._table()
+        masks = np.arange(1 << self.n_players)
         sizes = (masks[:, None] >> np.arange(self.n_players) & 1).sum(axis=1)
         n = self.n_players
         weights = np.full(n, 1 / n) if self._weights is None else self._weights

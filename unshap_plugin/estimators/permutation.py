@@ -72,6 +72,11 @@ class Permutation(Estimator):
         """Number of utilities that it will ask for: the two ends, and the inner coalitions of all pairs."""
         return 2 + self._pairs * self._pair
 
+    @property
+    def anytime_from(self) -> int:
+        """Utilities from which on it can estimate: those of two pairs."""
+        return min(2 + 2 * self._pair, self.total)
+
     def ask(self) -> NDArray[np.bool_]:
         """Return the empty and the full coalition, then some pairs of permutations at a time."""
         n = self.n_players

@@ -1,17 +1,18 @@
-"""Strata of pairs: how coalitions and their complements are divided by size, and drawn."""
+"""Strata of pairs: how coalitions and their complements are divided by size."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.estimators.sizes import Sizes
 
-__all__ = ["Stratum", "blocks", "divide", "draw", "pairs_in_all"]
+__all__ = ["Stratum", "blocks", "deal", "divide", "pairs_in_all", "populations", "two_of_each"]
 
 #: Populations from here on are as good as infinite.
 MANY = 1 << 62
@@ -60,7 +61,19 @@ def pairs_in_all(sizes: Sizes) -> int:
     >>> pairs_in_all(sizes_of(np.full(4, 0.25)))
     7
     """
-    return min(MANY, sum(count for count, mass in zip(_populations(sizes.n_players), sizes.mass, strict=True) if mass))
+    return min(MANY, sum(count for count, mass in zip(populations(sizes.n_players), sizes.mass, strict=True) if mass))
+
+
+def two_of_each(sizes: Sizes) -> int:
+    """Return how many pairs give each size that counts two, or all that there are, and so a stratum of its own.
+
+    Examples
+    --------
+    >>> from unshap_plugin.estimators.sizes import sizes_of
+    >>> [two_of_each(sizes_of(np.full(n, 1 / n))) for n in (2, 6)]
+    [1, 6]
+    """
+    return sum(min(2, count) for count, mass in zip(populations(sizes.n_players), sizes.mass, strict=True) if mass)
 
 
 def divide(sizes: Sizes, pairs: int) -> list[Stratum]:
@@ -79,49 +92,50 @@ def divide(sizes: Sizes, pairs: int) -> list[Stratum]:
     [[1, 2, 3]]
     """
     counted = np.flatnonzero(sizes.mass)
-    populations = [_populations(sizes.n_players)[k] for k in counted]
+    there = [populations(sizes.n_players)[k] for k in counted]
     weight = (sizes.mass * sizes.lengths)[counted]
     parts = [np.array([k]) for k in range(len(counted))]
-    if pairs < sum(min(2, one) for one in populations):
+    if pairs < two_of_each(sizes):
         middle = (np.cumsum(weight) - weight / 2) / weight.sum()
         group = np.floor(middle * max(1, pairs // SHARED)).astype(int)
         parts = [np.flatnonzero(group == one) for one in np.unique(group)]
-    most = [populations[part[0]] if len(part) == 1 else MANY for part in parts]
-    drawn = _shared(pairs, most, [float(weight[part].sum()) for part in parts])
+    most = [there[part[0]] if len(part) == 1 else MANY for part in parts]
+    dealt = islice(deal(most, [float(weight[part].sum()) for part in parts]), pairs)
+    drawn = np.bincount(np.fromiter(dealt, dtype=np.int64, count=pairs), minlength=len(parts)).tolist()
     return [Stratum(counted[part] + 1, one, count) for part, one, count in zip(parts, most, drawn, strict=True)]
 
 
-def draw(stratum: Stratum, sizes: Sizes, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return one member of each pair that is drawn, bool ``[drawn, n_players]``.
+def deal(most: Sequence[int], weight: Sequence[float]) -> Iterator[int]:
+    """Yield the number of the stratum that gets the next pair, until each has as many as there are.
 
-    Those of one size are drawn without replacement. Of several sizes each comes as often as its mass says.
+    That is first two to each, then in proportion to the weights (Webster's method, which takes nothing back: who gets
+    more pairs in all has those of before).
+
+    Parameters
+    ----------
+    most
+        How many pairs there are of each.
+    weight
+        Their weights.
 
     Examples
     --------
-    >>> from unshap_plugin.estimators.sizes import sizes_of
-    >>> draw(Stratum(np.array([1]), 3, 3), sizes_of(np.full(3, 1 / 3)), np.random.default_rng(0)).sum(axis=0)
-    array([1, 1, 1])
+    >>> list(deal([3, 9, 1], [1.0, 3.0, 1.0]))[:9]
+    [0, 1, 2, 0, 1, 1, 1, 1, 1]
     """
-    n_players = sizes.n_players
-    if len(stratum.sizes) > 1:
-        mass = sizes.mass[stratum.sizes - 1]
-        several = rng.choice(stratum.sizes, stratum.drawn, p=mass / mass.sum())
-        return np.array([_subset(n_players, int(size), rng) for size in several])
-    size = int(stratum.sizes[0])
-    if stratum.population <= 2 * stratum.drawn:  # of half the players, the first half holds player 0: no complements
-        listed = islice(combinations(range(n_players), size), stratum.population)
-        chosen = rng.choice(stratum.population, stratum.drawn, replace=False)
-        rows = np.zeros((stratum.population, n_players), dtype=bool)
-        for row, members in zip(rows, listed, strict=True):
-            row[list(members)] = True
-        return rows[chosen]
-    found: dict[bytes, NDArray[np.bool_]] = {}
-    while len(found) < stratum.drawn:
-        row = _subset(n_players, size, rng)
-        if 2 * size == n_players and not row[0]:
-            row = ~row
-        found.setdefault(row.tobytes(), row)
-    return np.array(list(found.values()))
+    for place in range(2):
+        yield from (k for k, one in enumerate(most) if place < one)
+    share = [min(2, one) for one in most]
+    queue = [(-one / (share[k] + 0.5), k) for k, one in enumerate(weight) if share[k] < most[k]]
+    heapq.heapify(queue)
+    while queue:
+        k = queue[0][1]
+        share[k] += 1
+        yield k
+        if share[k] < most[k]:
+            heapq.heapreplace(queue, (-weight[k] / (share[k] + 0.5), k))
+        else:
+            heapq.heappop(queue)
 
 
 def blocks(pairs: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
@@ -135,34 +149,17 @@ def blocks(pairs: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return np.array_split(pairs, max(1, -(-pairs.size // _ENTRIES)))
 
 
-def _subset(n_players: int, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    row = np.zeros(n_players, dtype=bool)
-    row[rng.choice(n_players, size, replace=False, shuffle=False)] = True
-    return row
+def populations(n_players: int) -> list[int]:
+    """Return how many pairs there are of each size of the smaller member, ``MANY`` for more.
 
-
-def _populations(n_players: int) -> list[int]:
-    """Return how many pairs there are of each size, ``MANY`` for more."""
+    Examples
+    --------
+    >>> populations(6)
+    [6, 15, 10]
+    """
     found, coalitions = [], 1
     for size in range(1, n_players // 2 + 1):
         if coalitions < 2 * MANY:
             coalitions = coalitions * (n_players - size + 1) // size
         found.append(min(MANY, coalitions // 2 if 2 * size == n_players else coalitions))
     return found
-
-
-def _shared(pairs: int, most: list[int], weight: list[float]) -> list[int]:
-    """Return whole shares in proportion to the weights, from two to ``most`` each (Webster's method)."""
-    shares = [min(2, one) for one in most]
-    queue = [
-        (-one / (share + 0.5), k) for k, (one, share) in enumerate(zip(weight, shares, strict=True)) if share < most[k]
-    ]
-    heapq.heapify(queue)
-    for _ in range(pairs - sum(shares)):
-        k = queue[0][1]
-        shares[k] += 1
-        if shares[k] < most[k]:
-            heapq.heapreplace(queue, (-weight[k] / (shares[k] + 0.5), k))
-        else:
-            heapq.heappop(queue)
-    return shares

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import BudgetError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
 from unshap_plugin.estimators.cross_fitting import cross_fitted
+from unshap_plugin.estimators.drawing import Drawing
 from unshap_plugin.estimators.sizes import Sizes, sizes_of
-from unshap_plugin.estimators.strata import divide, draw, pairs_in_all
+from unshap_plugin.estimators.strata import divide, pairs_in_all
 from unshap_plugin.estimators.surrogates import CHOSEN, MOST_PLAYERS, SURROGATES
 
 __all__ = ["Stratified", "least_budget"]
@@ -115,32 +116,28 @@ class Stratified(Estimator):
             )
         self._surrogate = surrogate
         self._sizes = sizes
-        pairs = min((available - 2) // 2, pairs_in_all(sizes))
-        self._strata = divide(sizes, pairs)
-        rng = np.random.default_rng(np.random.SeedSequence(seed))
-        drawn = [draw(stratum, sizes, rng) for stratum in self._strata]
-        order = rng.permutation(pairs)
-        self._pairs = np.concatenate([np.zeros((0, n_players), dtype=bool), *drawn])[order]
-        self._stratum = np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])[order]
-        # Within a stratum in turn, and from stratum to stratum too, so that folds are of equal sizes.
-        folds = FOLDS_OF_FEW if pairs < max(FEW, FEW_TO_A_PLAYER * n_players) else FOLDS
-        self._fold = (np.arange(pairs) % folds)[order]
-        self._asked_pairs = 0
+        self._drawing = Drawing(sizes, min((available - 2) // 2, pairs_in_all(sizes)), seed)
+        self._drawn: list[tuple[NDArray[np.bool_], NDArray[np.int64]]] = [self._drawing.take(0)]
         self._ends: NDArray[np.float64] | None = None
         self._told: list[NDArray[np.float64]] = []
 
     @property
+    def anytime_from(self) -> int:
+        """Utilities from which on it can estimate: those of none, of all, and of two pairs of each size."""
+        return 2 + 2 * self._drawing.whole
+
+    @property
     def total(self) -> int:
         """Number of utilities that it will ask for: those of none, of all, and of all pairs."""
-        return 2 + 2 * len(self._pairs)
+        return 2 + 2 * self._drawing.pairs
 
     def ask(self) -> NDArray[np.bool_]:
-        """Return the empty and the full coalition, then some pairs at a time, in random order."""
+        """Return the empty and the full coalition, then some pairs at a time, of all sizes in turn."""
         if self._ends is None:
             return np.array([[False] * self.n_players, [True] * self.n_players])
-        block = self._pairs[self._asked_pairs : self._asked_pairs + self.block // 2]
-        self._asked_pairs += len(block)
-        return np.stack([block, ~block], axis=1).reshape(-1, self.n_players)
+        rows, stratum = self._drawing.take(max(self.block // 2, 1))
+        self._drawn.append((rows, stratum))
+        return np.stack([rows, ~rows], axis=1).reshape(-1, self.n_players)
 
     def tell(self, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> None:
         """Take the utilities."""
@@ -157,9 +154,11 @@ class Stratified(Estimator):
         gain = (self._ends[1:] - self._ends[:1]).reshape(1, -1)
         values = np.repeat(self._sizes.ends * gain, n, axis=0)
         variance, freedom = np.zeros_like(values), np.full_like(values, np.inf)
-        if len(self._pairs):
+        if self._told:
             # From the middle between both ends, which changes no value, and leaves less to be learnt.
-            told = (np.concatenate(self._told) - self._ends.mean(axis=0)).reshape(len(self._pairs), 2, -1)
+            told = np.concatenate(self._told) - self._ends.mean(axis=0)
+            told = told.reshape(len(told) // 2, 2, -1)
+            self._sort(len(told))
             # Columns together, unless metrics differ in what they cannot measure.
             patterns: dict[bytes, list[int]] = {}
             for column, excluded in enumerate(np.isnan(told).any(axis=1).T):
@@ -170,6 +169,16 @@ class Stratified(Estimator):
                 variance[:, columns], freedom[:, columns] = found[1:]
         made = (one.reshape(n, *shape) for one in (values, np.sqrt(variance), freedom))
         return Estimate(*made)
+
+    def _sort(self, told: int) -> None:
+        """Put the first pairs into strata and folds."""
+        self._strata = divide(self._sizes, told)
+        self._pairs = np.concatenate([rows for rows, _ in self._drawn])[:told]
+        self._stratum = np.concatenate([stratum for _, stratum in self._drawn])[:told]
+        # Within a stratum in turn, and from stratum to stratum too, so that folds are of equal sizes.
+        folds = FOLDS_OF_FEW if told < max(FEW, FEW_TO_A_PLAYER * self.n_players) else FOLDS
+        self._fold = np.empty(told, dtype=np.int64)
+        self._fold[np.argsort(self._stratum, kind="stable")] = np.arange(told) % folds
 
     def _corrected(
         self, told: NDArray[np.float64]
