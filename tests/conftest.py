@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from unshap_plugin import Recipe, ValuationProblem
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.losses import cross_entropy
 
 # The frameworks of clusters are extras: their tests are no tests where these are not installed.
@@ -46,3 +47,9 @@ def five_providers():
     return ValuationProblem(
         model, (x[:80], labels), (x[80:], y[80:]), metric="log_likelihood", groups=provider, fit=recipe
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_minute(monkeypatch):
+    """Keep commands from going on for a minute by default, and tests from depending on the clock."""
+    monkeypatch.setattr("unshap_plugin.cli.value.DEFAULT", Stopping())

@@ -6,13 +6,24 @@ sentence is about one of them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-__all__ = ["biased", "far_below", "hardly_forgets", "lacking_classes", "left_out", "stopped_early", "without_errors"]
+__all__ = [
+    "biased",
+    "far_below",
+    "hardly_forgets",
+    "lacking_classes",
+    "left_out",
+    "stopped_early",
+    "undecided",
+    "without_errors",
+]
 
 #: A sum that is missing by more than so many of its standard errors (or by more than round-off) is a bias.
 STANDARD_ERRORS = 2.0
@@ -20,6 +31,8 @@ ROUND_OFF = 1e-9
 #: A method whose utility falls by less than this share of what separates the given model from an uninformed one hardly
 #: forgets.
 HARDLY = 0.1
+#: Level of the intervals that should not contain zero, and how many times as many utilities nobody waits for.
+LEVEL, HOPELESS = 0.95, 1000
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -201,3 +214,46 @@ metric='accuracy', or groups that have rows of every class.
         f"rows of that class is then as low as the smallest probability that is assumed, which drives the amounts of "
         f"the values; use metric='accuracy', or groups that have rows of every class."
     )
+
+
+def undecided(
+    values: NDArray[np.float64], std_errors: NDArray[np.float64], freedom: NDArray[np.float64], asked: int
+) -> str | None:
+    """Say that most intervals contain zero, and how many utilities would change that.
+
+    Standard errors fall at least as fast as one over the root of that number, which makes it an upper bound as far as
+    the values themselves are right.
+
+    Parameters
+    ----------
+    values, std_errors, freedom
+        Values, their standard errors and the degrees of freedom of these, ``[n_players]`` or ``[n_players, t]``.
+    asked
+        How many utilities they were estimated from.
+
+    Examples
+    --------
+    >>> print(undecided(np.array([0.5, -0.1, 0.1]), np.full(3, 0.2), np.full(3, np.inf), 1000))
+    the 95% intervals of 2 of 3 values contain zero, so that their ranking is not to be used; about budget=16000 would \
+make it usable.
+    """
+    errors, sizes = std_errors.ravel(), np.abs(values.ravel())
+    half = stats.t.ppf((1 + LEVEL) / 2, freedom.ravel()) * errors
+    open_ones = int(((half > 0) & (half >= sizes)).sum())
+    if 2 * open_ones <= len(sizes):
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.sort(np.where(errors > 0, stats.norm.ppf((1 + LEVEL) / 2) * errors / sizes, 0.0))
+    more = max(float(ratios[(len(ratios) + 1) // 2 - 1]) ** 2, 1.0)
+    said = (
+        f"the 95% intervals of {open_ones} of {len(sizes)} values contain zero, so that their ranking is not to be used"
+    )
+    if more > HOPELESS:
+        return f"{said}; more than {HOPELESS} times as many utilities would be needed: value groups of more rows."
+    return f"{said}; about budget={_rounded_up(more * asked)} would make it usable."
+
+
+def _rounded_up(number: float) -> int:
+    """Return a number of two digits and zeros that is no smaller."""
+    unit = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / unit) * unit

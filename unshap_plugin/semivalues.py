@@ -13,6 +13,7 @@ from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
+from unshap_plugin.support.progress import Progress
 from unshap_plugin.valuation import Game, check_game, estimated
 
 __all__ = ["semivalues"]
@@ -25,7 +26,7 @@ def semivalues(
     budget: int | None = None,
     seed: int = 0,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> ValuationResult:
     """Return other means of marginal contributions than Shapley values.
 

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unshap_plugin.cautions import without_errors
+from unshap_plugin.cautions import undecided, without_errors
 from unshap_plugin.errors import AdvisingError, DivergenceError, InvalidTypeError, check_integer, nearest
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
 from unshap_plugin.estimators.semivalue import SHAPLEY, Semivalue
+from unshap_plugin.estimators.stopping import NEVER, Stopping
 from unshap_plugin.evaluation.evaluation import EXCLUDING, cautious
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
@@ -25,6 +26,7 @@ from unshap_plugin.plugins.registry import another, find_estimator, find_unlearn
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.results.result import ValuationResult
+from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["Game", "check_game", "estimated", "shapley_values", "value"]
@@ -52,9 +54,13 @@ def value(
     unlearner: str | Unlearner = "auto",
     estimator: str = "auto",
     budget: int | None = None,
+    target_error: float | str | None = None,
+    max_time: float | None = None,
+    stable_top: int | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
     store: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], object] | None = None,
     **problem: Any,
 ) -> ValuationResult:
     """Return what each piece of a trained model's data was worth to it.
@@ -69,7 +75,7 @@ def value(
         Labels ``[rows]`` that say whose each training row is; ``None`` values the rows.
     unlearner
         See ``UnlearningGame``.
-    estimator, budget
+    estimator, budget, target_error, max_time, stable_top, progress
         See ``shapley_values``.
     seed
         Seed of the unlearner and of the estimator.
@@ -99,7 +105,7 @@ def value(
     known = inspect.signature(ValuationProblem).parameters
     for name in problem:
         if name not in known:
-            near = nearest(name, [*known, "unlearner", "estimator", "budget", "seed", "n_jobs", "store"])
+            near = nearest(name, [*known, *inspect.signature(value).parameters])
             elsewhere = (
                 f"UnlearningGame(problem, unlearner, {name}=...), which shapley_values takes, has it"
                 if name in _settings(unlearner)
@@ -109,7 +115,14 @@ def value(
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     try:
         return shapley_values(
-            UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs, store=store), estimator, budget, seed
+            UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs, store=store),
+            estimator,
+            budget,
+            seed,
+            target_error=target_error,
+            max_time=max_time,
+            stable_top=stable_top,
+            progress=progress,
         )
     except DivergenceError as error:  # the game is ours, and takes no policy from here
         made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
@@ -132,9 +145,16 @@ def shapley_values(
     budget: int | None = None,
     seed: int = 0,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    target_error: float | str | None = None,
+    max_time: float | None = None,
+    stable_top: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> ValuationResult:
     """Return the Shapley values of the players of a game.
+
+    Of ``target_error``, ``max_time`` and ``stable_top`` the first that is met ends the run, and ``result.stopped`` says
+    which. The values are those of a budget of ``result.asked``, bit for bit. An exception, ``KeyboardInterrupt``
+    included, passes through; the game remembers what it evaluated, so that the same call goes on from there.
 
     Parameters
     ----------
@@ -148,16 +168,25 @@ def shapley_values(
         permutation.
     budget
         How many utilities the estimator may ask for, those already known included. By default 5,000, or four to a
-        player if that is more; ``exact`` takes all.
+        player if that is more; ``exact`` takes all. With one of the next three there is no limit by default.
     seed
         Seed of the estimator; the unlearner has its own, in the game.
+    target_error
+        The largest standard error that a value may have: a number in the units of the metric, or text such as
+        ``"10%"``, a share of the spread of the values (their standard deviation over the players).
+    max_time
+        Seconds, after which the run ends as soon as there are values.
+    stable_top
+        So many players have to stand out as the best: their intervals, which hold together in 95 of 100 runs, lie
+        above those of all others.
     progress
-        Called with the number of utilities so far, and in all.
+        Called with a ``Progress``, about once a second where utilities are not slower. If it returns ``True``, the run
+        ends with the values so far.
 
     Raises
     ------
     BudgetError
-        If the estimator cannot work within the budget.
+        If the estimator cannot work within the budget, or the callback ends the run before there are values.
     DivergenceError
         If the utility of a coalition cannot be had.
     InvalidTypeError, InvalidValueError, UnknownNameError
@@ -172,13 +201,22 @@ def shapley_values(
     ...         return (left & (right | other)).astype(float)
     >>> shapley_values(Glove()).values.round(3)
     array([0.667, 0.167, 0.167])
+    >>> class Majority:
+    ...     n_players = 60
+    ...     def __call__(self, coalitions):
+    ...         return np.tanh(coalitions @ np.arange(60.0) / 500)
+    >>> result = shapley_values(Majority(), target_error="20%")
+    >>> result.stopped, result.asked < 1000
+    ('target_error', True)
     """
     check_game(game, budget, seed)
+    stopping = Stopping(target_error, max_time, stable_top)
+    stopping.check_players(int(game.n_players))
     reasons: dict[str, str] = {}
     if isinstance(estimator, str) and estimator == "auto":
         chosen, reasons["estimator"] = choose(int(game.n_players), budget)
         estimator = f"{BUILTIN}:{chosen}"
-    return estimated(game, find_estimator(estimator), budget, seed, reasons, progress)
+    return estimated(game, find_estimator(estimator), budget, seed, reasons, progress, stopping=stopping)
 
 
 def check_game(game: Game, budget: int | None, seed: int) -> None:
@@ -205,8 +243,9 @@ def estimated(
     budget: int | None,
     seed: int,
     reasons: Mapping[str, str],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], object] | None = None,
     semivalue: Semivalue | None = None,
+    stopping: Stopping = NEVER,
 ) -> ValuationResult:
     """Return the values of the players of a game by an estimator.
 
@@ -220,6 +259,8 @@ def estimated(
         Why it is that one.
     semivalue
         What is estimated, by an estimator that is ``weighted`` or has values of no other; ``None`` for Shapley values.
+    stopping
+        Rules that end the run.
 
     Raises
     ------
@@ -230,7 +271,7 @@ def estimated(
     most = None if budget is None else int(budget)
     try:
         weights = semivalue.weights if semivalue is not None and registered.offer.weighted else None
-        estimate, asked = estimate_with(registered, game, most, int(seed), progress, weights)
+        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping)
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise
@@ -240,26 +281,31 @@ def estimated(
     # Leaving one out takes the coalition of nobody for nothing: it is not evaluated for the sake of showing it.
     nobody = [] if registered.offer is LeaveOneOut else [[False] * n]
     ends = np.asarray(game(np.array([[True] * n, *nobody])), dtype=np.float64)
+    estimate = run.estimate
     everybody, none = ends[0], ends[1] if nobody else np.full_like(ends[0], np.nan)
     missing = everybody - none - estimate.values.sum(axis=0)
     if semivalue is not None:  # which sum to nothing in particular
         missing = np.full_like(missing, np.nan)
-    made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, asked)
+    made_with = of_game(game, missing) if isinstance(game, UnlearningGame) else of_unknown(game, run.asked)
+    if reasons and run.estimator != registered.name:
+        reasons = {"estimator": f"{reasons['estimator']}, but only {run.asked} were"}
     unknown = (without_errors(registered.name),) if np.isnan(estimate.std_errors).all() else ()
+    unclear = undecided(estimate.values, estimate.std_errors, estimate.degrees_of_freedom, run.asked)
     return ValuationResult(
         values=estimate.values,
         std_errors=estimate.std_errors,
         degrees_of_freedom=estimate.degrees_of_freedom,
         utility_all=everybody,
         utility_none=none,
-        asked=asked,
-        estimator=registered.name,
+        asked=run.asked,
+        stopped=run.ending,
+        estimator=run.estimator,
         seed=int(seed),
         seconds=time.perf_counter() - begin,
         semivalue=SHAPLEY if semivalue is None else semivalue.name,
         **{
             **made_with,
-            "notes": (*unknown, *made_with["notes"]),
+            "notes": (*([] if unclear is None else [unclear]), *unknown, *made_with["notes"]),
             "reasons": {**reasons, **made_with["reasons"]},
             "versions": {registered.provider.distribution: registered.provider.version, **made_with["versions"]},
         },

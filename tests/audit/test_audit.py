@@ -396,7 +396,7 @@ def test_the_same_seed_gives_the_same_report():
 def test_progress_counts_all_utilities():
     told = []
     game = UnlearningGame(constant_problem(), "retrain")
-    audit(game, coalitions=30, progress=lambda done, total: told.append((done, total)))
+    audit(game, coalitions=30, progress=lambda now: told.append((now.done, now.total)))
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 

@@ -106,7 +106,7 @@ def test_a_number_that_is_none_cannot_be_kept(tmp_path):
         kept([{"method": "peer", "seconds": float("nan")}]).save(tmp_path / "report.json")
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", json.dumps({"format": "unshap-result/2"})])
+@pytest.mark.parametrize("text", ["{}", "[]", json.dumps({"format": "unshap-result/3"})])
 def test_other_files_are_no_reports(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)

@@ -299,8 +299,8 @@ def test_an_estimator_of_a_plugin_that_changes_what_it_is_told_does_no_harm(only
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (lambda coalitions: 1.0, r"the game gave shape \[\] for 8 coalitions, but \[8\] or \[8, t\] is needed"),
-        (lambda coalitions: np.ones(3), r"the game gave shape \[3\] for 8 coalitions"),
+        (lambda coalitions: 1.0, r"the game gave shape \[\] for 2 coalitions, but \[2\] or \[2, t\] is needed"),
+        (lambda coalitions: np.ones(3), r"the game gave shape \[3\] for 2 coalitions"),
         (lambda coalitions: np.full(len(coalitions), np.inf), "the game gave an infinite utility"),
     ],
 )
@@ -313,7 +313,7 @@ def test_a_game_that_gives_something_else_than_utilities_is_not_blamed_on_the_es
 def test_what_the_progress_bar_raises_is_not_blamed_on_the_estimator(only):
     only(GOOD)
 
-    def broken(done, total):
+    def broken(now):
         raise BrokenPipeError("closed")
 
     with pytest.raises(BrokenPipeError, match="closed"):

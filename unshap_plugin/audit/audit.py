@@ -11,6 +11,7 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import check_integer
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.registry import others
+from unshap_plugin.support.progress import Progress, Reporter
 
 __all__ = ["audit", "retrain_seeds"]
 
@@ -20,7 +21,7 @@ def audit(
     *,
     coalitions: int | None = None,
     seeds: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> FidelityReport:
     """Compare unlearned utilities with retrained ones, on coalitions of all sizes.
 
@@ -40,7 +41,7 @@ def audit(
         How often each coalition is retrained, at least twice: with the seeds ``seed + 1, seed + 2, ...`` for the seed
         of the game, which chooses the coalitions too.
     progress
-        Called with the number of utilities so far, and in all.
+        Called with a ``Progress``.
 
     Raises
     ------
@@ -71,13 +72,12 @@ def audit(
     problem = checked_game(game).problem
     check_retrainable(problem)
     matrix = draw(game.n_players, coalitions, game.seed)
-    total, done = (1 + seeds) * len(matrix), 0
+    total, done, report = (1 + seeds) * len(matrix), 0, Reporter(progress)
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        if progress is not None:
-            progress(done, total)
+        report(done, total)
 
     known, start = game.evaluations, time.perf_counter()
     unlearned = evaluated(game, matrix, advance)

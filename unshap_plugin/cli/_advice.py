@@ -37,6 +37,9 @@ _PHRASES = {
     "other settings": "other values of --setting",
     "n_jobs is": "--jobs is",
     "leave out store": "leave out --store",
+    "target_error": "--target-error",
+    "max_time": "--max-time",
+    "stable_top": "--stable-top",
 }
 
 
@@ -57,7 +60,7 @@ def in_options(message: str, given: Mapping[str, Any]) -> str:
     """
     if "unlearner" not in given:
         return message
-    options = {name: f"--{name}" for name in _SAME} | {"n_jobs": "--jobs"}
+    options = {name: f"--{name.replace('_', '-')}" for name in _SAME} | {"n_jobs": "--jobs"}
     if "coalitions" not in given:
         options["coalitions"] = "--audit"
     for phrase, here in _PHRASES.items():

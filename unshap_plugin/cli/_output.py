@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, what is said of a run, and a bar that says how far it is."""
+"""Files that are written whole or not at all, and what is said of a run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.support.printing import one_line
@@ -19,7 +16,7 @@ from unshap_plugin.support.printing import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_out", "number", "progress_bar", "say", "write"]
+__all__ = ["check_out", "number", "say", "write"]
 
 #: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
 FILES = {
@@ -118,19 +115,6 @@ def say(lines: Iterable[str]) -> None:
 def number(value: float, form: str) -> str:
     """Return a number in the given format, and a dash for one that is not defined."""
     return "-" if math.isnan(value) else format(value, form)
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr, where that is a terminal, that is told how much is done, and how much there is."""
-    # disable=None: only where stderr is a terminal.
-    with tqdm(desc=what, unit="", leave=False, disable=None, file=sys.stderr) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
 
 
 def _check_writable(folder: Path, option: str) -> None:

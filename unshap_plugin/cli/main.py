@@ -7,6 +7,7 @@ import functools
 import importlib
 import io
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from unshap_plugin.cli import COMMANDS
 from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._scheduler import on_cluster
+from unshap_plugin.cli._signals import at_once
 from unshap_plugin.errors import InvalidValueError, UnshapError, nearest
 
 __all__ = ["main"]
@@ -24,14 +26,15 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C.
+    0; 1 if a conformance check failed; 2 after an error (one sentence on stderr); 130 after ctrl-C, 143 after
+    SIGTERM, also where values so far were given.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
     options = argparse.Namespace()
     try:
         _parser().parse_args(argv, options)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), at_once():
             warnings.showwarning = functools.partial(_show_warning, options)
             run: Callable[[argparse.Namespace], int] = options.run
             with on_cluster(options):
@@ -39,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnshapError as error:
         sys.stderr.write(f"unshap: error: {in_options(' '.join(str(error).split()), vars(options))}\n")
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         sys.stderr.write("unshap: interrupted, nothing was written\n")
-        return 130
+        return 128 + (end.args[0] if end.args else signal.SIGINT)
 
 
 class _Parser(argparse.ArgumentParser):

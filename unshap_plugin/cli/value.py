@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -10,24 +11,40 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from unshap_plugin.audit.audit import audit
+from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, number, progress_bar, say, write
-from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.estimators import METHODS
+from unshap_plugin.cli._output import check_out, number, say, write
+from unshap_plugin.cli._progress import progress_bar
+from unshap_plugin.cli._signals import Interruption
+from unshap_plugin.errors import BudgetError, InvalidValueError
+from unshap_plugin.estimators import METHODS, Exact
+from unshap_plugin.estimators.auto import choose
+from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.estimators.stopping import Stopping
+from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.money import cents_of
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.printing import lines_of
+from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
 __all__ = ["add", "run"]
 
 MAX_LINES, SHOWN = 40, 10
+#: What ends a run that nothing else is said of.
+DEFAULT = Stopping(target_error="10%", max_time=60)
+_ENDINGS = {
+    "target_error": "target error",
+    "stable_top": "stable top",
+    "max_time": "time limit",
+    "interrupted": "interruption, with the values so far",
+}
 
 
 def add(commands: Any) -> None:
@@ -47,7 +64,24 @@ def add(commands: Any) -> None:
         "exact where the budget allows it, up to 12 players without one, else stratified, and for more than 1,500 "
         "players permutation)",
     )
-    method.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
+    stops = parser.add_argument_group(
+        "when it ends",
+        "The first that is met ends the run. Without any of these, all coalitions where they are few (up to 12 "
+        f"players), and otherwise --target-error {DEFAULT.target_error} --max-time {DEFAULT.max_time}. Ctrl-C ends it "
+        "with the values so far.",
+    )
+    stops.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
+    stops.add_argument(
+        "--target-error",
+        type=_target,
+        metavar="E",
+        help="largest standard error of a value, in units of the metric, or as a share of the spread of the values "
+        "such as 10%%",
+    )
+    stops.add_argument("--max-time", type=float, metavar="SECONDS", help="time after which it ends with what it has")
+    stops.add_argument(
+        "--stable-top", type=int, metavar="K", help="players that stand out as the best, up to their intervals"
+    )
     method.add_argument(
         "--audit",
         type=int,
@@ -67,46 +101,86 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Value a table: everything that can be refused is refused first, and files are written before anything is said."""
+    """Value a table: everything that can be refused is refused first, and values are said before files are written."""
     _check(options)
     loaded = data.load(options, options.access, options.artifacts)
     table, game = loaded.table, loaded.game
     if options.audit is not None:
         draw(game.n_players, options.audit, options.seed)  # refuses a number that is too small
     artifacts = None if options.save_artifacts is None else compute_artifacts(game.problem)
-    with progress_bar("evaluations") as progress:
-        result = shapley_values(game, options.estimator, options.budget, options.seed, progress=progress)
-    report = None
-    if options.audit is not None:
-        with progress_bar("audit") as progress:
-            report = audit(game, coalitions=options.audit, progress=progress)
+    interruption = Interruption()
+    result = _values(game, options, interruption)
     marked = set(table.groups[loaded.flipped].tolist())
-    outputs = {
-        "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
-        "result.json": result.to_json() + "\n",
-        "values.png": result.plot(highlight=marked, label="flipped label"),
-    }
+    # Notes of the values first: one may be that the ranking below is not to be used.
+    notes = (*(in_options(note, vars(options)) for note in result.notes), *table.notes)
     paid = None if options.pay is None else _pay(result, options.pay)
-    if isinstance(paid, Payouts):
-        outputs["payments.csv"] = paid.to_frame().to_csv(index=False, lineterminator="\n")
-    if report is not None:
-        outputs["audit.json"] = report.to_json() + "\n"
-    wrote = [*write("value", options.out, outputs)]
-    if artifacts is not None:
-        word = "replaced" if options.save_artifacts.exists() else "wrote"
-        artifacts.save(options.save_artifacts)
-        wrote.append(f"{word:<12} {options.save_artifacts}")
-    notes = (*table.notes, *(in_options(note, vars(options)) for note in result.notes))
     lines = [*(f"note: {note}" for note in notes), "", *_table_lines(result, paid), ""]
     lines += _summary(result, len(game.problem.y_test))
     if paid is not None:
         lines.append(f"payments     {_paid(paid)}")
     if options.flip is not None:
         lines.append(_found(result, marked))
-    if report is not None:
-        lines.append(f"audit        {in_options(report.verdict, vars(options))}")
-    say([*lines, *wrote])
-    return 0
+    say(lines)  # before anything is written: a full disk costs no result
+    outputs = {
+        "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
+        "result.json": result.to_json() + "\n",
+        "values.png": result.plot(highlight=marked, label="flipped label"),
+    }
+    if isinstance(paid, Payouts):
+        outputs["payments.csv"] = paid.to_frame().to_csv(index=False, lineterminator="\n")
+    if options.audit is not None and interruption.signal is None:
+        report = _audited(game, options.audit, interruption)
+        if report is not None:
+            outputs["audit.json"] = report.to_json() + "\n"
+            say([f"audit        {in_options(report.verdict, vars(options))}"])
+    wrote = [*write("value", options.out, outputs)]
+    if artifacts is not None:
+        word = "replaced" if options.save_artifacts.exists() else "wrote"
+        artifacts.save(options.save_artifacts)
+        wrote.append(f"{word:<12} {options.save_artifacts}")
+    say(wrote)
+    return interruption.exit_code
+
+
+def _values(game: UnlearningGame, options: argparse.Namespace, interruption: Interruption) -> ValuationResult:
+    """Return the values, those so far where somebody asks for the end."""
+    given = {name: getattr(options, name) for name in ("budget", "target_error", "max_time", "stable_top")}
+    name = choose(game.n_players, None)[0] if options.estimator == "auto" else options.estimator
+    on_its_way = find_estimator(name).offer.anytime_from is not Estimator.anytime_from  # else none can be kept
+    if on_its_way and all(one is None for one in given.values()):
+        given["max_time"] = DEFAULT.max_time
+        given["target_error"] = None if name == Exact.name else DEFAULT.target_error
+    with progress_bar("evaluations") as show, interruption.awaited():
+
+        def progress(now: Progress) -> bool:
+            show(now)
+            return interruption.signal is not None
+
+        try:
+            return shapley_values(game, options.estimator, seed=options.seed, progress=progress, **given)
+        except BudgetError as error:
+            if interruption.signal is None:
+                raise
+            raise KeyboardInterrupt(interruption.signal) from error
+
+
+def _audited(game: UnlearningGame, coalitions: int, interruption: Interruption) -> FidelityReport | None:
+    """Return the audit, unless somebody ends it: the values are there, and are written all the same."""
+    try:
+        with progress_bar("audit") as progress:
+            return audit(game, coalitions=coalitions, progress=progress)
+    except KeyboardInterrupt as end:
+        interruption.signal = end.args[0] if end.args else signal.SIGINT
+        say(["audit        interrupted"])
+        return None
+
+
+def _target(text: str) -> float | str:
+    """Return a number, or the text that may be a share."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -117,6 +191,7 @@ def _check(options: argparse.Namespace) -> None:
         cents_of("--pay", options.pay, zero=False)
     if options.estimator != "auto":
         find_estimator(options.estimator)
+    Stopping(options.target_error, options.max_time, options.stable_top)  # refuses what is no rule
     if options.flip is not None and options.group is not None:
         raise InvalidValueError(
             "--flip looks for single rows by their values, but with --group the players are groups: leave one out."
@@ -178,6 +253,8 @@ def _summary(result: ValuationResult, rows: int) -> Iterator[str]:
     gain = float(result.utility_all - result.utility_none)
     yield f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is {gain:.6g})"
     yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
+    if result.stopped != "budget":
+        yield f"ended by     {_ENDINGS[result.stopped]}"
     yield f"seconds      {result.seconds:.2f}"
     yield f"estimator    {result.estimator}{_why(result, 'estimator')}"
     settings = ", ".join(f"{name}={value!r}" for name, value in result.settings.items())

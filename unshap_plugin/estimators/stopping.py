@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer, check_number, in_short
+from unshap_plugin.errors import InvalidValueError, check_integer, check_number, in_short
 
 if TYPE_CHECKING:
     from unshap_plugin.estimators.base import Estimate

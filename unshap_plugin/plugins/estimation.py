@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,37 @@ from numpy.typing import NDArray
 from unshap_plugin.coalitions import as_coalitions
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, PluginError, UnshapError
 from unshap_plugin.estimators.base import Estimate, Estimator
+from unshap_plugin.estimators.stopping import NEVER, Ending, Stopping
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
+from unshap_plugin.support.progress import Progress
 
-__all__ = ["estimate_with"]
+__all__ = ["Estimated", "estimate_with"]
+
+#: More utilities than anybody can wait for: the budget of a run that only rules end.
+UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What an estimator made of a game.
+
+    Parameters
+    ----------
+    estimate
+        The values.
+    asked
+        For how many utilities it asked.
+    estimator
+        Name of the one that gives the same with a budget of so many.
+    ending
+        What ended the run.
+    """
+
+    estimate: Estimate
+    asked: int
+    estimator: str
+    ending: Ending
 
 
 def estimate_with(
@@ -22,10 +50,11 @@ def estimate_with(
     game: Callable[[NDArray[np.bool_]], NDArray[np.float64]],
     budget: int | None,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], object] | None = None,
     weights: NDArray[np.float64] | None = None,
-) -> tuple[Estimate, int]:
-    """Return the values of the players of a game, and for how many utilities the estimator asked.
+    stopping: Stopping = NEVER,
+) -> Estimated:
+    """Return the values of the players of a game, and how they came about.
 
     Parameters
     ----------
@@ -34,9 +63,11 @@ def estimate_with(
     game
         With ``n_players``; from bool ``[m, n_players]`` to float64 ``[m]`` or ``[m, t]``.
     budget, seed, progress
-        As in ``shapley_values``.
+        As in ``shapley_values``; with rules, no budget is no limit.
     weights
         Those of another semivalue, for an estimator that is ``weighted``.
+    stopping
+        Rules that end the run.
 
     Raises
     ------
@@ -45,7 +76,8 @@ def estimate_with(
         its own ``total`` allows, or returns something else than an estimate for every player; what the game raises
         passes through.
     InvalidValueError
-        If the game does not give one utility (or vector of these) for each coalition, finite or NaN.
+        If there are rules, and the estimator cannot be ended before it is done; or if the game does not give one
+        utility (or vector of these) for each coalition, finite or NaN.
     """
     n: int = game.n_players  # type: ignore[attr-defined]
     who = f"estimator {registered.name!r} of {registered.provider}"
@@ -85,10 +117,10 @@ def estimate_with(
             raise InvalidValueError("the game gave an infinite utility, but finite ones are needed (NaN: excluded).")
         return utilities
 
-    def reported(done: int, total: int) -> None:
+    def reported(so_far: Progress) -> object:
         assert progress is not None
         try:
-            progress(done, total)
+            return progress(so_far)
         except BaseException as error:
             passed.append(error)
             raise
@@ -97,13 +129,23 @@ def estimate_with(
     try:
         # What a plugin draws from the global generators comes from the seed, and these are left as they were.
         with contextlib.nullcontext() if ours else seeded(seed % 2**63):
-            method = registered.offer(n, budget, seed, **({} if weights is None else {"weights": weights}))
-            estimate = method.run(watched, None if progress is None else reported)
+            weighted = {} if weights is None else {"weights": weights}
+            method = registered.offer(n, budget, seed, **weighted)
+            rules: tuple[Stopping, ...] = ()
+            if stopping:
+                if method.anytime_from is None:
+                    raise InvalidValueError(
+                        f"{who} gives no values before it is done, but target_error, max_time and stable_top end a run "
+                        f"on its way: leave them out, or use estimator='stratified'."
+                    )
+                rules = (stopping,)
+                method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **weighted)
+            estimate = method.run(watched, None if progress is None else reported, *rules)
     except (Exception, SystemExit) as error:
         if ours or isinstance(error, UnshapError) or error in passed:
             raise
         raise PluginError(f"{who} failed with {type(error).__name__}: {error}") from error
-    return _checked(estimate, who, n), asked
+    return Estimated(_checked(estimate, who, n), asked, method.equivalent, method.ending)
 
 
 def _checked(estimate: object, who: str, n: int) -> Estimate:

@@ -52,6 +52,10 @@ class ValuationResult:
         Distinct coalitions that the game had evaluated when this was made.
     asked
         Utilities that the estimator asked for.
+    stopped
+        What ended the run: ``"budget"`` (the estimator's own, or all coalitions, included), ``"target_error"``,
+        ``"stable_top"``, ``"max_time"``, or ``"interrupted"`` by the callback. With a budget of ``asked`` the same
+        call gives the same values.
     excluded
         Distinct coalitions whose utility is not finite (only with ``on_error="exclude"``).
     estimator, unlearner, settings, seed, game_seed, access
@@ -103,6 +107,7 @@ class ValuationResult:
     utility_none: NDArray[np.float64]
     evaluations: int
     asked: int
+    stopped: str
     excluded: int
     estimator: str
     unlearner: str
