@@ -14,8 +14,11 @@ from problems import early_stopped
 from stand_in import installed
 
 from unshap_plugin import UnlearningGame, shapley_values
+from unshap_plugin.estimators import Exact, Stratified
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.metrics import METRICS
 from unshap_plugin.plugin import Estimator, StackedModels, Unlearner, UnlearnerSpec, hookimpl
+from unshap_plugin.plugins.estimation import estimate_with
 from unshap_plugin.plugins.offers import offered
 from unshap_plugin.plugins.registry import find_estimator, find_unlearner, remade, resolve_unlearner
 from unshap_plugin.unlearners import Newton
@@ -100,6 +103,18 @@ class Guess(Estimator):
 class Whole(Guess):
     def estimate(self):
         return 0
+
+
+class Late(Exact):
+    """Gives no values before it is done."""
+
+    anytime_from: ClassVar[None] = None
+
+
+def played(estimator, **rules):
+    registered = dataclasses.replace(find_estimator("exact"), offer=estimator)
+    found = estimate_with(registered, Sum(), None, 0, stopping=Stopping(**rules))
+    assert found.estimate.values.round(6).tolist() == [1.0, 2.0, 4.0]
 
 
 def metric(**said):
@@ -274,6 +289,15 @@ REGISTRY = [
         (lambda: UnlearningGame(early_stopped(access="partial", reference=None), "gradient_ascent")(SOME),),
     ),
 ]
+
+REGISTRY.append(
+    Case(
+        "rules for an estimator that gives no values on its way",
+        lambda: played(Late, max_time=1),
+        "leave them out, or use estimator='stratified'.",
+        (lambda: played(Late), lambda: played(Stratified, max_time=1)),
+    )
+)
 
 
 def sums(*args):

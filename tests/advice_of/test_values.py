@@ -295,6 +295,21 @@ FEW = Additive(6, lambda kept: kept.sum() == 3 and kept[0] and kept[1])
 
 ESTIMATORS = [
     Case(
+        "a target that is neither a number nor a share",
+        lambda: shapley_values(Additive(14), target_error="small"),
+        "give a number such as 0.01, or text such as '10%'.",
+        (
+            lambda: plausible(shapley_values(Additive(14), target_error=0.01)),
+            lambda: plausible(shapley_values(Additive(14), target_error="10%")),
+        ),
+    ),
+    Case(
+        "a top of all players",
+        lambda: shapley_values(Additive(4), stable_top=4),
+        "a top is fewer than all of them: give a smaller one.",
+        (lambda: plausible(shapley_values(Additive(4), stable_top=3)),),
+    ),
+    Case(
         "too many players for exact",
         lambda: shapley_values(Additive(30), "exact"),
         "use estimator='stratified', or fewer players (groups)",
@@ -369,7 +384,7 @@ ESTIMATORS = [
     Case(
         "somebody's game excludes what permutations need too",
         lambda: shapley_values(SIZE_ONE, "exact"),
-        "first the one that keeps players [0]; use a game that excludes none of these.",
+        "]; use a game that excludes none of these.",
         (lambda: exact(Additive(4), "exact"),),
     ),
     Case(
@@ -404,11 +419,11 @@ ESTIMATORS = [
     ),
     Case(
         "exclusions leave too few pairs of a size",
-        lambda: shapley_values(FEW, "stratified", 14, 0),
+        lambda: shapley_values(FEW, "stratified", 14, 1),
         "are needed; use a larger budget, or a game that excludes none of these.",
         (
-            lambda: plausible(shapley_values(FEW, "stratified", 40, 0)),
-            lambda: plausible(shapley_values(Additive(6), "stratified", 14, 0)),
+            lambda: plausible(shapley_values(FEW, "stratified", 40, 1)),
+            lambda: plausible(shapley_values(Additive(6), "stratified", 14, 1)),
         ),
     ),
     Case(

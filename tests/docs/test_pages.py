@@ -24,6 +24,7 @@ RUN_BY = {
     "docs/contracts.md": HERE,
     "docs/glossary.md": HERE,
     "docs/markets.md": HERE,
+    "docs/long_runs.md": HERE,
     "docs/methods.md": HERE,
     "docs/models.md": HERE,
     "docs/partial.md": "tests/docs/test_partial_guide.py",

@@ -23,12 +23,15 @@ def progress_bar(what: str) -> Iterator[Callable[[Progress], None]]:
     Elsewhere a line a minute says the same. An estimate of the whole time stands before both where it is over a minute.
     """
     # disable=None: only where stderr is a terminal.
-    with tqdm(desc=what, unit="", leave=False, disable=None, file=sys.stderr) as bar, _said(bar):
+    with (
+        tqdm(desc=what, unit="", leave=False, disable=None, file=sys.stderr, mininterval=0, miniters=1) as bar,
+        _said(bar),
+    ):
 
         def show(now: Progress) -> None:
             bar.total = now.total
             if not math.isnan(now.largest_error):
-                bar.set_postfix_str(f"largest standard error {now.largest_error:.3g}", refresh=False)
+                bar.set_postfix_str(f"largest error {now.largest_error:.3g}", refresh=False)
             bar.update(now.done - bar.n)
 
         yield show

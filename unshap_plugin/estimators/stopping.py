@@ -32,7 +32,8 @@ class Stopping:
     Parameters
     ----------
     target_error
-        Largest standard error of a value that is good enough: a number in the units of the metric, or text such as
+        Largest standard error of a value that is good enough, wider by as much as Student's t says where it rests on
+        few degrees of freedom: a number in the units of the metric, or text such as
         ``"10%"``, a share of the spread of the values. That is their standard deviation over the players, without what
         the errors add to it. Of vectors every column has to meet it.
     max_time
@@ -116,7 +117,8 @@ spread of the values is needed: give a number such as 0.01, or text such as '10%
         """Return how many times too large the largest standard error is; NaN without a target."""
         if self.target_error is None:
             return math.nan
-        errors = estimate.std_errors.reshape(len(estimate.std_errors), -1)
+        wider = stats.t.ppf((1 + LEVEL) / 2, estimate.degrees_of_freedom) / stats.norm.ppf((1 + LEVEL) / 2)
+        errors = (wider * estimate.std_errors).reshape(len(estimate.std_errors), -1)
         if not errors.any():
             return 0.0
         share = self.share
