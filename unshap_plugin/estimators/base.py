@@ -90,8 +90,12 @@ class Estimator(ABC):
     >>> exact = Exact(2, None, 0)  # the same by hand
     >>> coalitions = exact.ask()
     >>> exact.tell(coalitions, coalitions @ [3.0, 5.0])
-    >>> exact.total, len(exact.ask()), exact.estimate().values
-    (4, 0, array([3., 5.]))
+    >>> exact.total, exact.anytime_from, exact.equivalent
+    (4, 4, 'stratified')
+    >>> coalitions = exact.ask()  # the ends came first
+    >>> exact.tell(coalitions, coalitions @ [3.0, 5.0])
+    >>> len(exact.ask()), exact.equivalent, exact.estimate().values
+    (0, 'exact', array([3., 5.]))
     """
 
     name: ClassVar[str]

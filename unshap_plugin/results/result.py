@@ -107,7 +107,6 @@ class ValuationResult:
     utility_none: NDArray[np.float64]
     evaluations: int
     asked: int
-    stopped: str
     excluded: int
     estimator: str
     unlearner: str
@@ -120,6 +119,7 @@ class ValuationResult:
     reasons: Mapping[str, str]
     notes: tuple[str, ...] = ()
     semivalue: str = SHAPLEY
+    stopped: str = "budget"
 
     def __len__(self) -> int:
         """Return the number of players."""
