@@ -160,7 +160,7 @@ def test_a_callback_ends_it_with_the_values_so_far():
 
 
 def test_it_cannot_end_before_there_are_values():
-    with pytest.raises(BudgetError, match="ended after 2 utilities, before there were values, which take 18"):
+    with pytest.raises(BudgetError, match="ended after 2 utilities, before there were values: these need 18"):
         shapley_values(Saturating(), "stratified", progress=lambda now: True)
     assert shapley_values(Saturating(), "stratified", max_time=0).asked >= 18
 

@@ -141,7 +141,7 @@ def _ended(estimator: Estimator, ending: Ending, estimate: Estimate | None) -> E
     if not _can(estimator) and estimator.asked < estimator.total:
         raise BudgetError(
             f"the run was ended after {estimator.asked} utilities, before there were values"
-            + ("" if estimator.anytime_from is None else f", which take {estimator.anytime_from}")
+            + ("" if estimator.anytime_from is None else f": these need {estimator.anytime_from}")
         )
     estimator.ending = ending
     return estimate or estimator.estimate()
