@@ -30,6 +30,7 @@ LAYERS = [
     ["cautions"],
     ["results", "game"],
     ["provenance"],
+    ["estimated"],
     ["valuation"],
     ["semivalues"],
     ["audit"],

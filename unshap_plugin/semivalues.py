@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unshap_plugin.errors import InvalidValueError, in_short
+from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
@@ -14,7 +15,6 @@ from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
-from unshap_plugin.valuation import Game, check_game, estimated
 
 __all__ = ["semivalues"]
 

@@ -28,10 +28,10 @@ FOLDERS = [
     "unshap_plugin/estimators",
     "unshap_plugin/results",
     "unshap_plugin/plots.py",
-    *(f"unshap_plugin/{n}.py" for n in ("valuation", "semivalues", "evaluation/evaluation", "game")),
+    *(f"unshap_plugin/{n}.py" for n in ("estimated", "valuation", "semivalues", "evaluation/evaluation", "game")),
 ]
 #: What only describes.
-NO_ADVICE = {"no player has a positive value"}  # nothing can be done about that
+NO_ADVICE = {"no player has a positive value", "before there were values"}  # nothing can be done about that
 
 (X, Y), TEST = breast_cancer(rows=24, tests=30)
 GROUPS = np.repeat(list("abcd"), 6)

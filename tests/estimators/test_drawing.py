@@ -61,7 +61,9 @@ def test_a_sample_that_grows_keeps_what_it_has(n, more):
 @pytest.mark.parametrize("listed", [1 << 16, 4])
 def test_every_pair_is_as_likely(listed, monkeypatch):
     monkeypatch.setattr(drawing, "_LISTED", listed)
-    count = Counter(pair(row) for seed in range(400) for row in Drawing(shapley(6), 16, seed).take(16)[0] if row.sum() == 3)
+    count = Counter(
+        pair(row) for seed in range(400) for row in Drawing(shapley(6), 16, seed).take(16)[0] if row.sum() == 3
+    )
     assert len(count) == 10
     share = sum(count.values()) / 4_000
     assert all(abs(one / 400 - share) < 4.5 * np.sqrt(share * (1 - share) / 400) for one in count.values())

@@ -64,7 +64,7 @@ class Drawing:
             counted, there = np.flatnonzero(sizes.mass), populations(sizes.n_players)
             weight = (sizes.mass * sizes.lengths)[counted]
             self._order = deal([there[k] for k in counted], weight.tolist())
-            self._streams = [_of_size(sizes, int(k) + 1, there[k], _generator(seed, int(k))) for k in counted]
+            self._streams = [_of_size(sizes, int(k) + 1, there[k], _generator(seed, int(k) + 1)) for k in counted]
 
     def take(self, count: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return one member of each of the next pairs, bool ``[count, n_players]``, and the numbers of their strata.
