@@ -181,11 +181,12 @@ def shapley_values(
     ...         return (left & (right | other)).astype(float)
     >>> shapley_values(Glove()).values.round(3)
     array([0.667, 0.167, 0.167])
-    >>> class Majority:
+    >>> class Saturating:
     ...     n_players = 60
     ...     def __call__(self, coalitions):
-    ...         return np.tanh(coalitions @ np.arange(60.0) / 500)
-    >>> result = shapley_values(Majority(), target_error="20%")
+    ...         much = coalitions @ [*range(60)]
+    ...         return much / (1000 + much)
+    >>> result = shapley_values(Saturating(), target_error="20%")
     >>> result.stopped, result.asked < 1000
     ('target_error', True)
     """
