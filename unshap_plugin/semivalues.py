@@ -10,6 +10,7 @@ from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
 from unshap_plugin.estimators.semivalue import Kind, semivalue_of
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
@@ -26,6 +27,9 @@ def semivalues(
     budget: int | None = None,
     seed: int = 0,
     *,
+    target_error: float | str | None = None,
+    max_time: float | None = None,
+    stable_top: int | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> ValuationResult:
     """Return other means of marginal contributions than Shapley values.
@@ -37,7 +41,7 @@ def semivalues(
 
     Parameters
     ----------
-    game, budget, seed, progress
+    game, budget, seed, target_error, max_time, stable_top, progress
         See ``shapley_values``.
     kind
         ``"banzhaf"`` (Wang & Jia 2023): each of the others is there with probability one half. ``("beta", alpha,
@@ -77,17 +81,24 @@ def semivalues(
     check_game(game, budget, seed)
     n = int(game.n_players)
     semivalue, reasons = semivalue_of(kind, n), {}
+    stopping = Stopping(target_error, max_time, stable_top)
+    stopping.check_players(n)
     if isinstance(kind, str) and kind == "loo":
-        registered = _leaving_one_out(estimator)
+        registered = _leaving_one_out(estimator, stopping)
     else:
         if isinstance(estimator, str) and estimator == "auto":
             chosen, reasons["estimator"] = choose(n, budget, shapley=False)
             estimator = f"{BUILTIN}:{chosen}"
         registered = _weighted(estimator)
-    return estimated(game, registered, budget, seed, reasons, progress, semivalue)
+    return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
 
 
-def _leaving_one_out(estimator: str) -> Registered[type[Estimator]]:
+def _leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Estimator]]:
+    if stopping:
+        raise InvalidValueError(
+            "target_error, max_time and stable_top end an estimate on its way, but leave-one-out values are computed, "
+            "not estimated: leave them out."
+        )
     if estimator not in ("auto", LeaveOneOut.name):
         raise InvalidValueError(
             f"estimator is {in_short(estimator)}, but leave-one-out values are computed, not estimated: leave it out."

@@ -20,6 +20,7 @@ from typing_extensions import Self
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
 from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.evaluation.evaluation import EXCLUDING
 from unshap_plugin.evaluation.passes import check_jobs
 from unshap_plugin.model.generators import seeded
@@ -39,7 +40,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     Parameters
     ----------
-    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store
+    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store, target_error, max_time
         See ``UnlearningShapley``.
     groups
         Labels ``[rows]``, one per training point, to value groups.
@@ -50,6 +51,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     ----------
     seed
         Of the training, the game and the estimator: drawn from ``random_state`` once, without moving it.
+    rules
+        Those that end the estimate: ``target_error`` and ``max_time``.
     result
         What ``_values`` returned, after training.
 
@@ -89,6 +92,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         random_state: int | RandomState | None = None,
         n_jobs: int | None = None,
         store: str | os.PathLike[str] | None = None,
+        target_error: float | str | None = None,
+        max_time: float | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)
@@ -102,6 +107,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         check_jobs(n_jobs)
         self.n_jobs = n_jobs
         self.store = store
+        self.rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time}
+        Stopping(target_error, max_time)  # before anything is trained
         try:
             self.random_state = check_random_state(random_state)
         except ValueError as error:
@@ -115,7 +122,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     @abstractmethod
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        """Return the values of the players of a game, by ``estimator`` with ``budget`` and ``seed``."""
+        """Return the values of the players of a game, by ``estimator`` with ``budget``, ``seed`` and ``rules``."""
 
     def input_data(self, x_train: Any, y_train: Tensor, x_valid: Any, y_valid: Tensor) -> Self:
         """Take the data, and forget the values of any earlier data.

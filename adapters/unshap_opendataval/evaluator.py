@@ -22,7 +22,7 @@ class UnlearningShapley(UnlearningEvaluator):
         As in ``UnlearningGame``: the name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear
         models, the replay of their training for networks, retraining for models without parameters (scikit-learn
         wrappers).
-    estimator, budget
+    estimator, budget, target_error, max_time
         As in ``shapley_values``.
     groups
         Labels ``[rows]``, one per training point, to value groups (providers). Every point then gets an equal share of
@@ -73,4 +73,4 @@ class UnlearningShapley(UnlearningEvaluator):
     }
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return shapley_values(game, self.estimator, self.budget, self.seed)
+        return shapley_values(game, self.estimator, self.budget, self.seed, **self.rules)

@@ -24,7 +24,7 @@ class UnlearningBanzhaf(UnlearningEvaluator):
     ----------
     unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are valued as a whole.
-    estimator, budget
+    estimator, budget, target_error, max_time
         As in ``semivalues``.
 
     Attributes
@@ -54,7 +54,7 @@ class UnlearningBanzhaf(UnlearningEvaluator):
     }
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, "banzhaf", self.estimator, self.budget, self.seed)
+        return semivalues(game, "banzhaf", self.estimator, self.budget, self.seed, **self.rules)
 
 
 class UnlearningBetaShapley(UnlearningEvaluator):
@@ -102,7 +102,7 @@ class UnlearningBetaShapley(UnlearningEvaluator):
         semivalue_of(self._kind, 1)  # before anything is trained
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, self._kind, self.estimator, self.budget, self.seed)
+        return semivalues(game, self._kind, self.estimator, self.budget, self.seed, **self.rules)
 
 
 class UnlearningLOO(UnlearningEvaluator):
@@ -114,8 +114,8 @@ class UnlearningLOO(UnlearningEvaluator):
     ----------
     unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are left out as a whole.
-    estimator, budget
-        Nothing is estimated, so that these may be left out.
+    estimator, budget, target_error, max_time
+        Nothing is estimated, so that these are left out.
 
     Attributes
     ----------
@@ -140,4 +140,4 @@ class UnlearningLOO(UnlearningEvaluator):
     conformance: ClassVar[dict[str, Any]] = {"kwargs": _PLAYED, "exact": True, "semivalue": "leave_one_out"}
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, "loo", self.estimator, self.budget, self.seed)
+        return semivalues(game, "loo", self.estimator, self.budget, self.seed, **self.rules)

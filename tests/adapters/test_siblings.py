@@ -57,6 +57,23 @@ def test_rows_are_sampled_within_the_budget_and_by_the_seed(kind):
     assert (evaluators[0].result.std_errors > 0).all()
 
 
+@pytest.mark.parametrize("kind", [UnlearningShapley, UnlearningBanzhaf, UnlearningBetaShapley])
+def test_rules_end_the_estimate(kind):
+    whole = train(kind(budget=1000, random_state=0)).result
+    ended = train(kind(target_error="50%", random_state=0)).result
+    assert (whole.stopped, ended.stopped) == ("budget", "target_error")
+    assert ended.asked < whole.asked
+    same = train(kind(budget=ended.asked, random_state=0)).result
+    np.testing.assert_array_equal(same.values, ended.values)
+    assert train(kind(max_time=0.001, random_state=0)).result.stopped == "max_time"
+
+
+@pytest.mark.parametrize("wrong", [{"target_error": "much"}, {"max_time": -1}], ids=str)
+def test_rules_are_checked_before_anything_is_trained(wrong):
+    with pytest.raises(InvalidValueError, match=next(iter(wrong))):
+        UnlearningShapley(**wrong)
+
+
 def test_a_beta_of_ones_is_shapley():
     beta = train(UnlearningBetaShapley(budget=100, alpha=1, beta=1, random_state=0))
     np.testing.assert_allclose(

@@ -596,6 +596,12 @@ SEMIVALUES = [
         tuple(lambda name=name: additive("banzhaf", name) for name in ("auto", "exact", "stratified")),
     ),
     Case(
+        "a rule that ends what is computed",
+        lambda: semivalues(Additive(4), "loo", max_time=5),
+        "not estimated: leave them out",
+        (lambda: additive("loo"),),
+    ),
+    Case(
         "an estimator of what is computed",
         lambda: semivalues(Additive(4), "loo", "stratified"),
         "leave it out",
