@@ -287,8 +287,12 @@ def borrowing(self, seed):
     return np.random.default_rng([drawn, seed])
 
 
-def with_errors(size):
-    return lambda: lambda game: SimpleNamespace(values=exact(game), std_errors=np.full(game.n_players, size))
+def with_errors(first, others=None):
+    """Return an estimator whose standard errors are these; NaN for all players would mean that there are none."""
+    rest = first if others is None else others
+    return lambda: (
+        lambda game: SimpleNamespace(values=exact(game), std_errors=np.array([first] + [rest] * (game.n_players - 1)))
+    )
 
 
 def zero_last(self, steps):
@@ -393,7 +397,7 @@ MUTANTS = [
     Mutant("words", "result", changed(lambda x, v: ["much"] * len(x)), "not numbers"),
     Mutant("std_errors_missing", "result", of(exact), "no standard errors", dict(std_errors=True)),
     Mutant("std_errors_negative", "result", with_errors(-1.0), "negative"),
-    Mutant("std_errors_nan", "result", with_errors(np.nan), "finite"),
+    Mutant("std_errors_nan_for_one", "result", with_errors(np.nan, 0.1), "finite"),
     # How the game is asked
     Mutant("integer_matrix", "coalitions", of(integers_first), "boolean matrix is needed"),
     Mutant("rows_as_vectors", "coalitions", of(rows_as_vectors), "one column per player"),

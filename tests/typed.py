@@ -57,8 +57,11 @@ def each(frame: pd.DataFrame, column: str, change: Any) -> pd.DataFrame:
     return frame.assign(**{column: [repr(float(change(float(entry)))) for entry in frame[column]]})
 
 
-def refused(*argv: str) -> NoReturn:
-    """Type a command that is refused; raise what was printed, from the error that it was."""
+def refused(*argv: str, prints: str = "") -> NoReturn:
+    """Type a command that is refused; raise what was printed, from the error that it was.
+
+    Values are ``prints``-ed before that where only their files cannot be written.
+    """
     caught: list[BaseException] = []
 
     def spied(message: str, given: Any) -> str:
@@ -67,7 +70,8 @@ def refused(*argv: str) -> NoReturn:
 
     with mock.patch("unshap_plugin.cli.main.in_options", spied):
         code, out, err = _run(argv)
-    assert (code, out) == (2, ""), f"{code}: {out or err}"
+    assert code == 2, f"{code}: {out or err}"
+    assert prints in out if prints else out == "", out
     said = [line for line in err.splitlines() if not line.startswith("unshap: warning: ")]
     assert len(said) == 1, err
     raise UnshapError(said[0]) from caught[-1]

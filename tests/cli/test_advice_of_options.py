@@ -103,7 +103,7 @@ def full(*command):
     def run():
         _prepare(TRAIN, {})
         with mock.patch("unshap_plugin.cli._output.Path.mkdir", side_effect=OSError(28, "No space left on device")):
-            refused(*command)
+            refused(*command, prints="v(all)")
 
     return run
 
@@ -113,6 +113,22 @@ def listed():
     _prepare(TRAIN, {})
     printed(*VALUE, "--store", "values.db")
     assert "newton" in printed("store", "values.db")
+
+
+def without(package, *command):
+    """Return what types a command where a package is not installed."""
+
+    def run():
+        _prepare(TRAIN, {})
+        with mock.patch.dict(sys.modules, {package: None}):
+            refused(*command)
+
+    return run
+
+
+def an_extra_brings_distributed():
+    needed = importlib.metadata.requires("unshap-plugin") or []
+    assert any(re.match(r"distributed\b.*extra == .dask", one) for one in needed)
 
 
 def without_opendataval():
@@ -345,7 +361,21 @@ CASES = [
         "run pip install 'unshap-plugin[opendataval]'",
         (an_extra_brings_opendataval,),
     ),
+    Case(
+        "jobs on a cluster",
+        fails(*VALUE, "--scheduler", "tcp://127.0.0.1:8786", "--jobs", "1"),
+        "leave one out",
+        (works(*VALUE, "--jobs", "1"),),
+    ),
+    Case(
+        "no dask",
+        without("distributed", *VALUE, "--scheduler", "tcp://127.0.0.1:8786"),
+        "install unshap-plugin[dask]",
+        (an_extra_brings_distributed,),
+    ),
 ]
+#: What a cluster is needed for is followed beside the tests of clusters.
+ELSEWHERE = ("OpenDataVal failed with", "no dask scheduler answers")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -355,4 +385,4 @@ def test_what_is_advised_about_options_helps(case):
 
 def test_every_advice_about_options_is_followed():
     # What it says where OpenDataVal itself fails is followed in the tests of adapters, which have it installed.
-    assert without_a_case(FILES, CASES, ("OpenDataVal failed with",)) == []
+    assert without_a_case(FILES, CASES, ELSEWHERE) == []

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DECLARED = {"needs": Access, "takes": ModelKind, "exact": bool, "order_dependent": bool, "batched": bool}
 
 #: The arguments of ``UnlearningGame``, which takes settings beside them.
-RESERVED = ("problem", "unlearner", "seed", "on_error", "chunk", "n_jobs", "memory")
+RESERVED = ("problem", "unlearner", "seed", "on_error", "chunk", "n_jobs", "memory", "store")
 
 
 @dataclass(frozen=True)
