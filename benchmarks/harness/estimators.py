@@ -159,7 +159,7 @@ ESTIMATORS = Question(
     "2019), and weights whose sum saturates. Error: mean over runs of the squared error over that of zero; a run "
     "is a seed. *Chosen on* are games on which allocation, folds, kernel and size functions of `stratified` were "
     "chosen, *held out* those that were looked at only afterwards. Geometric means are over the games that a method "
-    "ran on (`gp` up to 200 players, shapiq up to 60). Permutations are antithetic and need four "
+    "ran on (`gp` up to 200 players, those of shapiq and pyDVL up to 60). Permutations are antithetic and need four "
     'evaluations for each player; `auto` is what `estimator="auto"` takes.',
     measure,
     tables,

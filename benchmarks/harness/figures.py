@@ -32,8 +32,9 @@ PEERS = {
     "pyDVL, permutations": ("#000000", "X"),
     "shapiq, KernelSHAP": ("#D55E00", "^"),
     "shapiq, UnbiasedKernelSHAP": ("#E69F00", "<"),
-    "shapiq, SVARM": ("#000000", "X"),
+    "shapiq, SVARM": ("#8C564B", "d"),
     "shapiq, StratifiedSamplingSV": ("#CC79A7", "*"),
+    "pyDVL, antithetic permutations": ("#000000", "."),
 }
 
 

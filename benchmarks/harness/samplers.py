@@ -1,4 +1,4 @@
-"""What is compared: estimators of ours and of shapiq, on the same game with the same budget."""
+"""What is compared: estimators of ours, of shapiq and of pyDVL, on the same game with the same budget."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["AUTO", "PERMUTATION", "SAMPLERS", "Sampler"]
 Sampler = Callable[[Known, int, int], tuple[NDArray[np.float64], NDArray[np.bool_] | None]]
 
 PERMUTATION, AUTO = "permutation", "auto"
-#: Beyond so many players shapiq's are not run.
+#: Beyond so many players those of others are not run.
 MOST_PLAYERS = 60
 ROUND_OFF = 1e-9
 
@@ -70,6 +70,38 @@ def shapiq(name: str, game: Known, budget: int, seed: int) -> tuple[NDArray[np.f
     return np.array([found[(player,)] for player in range(game.n_players)]), None
 
 
+def pydvl(name: str, game: Known, budget: int, seed: int) -> tuple[NDArray[np.float64], None]:
+    """Return the values by one of pyDVL's samplers of permutations, each of which takes a utility to a player.
+
+    Raises
+    ------
+    NotRun
+        If pyDVL is not installed, there are too many players for it to be done soon, or too few utilities for one.
+    """
+    if game.n_players > MOST_PLAYERS:
+        raise NotRun("too many players")
+    try:
+        from pydvl.valuation import dataset, methods, samplers, stopping
+        from pydvl.valuation.utility.base import UtilityBase
+    except ImportError as error:
+        raise NotRun("pyDVL is not installed") from error
+
+    class Utility(UtilityBase):  # type: ignore[misc]
+        """The game, asked for one coalition at a time."""
+
+        def __call__(self, sample: Any) -> float:
+            kept = np.zeros((1, game.n_players), dtype=bool)
+            kept[0, [] if sample is None else np.asarray(sample.subset, dtype=int)] = True
+            return float(game.utilities(kept)[0])
+
+    rows = np.arange(game.n_players, dtype=float)
+    sampler, enough = getattr(samplers, name)(seed=seed), stopping.MinUpdates(budget // game.n_players)
+    found = methods.ShapleyValuation(Utility(), sampler, enough).fit(dataset.Dataset(rows[:, None], rows)).result
+    values = np.full(game.n_players, np.nan)
+    values[np.asarray(found.indices)] = found.values
+    return values, None
+
+
 SAMPLERS: dict[str, Sampler] = {
     PERMUTATION: partial(ours, Permutation),
     "stratified, linear": partial(ours, partial(Stratified, surrogate="linear")),
@@ -79,4 +111,6 @@ SAMPLERS: dict[str, Sampler] = {
     "shapiq, UnbiasedKernelSHAP": partial(shapiq, "UnbiasedKernelSHAP"),
     "shapiq, SVARM": partial(shapiq, "SVARM"),
     "shapiq, StratifiedSamplingSV": partial(shapiq, "StratifiedSamplingSV"),
+    "pyDVL, permutations": partial(pydvl, "PermutationSampler"),
+    "pyDVL, antithetic permutations": partial(pydvl, "AntitheticPermutationSampler"),
 }
