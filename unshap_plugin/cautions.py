@@ -33,6 +33,8 @@ ROUND_OFF = 1e-9
 HARDLY = 0.1
 #: Level of the intervals that should not contain zero, and how many times as many utilities nobody waits for.
 LEVEL, HOPELESS = 0.95, 1000
+#: Intervals that are as narrow as this share of the largest value have nothing to decide.
+RESOLVED = 1e-6
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -239,17 +241,21 @@ make it usable.
     """
     errors, sizes = std_errors.ravel(), np.abs(values.ravel())
     half = stats.t.ppf((1 + LEVEL) / 2, freedom.ravel()) * errors
+    half = np.where(half > RESOLVED * sizes.max(initial=0.0), half, 0.0)
     open_ones = int(((half > 0) & (half >= sizes)).sum())
     if 2 * open_ones <= len(sizes):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.sort(np.where(errors > 0, stats.norm.ppf((1 + LEVEL) / 2) * errors / sizes, 0.0))
+        ratios = np.sort(np.where(half > 0, half / sizes, 0.0))
     more = max(float(ratios[(len(ratios) + 1) // 2 - 1]) ** 2, 1.0)
     said = (
         f"the 95% intervals of {open_ones} of {len(sizes)} values contain zero, so that their ranking is not to be used"
     )
     if more > HOPELESS:
         return f"{said}; more than {HOPELESS} times as many utilities would be needed: value groups of more rows."
+    everything = 2 ** len(values)
+    if more * asked >= everything:
+        return f"{said}; budget={everything}, all coalitions, would make it usable."
     return f"{said}; about budget={_rounded_up(more * asked)} would make it usable."
 
 

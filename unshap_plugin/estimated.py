@@ -55,7 +55,7 @@ def check_game(game: Game, budget: int | None, seed: int) -> None:
     if budget is not None:
         check_integer("budget", budget, 0)
     check_integer("seed", seed, 0)
-    check_integer("n_players", game.n_players, 0)
+    check_integer("n_players", game.n_players, 1)
 
 
 def estimated(

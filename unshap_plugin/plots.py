@@ -160,7 +160,7 @@ def _axes(height: float) -> Axes:
 
 def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_xlabel(f"Shapley value ({result.metric})")
+    ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({result.metric})")
     ax.set_title(
         f"{len(result.players)} players, {result.unlearner}, {result.evaluations} evaluations; {note}", fontsize=9
     )

@@ -25,7 +25,7 @@ from unshap_plugin.evaluation.evaluation import EXCLUDING
 from unshap_plugin.evaluation.passes import check_jobs
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugin import Unlearner
-from unshap_plugin.plugins.registry import resolve_unlearner
+from unshap_plugin.plugins.registry import find_estimator, resolve_unlearner
 
 __all__ = ["UnlearningEvaluator"]
 
@@ -40,7 +40,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     Parameters
     ----------
-    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store, target_error, max_time
+    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store, target_error, max_time,
+    stable_top
         See ``UnlearningShapley``.
     groups
         Labels ``[rows]``, one per training point, to value groups.
@@ -52,7 +53,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     seed
         Of the training, the game and the estimator: drawn from ``random_state`` once, without moving it.
     rules
-        Those that end the estimate: ``target_error`` and ``max_time``.
+        Those that end the estimate: ``target_error``, ``max_time`` and ``stable_top``.
     result
         What ``_values`` returned, after training.
 
@@ -94,6 +95,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         store: str | os.PathLike[str] | None = None,
         target_error: float | str | None = None,
         max_time: float | None = None,
+        stable_top: int | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)
@@ -107,8 +109,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         check_jobs(n_jobs)
         self.n_jobs = n_jobs
         self.store = store
-        self.rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time}
-        Stopping(target_error, max_time)  # before anything is trained
+        self.rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time, "stable_top": stable_top}
+        Stopping(**self.rules)  # before anything is trained
         try:
             self.random_state = check_random_state(random_state)
         except ValueError as error:
@@ -172,6 +174,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
             )
         if not isinstance(self.unlearner, str) or self.unlearner != "auto":
             resolve_unlearner(self.unlearner, self.settings)  # before the model is trained
+        if self.estimator != "auto":
+            find_estimator(self.estimator)
         problem = self._problem(kwargs)
         try:
             self.result: ValuationResult = self._values(self._game(problem))

@@ -22,7 +22,7 @@ class UnlearningShapley(UnlearningEvaluator):
         As in ``UnlearningGame``: the name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear
         models, the replay of their training for networks, retraining for models without parameters (scikit-learn
         wrappers).
-    estimator, budget, target_error, max_time
+    estimator, budget, target_error, max_time, stable_top
         As in ``shapley_values``.
     groups
         Labels ``[rows]``, one per training point, to value groups (providers). Every point then gets an equal share of

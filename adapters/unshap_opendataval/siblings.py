@@ -24,7 +24,7 @@ class UnlearningBanzhaf(UnlearningEvaluator):
     ----------
     unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are valued as a whole.
-    estimator, budget, target_error, max_time
+    estimator, budget, target_error, max_time, stable_top
         As in ``semivalues``.
 
     Attributes
@@ -114,7 +114,7 @@ class UnlearningLOO(UnlearningEvaluator):
     ----------
     unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are left out as a whole.
-    estimator, budget, target_error, max_time
+    estimator, budget, target_error, max_time, stable_top
         Nothing is estimated, so that these are left out.
 
     Attributes

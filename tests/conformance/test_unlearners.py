@@ -124,9 +124,9 @@ def counting(right, problem, coalitions, seed):
     return parameters(right(coalitions), lambda p: p * (1 + 1e-3 * CALLS["count"]))
 
 
-def alternating(right, problem, coalitions, seed):
+def never_the_same(right, problem, coalitions, seed):
     CALLS["count"] += 1
-    return right(coalitions if CALLS["count"] % 2 else np.zeros_like(coalitions))
+    return parameters(right(coalitions), lambda p: p / CALLS["count"])
 
 
 def noisy(right, problem, coalitions, seed):
@@ -444,7 +444,7 @@ MUTANTS = {
         type("Seedless", (Retrain,), {"_unlearn": lambda self, p, c, s: Retrain._unlearn(self, p, c, 0)})(),
         "it claims to equal retraining, but its utilities are others (seed 1)",
     ),
-    "another utility every time": ("axioms", mutant(alternating), "the values of its own utility"),
+    "another utility every time": ("axioms", mutant(never_the_same), "the values of its own utility"),
 }
 
 

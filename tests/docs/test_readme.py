@@ -56,7 +56,7 @@ def test_five_lines_are_five_lines(name):
 def test_the_test_command_is_pytest_in_a_new_environment():
     steps = blocks()["test"][1].split(" && ")
     assert steps[0] == "python3.11 -m venv .venv-test"
-    assert steps[-1].endswith(".venv-test/bin/python -m pytest -n auto --dist worksteal")
+    assert steps[-1].endswith('.venv-test/bin/python -m pytest -n auto --dist worksteal -m "not slow"')
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +23,8 @@ NAMED = ("banzhaf", "loo")
 NAMES = (*NAMED, "beta")
 #: How far from one the sum of weights may be.
 ROUND_OFF = 1e-9
+#: Up to so many weights are written out.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,9 @@ def semivalue_of(kind: Kind, n_players: int) -> Semivalue:
         _, alpha, beta = kind
         check_number("alpha", alpha, zero=False)
         check_number("beta", beta, zero=False)
-        made = np.asarray(stats.betabinom.pmf(others, n_players - 1, beta, alpha)) if n_players > 1 else np.ones(1)
-        return Semivalue(f"Beta({alpha:g}, {beta:g}) Shapley value", made / made.sum())
+        return Semivalue(
+            f"Beta({alpha:g}, {beta:g}) Shapley value", _beta_weights(float(alpha), float(beta), n_players)
+        )
     if isinstance(kind, str):
         if kind == "banzhaf":
             return Semivalue("Banzhaf value", np.asarray(stats.binom.pmf(others, n_players - 1, 0.5)))
@@ -118,4 +122,21 @@ def semivalue_of(kind: Kind, n_players: int) -> Semivalue:
             f"the weights of the semivalue are {in_short(weights)}, but they are to be not negative and one in all: "
             f"divide them by their sum."
         )
-    return Semivalue("semivalue", weights)
+    return Semivalue(f"semivalue {_shown(weights)}", weights)
+
+
+def _beta_weights(alpha: float, beta: float, n_players: int) -> NDArray[np.float64]:
+    """Return the probabilities of a beta-binomial number of others, by the ratio of each to the one before."""
+    others = np.arange(n_players - 1)
+    steps = np.log((n_players - 1 - others) / (others + 1))
+    steps += np.log(beta + others) - np.log(alpha + n_players - 2 - others)
+    logs = np.concatenate([[0.0], np.cumsum(steps)])
+    made: NDArray[np.float64] = np.exp(logs - logs.max())
+    return made / made.sum()
+
+
+def _shown(weights: NDArray[np.float64]) -> str:
+    """Return weights as they are where they are few, and else what tells them from others."""
+    if len(weights) <= _FEW:
+        return f"of weights {', '.join(f'{weight:g}' for weight in weights)}"
+    return f"of {len(weights)} weights with checksum {zlib.crc32(weights.tobytes()):08x}"

@@ -54,14 +54,16 @@ class Approximation(Estimator):
         self._rows: dict[bytes, int] = {}
         draws = np.random.default_rng(np.random.SeedSequence(seed))
         values = self._approximated(lambda rows: draws.normal(size=len(rows)), rehearsing=True)
-        unreached = np.flatnonzero(values == 0)
+        rows = np.frombuffer(b"".join(self._rows), dtype=bool)
+        self._coalitions = rows.reshape(len(self._rows), n_players)
+        _, first = np.unique(self._coalitions, axis=1, return_index=True)
+        alike = ~np.isin(np.arange(n_players), first)  # always where another player is
+        unreached = np.flatnonzero((values == 0) | alike)
         if len(unreached):
             raise BudgetError(
                 f"budget={self._available} is too small: with it estimator {self.name!r} reaches no coalition that "
                 f"values player number {unreached[0]}; {self._instead()}."
             )
-        rows = np.frombuffer(b"".join(self._rows), dtype=bool)
-        self._coalitions = rows.reshape(len(self._rows), n_players)
         self._told = 0
         self._utilities: list[NDArray[np.float64]] = []
 

@@ -54,6 +54,7 @@ def student_interval(
 
 def round_off(result: ValuationResult) -> NDArray[np.float64]:
     """Return how far values of a result may be apart that are the same up to round-off: a scalar or ``[t]``."""
-    ends = np.maximum(np.abs(result.utility_all), np.abs(result.utility_none))
+    # Leave-one-out values know no utility of nobody.
+    ends = np.fmax(np.abs(result.utility_all), np.abs(result.utility_none))
     size: NDArray[np.float64] = np.maximum(ends, np.abs(result.values).max(axis=0, initial=0.0))
     return _ROUND_OFF * size

@@ -53,7 +53,10 @@ def cents_of(name: str, amount: Amount, *, zero: bool) -> int:
             f"{name} is {in_short(amount)}, but whole cents, and less than 10**18 in all, are needed: give it with "
             f"two decimal places."
         )
-    return int(_EXACT.multiply(exact, Decimal(100)))
+    cents = int(_EXACT.multiply(exact, Decimal(100)))
+    if cents == 0 and not zero:  # so little that arithmetic loses it
+        raise InvalidValueError(f"{name} is {in_short(amount)}, but {expected}.")
+    return cents
 
 
 def amount_of(cents: int) -> Decimal:

@@ -20,7 +20,7 @@ from unshap_plugin.results.money import Amount
 from unshap_plugin.results.payments import Payouts, payouts
 from unshap_plugin.results.ranks import rank_intervals
 from unshap_plugin.results.tables import DERIVED, derived, frame_of, line_of
-from unshap_plugin.support.serialization import from_text, to_text
+from unshap_plugin.support.serialization import from_text, numbers, to_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -261,7 +261,7 @@ class ValuationResult:
         """
         data = from_text(text, _FORMAT, cls, *DERIVED)
         for name in _ARRAYS:
-            data[name] = np.array(data[name], dtype=np.float64)  # numpy reads "inf"
+            data[name] = numbers(name, data[name])
         for name in ("players", "columns", "notes"):
             data[name] = tuple(data[name])
         return cls(**data)

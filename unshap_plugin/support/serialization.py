@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidValueError
 
-__all__ = ["from_text", "plain", "to_text"]
+__all__ = ["from_text", "numbers", "plain", "to_text"]
 
 
 def to_text(result: Any, tag: str, **more: Any) -> str:
@@ -52,6 +53,28 @@ def from_text(text: str, tag: str, kind: type, *besides: str) -> dict[str, Any]:
         odd = sorted(set(data) ^ (fields | set(besides)))
         raise InvalidValueError(f"the result lacks or does not know the fields {odd}: it is of another version.")
     return {name: value for name, value in data.items() if name in fields}
+
+
+def numbers(name: str, field: Any) -> NDArray[np.float64]:
+    """Return a field of a result that holds numbers, in any shape, with null for NaN and ``"inf"`` for infinity.
+
+    Raises
+    ------
+    InvalidValueError
+        If it holds something else.
+
+    Examples
+    --------
+    >>> numbers("values", [0.5, None, "inf"])
+    array([0.5, nan, inf])
+    """
+    try:
+        return np.array(field, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(
+            f"the field {name!r} of the result holds something else than numbers ({error}): expected what to_json "
+            f"returned."
+        ) from error
 
 
 def plain(value: Any) -> Any:
