@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from unshap_plugin import (
     shapley_values,
     value,
 )
-from unshap_plugin.cautions import biased, far_below, hardly_forgets, lacking_classes, left_out
+from unshap_plugin.cautions import biased, far_below, hardly_forgets, lacking_classes, left_out, undecided
 from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.unlearners.models import ModelList, StackedModels
@@ -354,6 +355,27 @@ def test_rows_that_are_not_at_hand_lack_no_class():
     )
     result = shapley_values(UnlearningGame(problem, "newton"), "exact")
     assert not any("none of some class" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "freedom", "said"),
+    [
+        (np.linspace(0.9, 1.1, 12), 0.2, np.inf, None),  # far from zero
+        (np.r_[1.0, np.zeros(12)], 1e-9, 10, None),  # zero up to round-off
+        (np.linspace(-0.01, 0.01, 30), 0.01, 4, r"30 of 30 values .* about budget=\d+ would"),
+        (np.linspace(-0.01, 0.01, 10), 0.01, 4, r"10 of 10 values .* budget=1024, all coalitions, would"),
+        (np.zeros(30), 0.01, 4, r"30 of 30 values .* more than 1000 times as many"),
+    ],
+)
+def test_values_that_are_not_told_from_zero_are_said_with_what_helps(values, error, freedom, said):
+    n = len(values)
+    found = undecided(values, np.full(n, error), np.full(n, float(freedom)), 100)
+    if said is None:
+        assert found is None
+    else:
+        assert re.search(said, found), found
+        more = re.search(r"about budget=(\d+)", found)
+        assert more is None or int(more[1]) > 100
 
 
 def test_nobody_is_told_to_centre_classes():

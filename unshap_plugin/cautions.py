@@ -35,6 +35,8 @@ HARDLY = 0.1
 LEVEL, HOPELESS = 0.95, 1000
 #: Intervals that are as narrow as this share of the largest value have nothing to decide.
 RESOLVED = 1e-6
+#: Of up to so many players all coalitions can be evaluated.
+MOST_WHOLE = 20
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -235,9 +237,9 @@ def undecided(
 
     Examples
     --------
-    >>> print(undecided(np.array([0.5, -0.1, 0.1]), np.full(3, 0.2), np.full(3, np.inf), 1000))
-    the 95% intervals of 2 of 3 values contain zero, so that their ranking is not to be used; about budget=16000 would \
-make it usable.
+    >>> print(undecided(np.tile([0.5, -0.1, 0.1], 5), np.full(15, 0.2), np.full(15, np.inf), 1000))
+    the 95% intervals of 10 of 15 values contain zero, so that their ranking is not to be used; about budget=16000 \
+would make it usable.
     """
     errors, sizes = std_errors.ravel(), np.abs(values.ravel())
     half = stats.t.ppf((1 + LEVEL) / 2, freedom.ravel()) * errors
@@ -251,11 +253,10 @@ make it usable.
     said = (
         f"the 95% intervals of {open_ones} of {len(sizes)} values contain zero, so that their ranking is not to be used"
     )
+    if len(values) <= MOST_WHOLE and more * asked >= 2 ** len(values):
+        return f"{said}; budget={2 ** len(values)}, all coalitions, would make it usable."
     if more > HOPELESS:
         return f"{said}; more than {HOPELESS} times as many utilities would be needed: value groups of more rows."
-    everything = 2 ** len(values)
-    if more * asked >= everything:
-        return f"{said}; budget={everything}, all coalitions, would make it usable."
     return f"{said}; about budget={_rounded_up(more * asked)} would make it usable."
 
 

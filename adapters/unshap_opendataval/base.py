@@ -40,8 +40,9 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     Parameters
     ----------
-    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store, target_error, max_time,
-    stable_top
+    unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store
+        See ``UnlearningShapley``.
+    target_error, max_time, stable_top
         See ``UnlearningShapley``.
     groups
         Labels ``[rows]``, one per training point, to value groups.

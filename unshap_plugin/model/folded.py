@@ -47,10 +47,6 @@ class FoldedModule:
 
     def __init__(self, module: nn.Module, root: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
         self._module, self._root, self._graph, self._layers = module, root, graph, layers
-        # Products with a vector are added up in another way for one copy than for several.
-        self._in_pairs = any(
-            isinstance(one.layer, nn.Linear) and 1 in one.layer.weight.shape for one in layers.values()
-        )
         #: Names of the parameters and buffers that may come in copies.
         self.parameters = {path for one in layers.values() for path in one.names.values()}
         #: Those of layers that normalise by the statistics of the batch.
@@ -124,7 +120,7 @@ class FoldedModule:
             statistics in ``theta`` are changed in place.
         """
         m, shared = len(next(iter(theta.values()))), not rows_per_copy
-        if m == 1 and self._in_pairs and present is None:
+        if m == 1 and present is None:  # products with one matrix are added up in another way than those with several
             pair = map_rows(lambda t: t.repeat(2, *[1] * (t.ndim - 1)), x) if rows_per_copy else x
             twice = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
             return self(twice, pair, rows_per_copy=rows_per_copy)[:1]
