@@ -91,10 +91,10 @@ class StackedTraining(Portable):
             seen = {name: p.clone() for name, p in seen.items()}
             if rows_per_copy:
                 x, y = map_rows(lambda t: t.expand(2, *t.shape[1:]), x), y.expand(2, *y.shape[1:])
-            found = self.gradients(both, seen, present.expand(2, -1), x, y, rows_per_copy=rows_per_copy)
+            pair = self.gradients(both, seen, present.expand(2, -1), x, y, rows_per_copy=rows_per_copy)
             for name, p in statistics.items():
                 p.copy_(seen[name][:1])
-            return {name: p[:1] for name, p in found.items()}
+            return {name: p[:1] for name, p in pair.items()}
         dim = 1 if rows_per_copy else 0
         rows = leaves(x)[0].shape[dim]
         whole = map_rows(lambda t: filled(t, dim), x)
