@@ -152,6 +152,39 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+TOLD = """
+import sys
+from unshap_plugin.cli import value
+from unshap_plugin.cli.main import main
+valued = value.shapley_values
+def told(*args, progress, **rules):
+    def noting(now):
+        if now.done > 3000:
+            print("on its way", flush=True)
+        return progress(now)
+    return valued(*args, progress=noting, **rules)
+value.shapley_values = told
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_workers_too_ends_it_with_the_values_so_far(tmp_path, number):
+    """As a terminal, or a batch system, sends it: to all processes of the group."""
+    command = [sys.executable, "-c", textwrap.dedent(TOLD), "value", "--example", "iris", "--budget", "2000000"]
+    command += ["--jobs", "2", "--estimator", "permutation", "--out", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=environment, start_new_session=True) as process:
+        assert process.stdout.readline() == "on its way\n"
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert "ended by     interruption, with the values so far\n" in out
+    assert json.loads((tmp_path / "result.json").read_text())["stopped"] == "interrupted"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_real_process_with_the_values_so_far(providers, number):
     command = [sys.executable, "-c", textwrap.dedent(SLOW), *providers, "--estimator", "permutation"]

@@ -165,6 +165,57 @@ def test_it_cannot_end_before_there_are_values():
     assert shapley_values(Saturating(), "stratified", max_time=0).asked >= 18
 
 
+@pytest.mark.parametrize("method", ["stratified", "permutation", "exact"])
+def test_what_fails_once_the_end_was_asked_for_ends_it_with_the_values_so_far(method):
+    game, ending = Saturating(), []
+
+    class Failing:
+        n_players = 9
+
+        def __call__(self, coalitions):
+            if game.given > 150 and not ending:
+                ending.append(game.given)
+                raise RuntimeError("a worker is gone")
+            return game(coalitions)
+
+    result = shapley_values(Failing(), method, seed=5, progress=lambda now: bool(ending))
+    assert result.stopped == "interrupted"
+    assert [result.asked] == ending
+    same(result, shapley_values(Saturating(), result.estimator, result.asked, 5))
+    ending.clear()
+    with pytest.raises(RuntimeError, match="a worker is gone"):
+        shapley_values(Failing(), method, progress=lambda now: False)
+
+
+def test_what_fails_before_there_are_values_says_so_once_the_end_was_asked_for(caplog):
+    class Failing:
+        n_players = 9
+
+        def __call__(self, coalitions):
+            raise RuntimeError("a worker is gone")
+
+    caplog.set_level(logging.INFO)
+    with pytest.raises(BudgetError, match="ended after 0 utilities, before there were values"):
+        shapley_values(Failing(), "stratified", progress=lambda now: True)
+    assert not caplog.records, "nothing is known of how long it would have taken"
+
+
+def test_a_callback_may_end_it_by_a_bool_of_numpy_but_by_nothing_else():
+    ended = shapley_values(Saturating(), "permutation", progress=lambda now: np.float64(now.done) >= 100)
+    assert ended.stopped == "interrupted"
+    assert shapley_values(Saturating(), "permutation", 100, progress=lambda now: now.done).stopped == "budget"
+
+
+def test_without_a_target_the_budget_is_what_progress_expects(monkeypatch):
+    monkeypatch.setattr(running, "PATIENCE", -1.0)
+    monkeypatch.setattr(running, "SHARE_OF_LOOKS", 1.0)
+    for rule in ({}, {"stable_top": 1}):
+        told = []
+        shapley_values(Saturating(), "permutation", 400, progress=told.append, **rule)
+        assert np.isfinite(told[-1].largest_error)
+        assert {one.total for one in told} == {386}
+
+
 def test_progress_knows_errors_and_how_far_it_will_go(monkeypatch):
     monkeypatch.setattr(running, "PATIENCE", -1.0)
     monkeypatch.setattr(running, "SHARE_OF_LOOKS", 1.0)

@@ -168,6 +168,7 @@ class Estimator(ABC):
             Function from boolean coalitions ``[m, n_players]`` to their utilities ``[m]`` or ``[m, t]``.
         progress
             Called with the ``Progress``, about once a second where utilities are not slower; ``True`` ends the run.
+            Where the game raises, it is asked once more whether the run should end: with the values so far then.
         stopping
             Rules, which only who can estimate at any time keeps (``anytime_from``). On values it looks at five
             utilities to a player and then at half as many more each time, so that it does not depend on the clock

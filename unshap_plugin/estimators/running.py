@@ -43,7 +43,13 @@ def run(
         if len(coalitions) == 0:
             return estimator.estimate()
         begin = time.perf_counter()
-        utilities = game(coalitions)
+        try:
+            utilities = game(coalitions)
+        except Exception:
+            # Who asks for the end by a signal may have ended other processes that were at work.
+            if report(estimator.asked, _in_all(estimator, expected, stopping.max_time, report.seconds), largest):
+                return _ended(estimator, "interrupted", None)
+            raise
         pace.took(len(coalitions), time.perf_counter() - begin)
         estimator.tell(coalitions, utilities)
         estimator.asked += len(coalitions)
@@ -55,7 +61,8 @@ def run(
                 looking += time.perf_counter() - begin
                 if estimate is not None:
                     largest = float(estimate.std_errors.max(initial=0.0))
-                    expected = estimator.asked * max(1.0, stopping.excess(estimate)) ** 2
+                    if stopping.target_error is not None:
+                        expected = estimator.asked * max(1.0, stopping.excess(estimate)) ** 2
                     ending = stopping.met(estimate)
             look = max(look * GROWTH, estimator.asked + 1)
         if stopping.max_time is not None and report.seconds >= stopping.max_time:
@@ -108,6 +115,8 @@ class Pace:
     def took(self, count: int, seconds: float) -> None:
         """Take note that ``count`` utilities took so many ``seconds``."""
         if count < self.block:
+            if seconds / count * self.block > self._LATE:  # the two ends tell, before any block was asked for
+                self.block = max(int(count * self._LATE / seconds), 2)
             return
         self._seconds[self.block] = seconds
         half, twice = self._seconds.get(self.block // 2), self._seconds.get(2 * self.block)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 import platform
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,7 +144,7 @@ _last: dict[str, Evaluation] = {}
 def work(name: str, software: Mapping[str, str], content: NDArray[np.uint8] | None, share: Share) -> Outcome:
     """Evaluate a share in a worker, on one thread, by the evaluation of a name, whose content may be left out."""
     try:
-        with alone(), on_one_core(), in_company(), warnings.catch_warnings(record=True) as caught:
+        with _undisturbed(), alone(), on_one_core(), in_company(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")  # filters are those of the process that asks
             if name not in _last:
                 if content is None:
@@ -159,6 +162,20 @@ def work(name: str, software: Mapping[str, str], content: NDArray[np.uint8] | No
         return Done(done.utilities, done.chunk, heard(caught))
     except Exception as error:  # is told at home, where it can be raised as it is with one job
         return Failed(f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let ctrl-C, which a terminal sends to workers too, be for the process that asks: it may want what is done."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _software(names: Mapping[str, str] | set[str]) -> dict[str, str]:

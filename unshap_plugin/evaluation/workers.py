@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -84,7 +85,12 @@ class _Local(Workers):
         def done(content: Any, shares: Sequence[Share]) -> list[Outcome]:
             task = joblib.delayed(work)
             tasks = (task(parcel.name, parcel.software, content, share) for share in shares)
-            return list(joblib.Parallel(n_jobs=self.n_jobs)(tasks))
+            try:
+                return list(joblib.Parallel(n_jobs=self.n_jobs)(tasks))
+            except KeyboardInterrupt as error:
+                if error.__cause__ is None:  # it is this process that was interrupted
+                    raise
+                raise BrokenExecutor("it was interrupted") from error
 
         first = done(None, shares)
         lacking = [share for share, outcome in zip(shares, first, strict=True) if outcome is None]

@@ -90,16 +90,16 @@ def estimate_with(
             matrix = as_coalitions(coalitions, n)
         except UnshapError as error:
             raise PluginError(f"{who} asks for something else than coalitions: {error}") from error
-        asked += len(matrix)
         most = method.total if budget is None else budget
-        if asked > most:
+        if asked + len(matrix) > most:
             whose = "its total" if budget is None else "the budget"
-            raise PluginError(f"{who} asks for {asked} utilities, but {whose} is {most}.")
+            raise PluginError(f"{who} asks for {asked + len(matrix)} utilities, but {whose} is {most}.")
         try:
             given = game(matrix)
         except BaseException as error:
             passed.append(error)
             raise
+        asked += len(matrix)
         try:
             # A copy, since an estimator may change what it is told, and a game may remember what it gave.
             utilities = np.array(given, dtype=np.float64)

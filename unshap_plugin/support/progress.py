@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["Progress", "Reporter", "in_time"]
 
 _log = logging.getLogger(__name__)
@@ -94,13 +96,15 @@ class Reporter:
         """Report, and return whether the callback said to end."""
         progress = Progress(done, total, self.seconds, largest_error)
         if self._logged is None:
-            if progress.remaining > MINUTE:
+            if MINUTE < progress.remaining < math.inf:
                 _log.info("about %s for %s utilities", in_time(progress.seconds + progress.remaining), f"{total:,}")
             self._logged = 0.0
         if progress.seconds - self._logged >= MINUTE:
             self._logged = progress.seconds
             _log.info("%s", progress)
-        return self.callback is not None and self.callback(progress) is True
+        end = None if self.callback is None else self.callback(progress)
+        # Comparisons of numpy's numbers are no bool of Python's; whatever else is returned means nothing.
+        return isinstance(end, bool | np.bool_) and bool(end)
 
 
 def in_time(seconds: float) -> str:
