@@ -153,7 +153,8 @@ def shapley_values(
         Seed of the estimator; the unlearner has its own, in the game.
     target_error
         The largest standard error that a value may have: a number in the units of the metric, or text such as
-        ``"10%"``, a share of the spread of the values (their standard deviation over the players).
+        ``"10%"``, a share of the spread of the values (their standard deviation over the players). Errors on few
+        degrees of freedom count as larger, by as much as Student's t is wider than the normal distribution at 95%.
     max_time
         Seconds, after which the run ends as soon as there are values.
     stable_top

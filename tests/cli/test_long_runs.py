@@ -20,6 +20,7 @@ from unshap_plugin import ValuationResult, shapley_values
 from unshap_plugin.cli import _progress, value
 from unshap_plugin.cli._signals import Interruption
 from unshap_plugin.cli.main import main
+from unshap_plugin.store.file import Store
 from unshap_plugin.support.progress import Progress
 
 DEFAULT = value.DEFAULT
@@ -123,6 +124,21 @@ def test_a_second_signal_ends_at_once():
             signal.raise_signal(signal.SIGTERM)
     assert end.value.args == (signal.SIGTERM,)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_end_before_there_are_values_says_why_and_what_there_is(providers, monkeypatch, capsys):
+    def ended(game, *_args, progress, **_keywords):
+        signal.raise_signal(signal.SIGTERM)
+        return shapley_values(game, "stratified", progress=progress)
+
+    monkeypatch.setattr(value, "shapley_values", ended)
+    why = "unshap: interrupted, without results (the run was ended after 2 utilities, before there were values: these "
+    assert main(providers) == 143
+    assert capsys.readouterr().err.splitlines()[-1] == f"{why}need 18)"
+    assert main([*providers, "--store", "values.db"]) == 143
+    assert capsys.readouterr().err.splitlines()[-1] == f"{why}need 18); what was evaluated is in values.db"
+    assert Store("values.db").games()[0].coalitions == 1, "that of all players is the given model"
+    assert not Path("values").exists()
 
 
 def test_an_audit_that_is_ended_leaves_the_values(providers, monkeypatch, capsys):

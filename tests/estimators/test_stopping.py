@@ -144,6 +144,21 @@ def test_the_clock_ends_a_run_but_changes_no_value(monkeypatch):
     same(found, Stratified(12, made.asked, 0).run(game))
 
 
+@pytest.mark.parametrize("method", [Stratified, Exact])
+def test_a_slow_game_is_asked_for_no_more_than_comes_in_a_second(method, monkeypatch):
+    now, sizes = [0.0], []
+    monkeypatch.setattr(running, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    game = Saturating()
+
+    def slow(coalitions):
+        sizes.append(len(coalitions))
+        now[0] += 0.25 * len(coalitions)
+        return game(coalitions)
+
+    method(9, 512, 0).run(slow)
+    assert max(sizes) <= 4
+
+
 def test_a_callback_ends_it_with_the_values_so_far():
     told = []
 

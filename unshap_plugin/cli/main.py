@@ -43,8 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"unshap: error: {in_options(' '.join(str(error).split()), vars(options))}\n")
         return 2
     except KeyboardInterrupt as end:
-        sys.stderr.write("unshap: interrupted, nothing was written\n")
+        sys.stderr.write(f"unshap: interrupted, without results{_left(options, end)}\n")
         return 128 + (end.args[0] if end.args else signal.SIGINT)
+
+
+def _left(options: argparse.Namespace, end: KeyboardInterrupt) -> str:
+    """Return why there are no results, where more than the interruption is to blame, and what there is instead."""
+    cause = end.__cause__
+    why = f" ({in_options(str(cause).rstrip('.'), vars(options))})" if isinstance(cause, UnshapError) else ""
+    store = getattr(options, "store", None)
+    kept = "" if store is None or not store.exists() else f"; what was evaluated is in {store}"
+    return why + kept
 
 
 class _Parser(argparse.ArgumentParser):

@@ -115,7 +115,8 @@ class Pace:
     def took(self, count: int, seconds: float) -> None:
         """Take note that ``count`` utilities took so many ``seconds``."""
         if count < self.block:
-            if seconds / count * self.block > self._LATE:  # the two ends tell, before any block was asked for
+            # The two ends tell how long a block would take, before one was asked for.
+            if not self._seconds and seconds / count * self.block > self._LATE:
                 self.block = max(int(count * self._LATE / seconds), 2)
             return
         self._seconds[self.block] = seconds
