@@ -222,9 +222,8 @@ def test_the_size_of_blocks_changes_no_bit(method):
 @pytest.mark.parametrize(
     ("seconds", "sizes"),
     [
-        (0.1, [2, *(32 << k for k in range(8)), 30]),
-        (0.7, [2, *[32] * 255, 30]),
-        (3.0, [2, 32, 16, *(32 << k for k in range(7)), 4078]),  # half as many are no sooner, so more are better
+        (0.1, [2, *(16 << k for k in range(9)), 14]),
+        (3.0, [2, *(2 << k for k in range(12))]),  # twice as many take no longer, so more are better
     ],
 )
 def test_more_is_asked_for_where_it_comes_fast(monkeypatch, seconds, sizes):

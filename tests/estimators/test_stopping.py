@@ -156,7 +156,8 @@ def test_a_slow_game_is_asked_for_no_more_than_comes_in_a_second(method, monkeyp
         return game(coalitions)
 
     method(9, 512, 0).run(slow)
-    assert max(sizes) <= 4
+    assert max(sizes) <= 8
+    assert sum(size > 4 for size in sizes) <= 1, "twice as many are tried once"
 
 
 def test_a_callback_ends_it_with_the_values_so_far():
@@ -272,3 +273,15 @@ def test_intervals_cover_where_a_target_ended_the_run():
         half = stats.t.ppf(0.975, found.degrees_of_freedom) * found.std_errors
         covered.append(np.abs(found.values - exact) <= half)
     assert np.mean(covered) > 0.9
+
+
+def test_asks_grow_where_a_block_is_no_multiple_of_a_permutation():
+    sizes = []
+
+    def game(coalitions):
+        sizes.append(len(coalitions))
+        return coalitions.sum(axis=1).astype(float)
+
+    Permutation(10, 5000, 0).run(game)
+    assert sum(sizes) == Permutation(10, 5000, 0).total
+    assert len(sizes) < 20, sizes

@@ -114,17 +114,17 @@ class Pace:
 
     def took(self, count: int, seconds: float) -> None:
         """Take note that ``count`` utilities took so many ``seconds``."""
-        if count < self.block:
-            # The two ends tell how long a block would take, before one was asked for.
+        if 2 * count <= self.block:
+            # The two ends tell how long a block would take at most, before one was asked for.
             if not self._seconds and seconds / count * self.block > self._LATE:
-                self.block = max(int(count * self._LATE / seconds), 2)
+                self.block = 1 << max(int(count * self._LATE / seconds), 2).bit_length() - 1
             return
         self._seconds[self.block] = seconds
         half, twice = self._seconds.get(self.block // 2), self._seconds.get(2 * self.block)
         cheaper = (half is not None and seconds < self._ALIKE * half) or (
             twice is not None and twice < self._ALIKE * seconds
         )
-        if seconds < self._SOON or cheaper:
+        if seconds < self._SOON or cheaper or (half is None and twice is None):
             self.block = min(2 * self.block, self._most)
         elif seconds > self._LATE:
             self.block = max(self.block // 2, 2)
