@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import fnmatch
 import functools
 import math
 import sys
@@ -130,6 +131,42 @@ def changed(module):
     return module
 
 
+def having(**attributes):
+    def plain(x):
+        return x > plain.least
+
+    vars(plain).update(attributes)
+    return plain
+
+
+def remembering(factor):
+    space = {"functools": functools}
+    exec(f"@functools.cache\ndef factor():\n    return {factor}\n\ndef scaled(x):\n    return x * factor()", space)
+    return space["scaled"]
+
+
+class Named:
+    """What is pickled by a name alone."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __reduce__(self):
+        return "NAMED"
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+class Compiled:
+    """What says nothing of what it does, as functions of compiled modules."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return "COMPILED"
+
+
 def otherwise(value):
     """The class of these settings, with another attribute or method."""
     return type("Settings", (), {**vars(Settings), **value})
@@ -157,6 +194,9 @@ ALIKE = {
     "what a function refers to within": (lambda: recursive(1), lambda: recursive(2)),
     "the order of a dict": (lambda: {"a": 1, "b": 2}, lambda: {"b": 2, "a": 1}),
     "a type": (lambda: 1, lambda: True),
+    "an attribute of a function": (lambda: having(least=0.3), lambda: having(least=0.7)),
+    "a function whose results are kept": (lambda: remembering(1.0), lambda: remembering(100.0)),
+    "an object that goes by a name": (lambda: Named(1), lambda: Named(2)),
     "a bound object": (lambda: "a".join, lambda: "b".join),
 }
 
@@ -166,6 +206,17 @@ def test_it_is_another_for_what_differs_in(name):
     one, two = ALIKE[name]
     assert digest(one()) == digest(one())
     assert digest(one()) != digest(two())
+
+
+def test_what_is_of_a_name_that_says_nothing_is_refused():
+    with pytest.raises(TypeError, match=r"test_digest\.COMPILED"):
+        digest(Compiled())
+
+
+def test_what_a_library_keeps_the_results_of_goes_by_its_version():
+    assert (
+        digest(fnmatch._compile_pattern) == digest(copy.copy(fnmatch._compile_pattern)) != digest(functools.cache(plus))
+    )
 
 
 def test_it_follows_the_globals_of_a_function(monkeypatch):

@@ -36,6 +36,9 @@ _SLOTS = (
     types.WrapperDescriptorType,
     types.MethodDescriptorType,
 )
+#: Caches of functions, whose own function is among what they have.
+_CACHED: type = functools._lru_cache_wrapper
+_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, np.ufunc, _CACHED)
 
 
 def digest(value: Any) -> str:
@@ -112,7 +115,7 @@ class _Walk:
             yield from self._each([f"{kind.__module__}.{kind.__qualname__}", value.name, value.value])
         elif isinstance(value, types.CodeType):
             yield from self._code(value)
-        elif isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | types.ModuleType | np.ufunc):
+        elif isinstance(value, _NAMED):
             yield from self._named(value)
         elif isinstance(value, types.MethodType):
             yield from self._each([value.__func__, value.__self__])
@@ -155,13 +158,29 @@ class _Walk:
         except Exception as error:  # whatever the classes of others raise
             raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__}") from error
         yield self.of(type(value))
-        if isinstance(made, str):  # a global
-            yield made.encode()
+        if isinstance(made, str):
+            yield from self._global(value, made)
             return
         function, arguments, state, items, pairs = (*made, None, None, None)[:5]
         yield from self._each([function, arguments, state])
         yield from self._each(() if items is None else items)
         yield from self._pairs(() if pairs is None else pairs)
+
+    def _global(self, value: Any, name: str) -> Iterator[bytes]:
+        """Yield what a value is that pickle would take from its module by a name."""
+        yield name.encode()
+        module = str(getattr(value, "__module__", None) or type(value).__module__)
+        from_library = _version(module)
+        if from_library is not None and _found(module, name) is value:
+            yield f"{module} {from_library}".encode()
+            return
+        is_compiled = callable(value) and not isinstance(type(value).__call__, types.FunctionType)
+        if is_compiled or not hasattr(value, "__dict__"):
+            raise TypeError(f"{module}.{name}")
+        yield from self._attributes(value)
+
+    def _attributes(self, value: Any) -> Iterator[bytes]:
+        return self._pairs(sorted(vars(value).items(), key=lambda item: item[0]))
 
     def _named(self, value: Any) -> Iterator[bytes]:
         """Yield the name and version of what a distribution has, else what was written."""
@@ -187,6 +206,9 @@ class _Walk:
             # Of what is made within a function of a distribution, its version says what the globals are.
             if from_library is None or module == "builtins" or "<" not in name:
                 yield from self._pairs(_globals(value))
+            yield from self._attributes(value)
+        elif isinstance(value, _CACHED):
+            yield from self._attributes(value)
         elif from_library is None:  # compiled by the user, or a module that is not taken from by name
             raise TypeError(f"{module}.{name}".strip("."))
         elif isinstance(value, types.BuiltinFunctionType) and not isinstance(value.__self__, types.ModuleType):
