@@ -280,6 +280,30 @@ def test_where_the_system_refuses_to_write_it_goes_on_in_memory(path):
     assert faults(path) == []
 
 
+@pytest.mark.parametrize("end", [Path.unlink, lambda path: path.rename(path.with_name("moved.db"))])
+def test_where_the_file_is_gone_it_goes_on_in_memory_and_says_so(path, end):
+    known, first, second = known_to(path), batch(GAME, 5), batch(GAME, 5, seed=1)
+    known.add(*first)
+    end(path)
+    with pytest.warns(UserWarning, match=r"cannot be written \(the file is gone\): going on in memory") as caught:
+        add_each(known, [second, batch(GAME, 5, seed=2)])
+    assert len(caught) == 1
+    assert known.missing([*first[0], *second[0]]) == []
+    assert not path.exists()
+
+
+def test_where_another_store_took_the_place_nothing_is_lost(path):
+    known = known_to(path)
+    known.add(*batch(GAME, 5))
+    for one in path.parent.iterdir():
+        one.unlink()
+    other = Store(path)
+    with pytest.warns(UserWarning, match="the file is gone"):
+        known.add(*batch(GAME, 5, seed=1))
+    known.add(*batch(GAME, 5, seed=2))
+    assert held(other, GAME).keys() == {*batch(GAME, 5, seed=1)[0], *batch(GAME, 5, seed=2)[0]}
+
+
 def test_where_it_cannot_be_read_any_more_it_goes_on_in_memory(path):
     known = known_to(path)
     other = Store(path)

@@ -99,7 +99,7 @@ class Store(Portable):
     ([[0.5]], 1, [])
     """
 
-    _left_behind: ClassVar[tuple[str, ...]] = ("_connection", "_lock")
+    _left_behind: ClassVar[tuple[str, ...]] = ("_connection", "_file", "_lock")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._make_anew()
@@ -118,6 +118,7 @@ class Store(Portable):
     def _make_anew(self) -> None:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which one that is open to
         _stores.add(self)
 
     def __del__(self) -> None:
@@ -204,6 +205,10 @@ class Store(Portable):
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = connected(self.path, "rw")
+            self._file = _identity(self.path)
+        elif _identity(self.path) != self._file:  # what is written to one that was removed, nobody finds
+            self.close()
+            raise sqlite3.OperationalError("the file is gone")
         return self._connection
 
     @contextlib.contextmanager
@@ -218,6 +223,15 @@ class Store(Portable):
                 if connection.in_transaction:  # of some errors SQLite itself rolls back
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from another one that is put there; ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 #: Those that are kept from being used while this process forks.
