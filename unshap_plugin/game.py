@@ -31,7 +31,7 @@ from unshap_plugin.plugins.registry import (
 )
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.store.file import Store
-from unshap_plugin.store.utilities import remembered
+from unshap_plugin.store.utilities import remembered, storable
 from unshap_plugin.support.memory import as_bytes
 from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone
@@ -149,9 +149,10 @@ class UnlearningGame(Portable):
                 f"utilities are not a function of the coalition, and change with estimator, budget and chunk.",
                 stacklevel=2,
             )
-        if store is not None:  # not before all else was taken: the file is made where there is none
-            self._store = Store(store)
-            self._known = remembered(self._passes.evaluation, self._store)
+        if store is not None:
+            known_by = storable(self._passes.evaluation)
+            self._store = Store(store)  # not before all else was taken: the file is made where there is none
+            self._known = remembered(self._passes.evaluation, self._store, known_by)
 
     def _choose(self, unlearner: str | Unlearner, settings: dict[str, Any]) -> None:
         """Play with the unlearner that is asked for, if it can work on the problem."""

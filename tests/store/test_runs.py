@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import pickle
+import threading
 from typing import ClassVar
 
 import kills
@@ -17,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values, tune, value
 from unshap_plugin.coalitions import keys_of
-from unshap_plugin.errors import DivergenceError, InvalidValueError
+from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError
 from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.store.file import Store
@@ -207,8 +208,13 @@ def test_what_depends_on_the_order_is_refused(path):
 
 
 def test_a_file_is_not_made_where_a_game_is_refused(path):
+    lock = threading.Lock()
     with pytest.raises(InvalidValueError):
         play(path, steps=0)
+    with pytest.raises(InvalidTypeError):
+        play(path, asked=problem(metric=lambda outputs, targets: lock and outputs.mean()))
+    with pytest.warns(UserWarning, match="depends on the order"), pytest.raises(InvalidValueError):
+        play(path, Chained())
     assert not path.parent.exists()
 
 

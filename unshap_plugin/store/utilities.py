@@ -18,31 +18,50 @@ from unshap_plugin.store.file import Store
 from unshap_plugin.store.fingerprint import Fingerprint, fingerprint
 from unshap_plugin.support.announcing import announce
 
-__all__ = ["StoredUtilities", "remembered"]
+__all__ = ["StoredUtilities", "remembered", "storable"]
 
 _log = logging.getLogger(__name__)
 
 
-def remembered(evaluation: Evaluation, store: Store | None) -> Remembered:
-    """Return what is known of the utilities that an evaluation gives, to its ``store`` if there is one.
+def storable(evaluation: Evaluation) -> Fingerprint:
+    """Return the fingerprint of the utilities that an evaluation gives, if a store may have them.
 
     Raises
     ------
     InvalidValueError
-        If they depend on the order of the coalitions, or the store cannot be read.
+        If they depend on the order of the coalitions.
     InvalidTypeError
-        If the store could not tell the game from another one.
+        If a store could not tell the game from another one.
     """
-    problem, unlearner = evaluation.problem, evaluation.unlearner
-    if store is None:
-        return Remembered(problem.n_players, problem.given_utility)
+    unlearner = evaluation.unlearner
     if unlearner.order_dependent:
         raise InvalidValueError(
             f"{described(unlearner.name, evaluation.provider)} depends on the order in which coalitions come, so that "
             f"stored utilities would not be those of another run: leave out store, or give another unlearner."
         )
-    excluding = evaluation.on_error == "exclude"
-    known = StoredUtilities(store, fingerprint(evaluation), problem.given_utility, excluding=excluding)
+    return fingerprint(evaluation)
+
+
+def remembered(evaluation: Evaluation, store: Store | None, game: Fingerprint | None = None) -> Remembered:
+    """Return what is known of the utilities that an evaluation gives, to its ``store`` if there is one.
+
+    Parameters
+    ----------
+    evaluation, store
+        The evaluation, and the store.
+    game
+        Its fingerprint, where that was made before (see ``storable``).
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        If a store may not have them.
+    """
+    problem = evaluation.problem
+    if store is None:
+        return Remembered(problem.n_players, problem.given_utility)
+    game, excluding = game or storable(evaluation), evaluation.on_error == "exclude"
+    known = StoredUtilities(store, game, problem.given_utility, excluding=excluding)
     _log.info("%d utilities of this game were known to the store %s", len(known) - 1, store.path)
     return known
 
