@@ -96,6 +96,17 @@ def test_what_differs_stays_as_it_is_and_is_counted(tmp_path):
     assert list(held(ours, GAME).values()) == [one.tobytes() for one in utilities]
 
 
+def test_what_is_finite_takes_the_place_of_what_was_excluded(tmp_path):
+    ours, theirs = Store(tmp_path / "ours.db"), Store(tmp_path / "theirs.db")
+    keys, utilities = batch(GAME, 10)
+    ours.write(GAME, keys, np.where(np.arange(len(keys)) < 3, np.nan, utilities))
+    theirs.write(GAME, keys, np.where(np.arange(len(keys)) == 5, np.nan, utilities))
+    assert ours.merge(theirs) == (3, 1)
+    assert ours.merge(theirs) == (0, 1)
+    assert list(held(ours, GAME).values()) == [one.tobytes() for one in utilities]
+    assert ours.games()[0].coalitions == len(keys)
+
+
 def test_a_fingerprint_comes_back(full):
     found = [one.fingerprint for one in Store(full).games()]
     assert found == [GAME, OTHER]

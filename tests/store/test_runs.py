@@ -9,6 +9,7 @@ import os
 import pickle
 import threading
 from typing import ClassVar
+from unittest import mock
 
 import kills
 import numpy as np
@@ -22,6 +23,7 @@ from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValue
 from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.store.file import Store
+from unshap_plugin.store.fingerprint import Fingerprint
 from unshap_plugin.unlearners.models import StackedModels
 
 RNG = np.random.default_rng(0)
@@ -191,6 +193,26 @@ def test_what_is_excluded_is_stored_and_is_an_error_where_it_is_one(path, counte
     assert counted == []
     with pytest.raises(DivergenceError):
         strict(MATRIX)
+
+
+def test_what_raised_an_exception_is_evaluated_again(path):
+    memory = [False]
+
+    class Short(Breaks):
+        def _unlearn(self, problem, coalitions, seed):
+            if not memory[0] and not coalitions[:, 0].all():
+                raise MemoryError
+            return StackedModels(problem.engine, problem.engine.stack(len(coalitions)))
+
+    with mock.patch("unshap_plugin.store.utilities.fingerprint", return_value=Fingerprint("c0ffee", 10, (), {})):
+        first = play(path, Short(), on_error="exclude")
+        assert np.isnan(first(MATRIX)).tolist() == (~MATRIX[:, 0]).tolist()
+        assert first.excluded > 0
+        assert len(Store(path).games()) == 1
+        memory[0] = True
+        again = play(path, Short(), on_error="exclude")
+        assert again.evaluations == first.evaluations - first.excluded
+        assert np.isfinite(again(MATRIX)).all()
 
 
 @dataclasses.dataclass(frozen=True)

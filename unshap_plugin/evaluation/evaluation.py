@@ -22,12 +22,15 @@ from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.retrain import Retrain
 
-__all__ = ["EXCLUDING", "FEWER_FITS", "Evaluation", "cautious"]
+__all__ = ["EXCLUDING", "FEWER_FITS", "Evaluation", "cautious", "raised"]
 
 #: The advice where training on a coalition fails.
 FEWER_FITS = ("a model that can be trained on few rows", "larger groups")
 #: The advice to leave out coalitions that fail, which helps where a game is made by the user.
 EXCLUDING = "on_error='exclude'"
+#: The utility of an excluded coalition whose evaluation raised an exception: a NaN like others, but for its sign, which
+#: travels with it from any worker.
+_RAISED = np.copysign(np.nan, -1.0)
 
 #: Arrays of the size of the outputs that a metric holds at a time: softmaxes, logarithms, copies in float64.
 _ARRAYS = 3
@@ -183,7 +186,7 @@ class Evaluation:
                 tuple(bool(keep) for keep in coalition),
                 self._ways(measured, failed=cause is not None, excluding=bool(coalition.any())),
             ) from cause
-        return np.full(self.problem.given_utility.shape, np.nan)
+        return np.full(self.problem.given_utility.shape, np.nan if cause is None else _RAISED)
 
     def _ways(self, measured: bool, *, failed: bool, excluding: bool) -> tuple[str, ...]:
         """Return the ways out that there are for this problem."""
@@ -194,6 +197,20 @@ class Evaluation:
         others = another(self.unlearner, self.problem, self.provider)
         # Values need the utility of the empty coalition, whatever the estimator.
         return (*own, *(() if measured and failed else others), *([EXCLUDING] if excluding else []))
+
+
+def raised(utilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for which utilities, ``[m]`` or ``[m, t]``, an exception was raised, bool ``[m]``.
+
+    That may be otherwise another time, as where memory ran out; a result that is not finite is so each time.
+
+    Examples
+    --------
+    >>> raised(np.array([1.0, np.nan, -2.0])).tolist()
+    [False, False, False]
+    """
+    flat = utilities.reshape(len(utilities), -1)
+    return (np.isnan(flat) & np.signbit(flat)).any(axis=1)
 
 
 def cautious(unlearner: Unlearner) -> tuple[str, ...]:

@@ -176,7 +176,7 @@ class Store(Portable):
             return insert(connection, game, keys, utilities)
 
     def merge(self, other: Store) -> tuple[int, int]:
-        """Take what ``other`` has and this one has not.
+        """Take what ``other`` has and this one has not, or has only as excluded.
 
         Returns
         -------
@@ -194,8 +194,9 @@ class Store(Portable):
                 ours = {k: v for one in self.batches(game) for k, v in zip(one.keys, one.utilities, strict=True)}
                 for batch in other.batches(game):
                     pairs = dict(zip(batch.keys, batch.utilities, strict=True))
-                    differing += sum(key in ours and ours[key].tobytes() != one.tobytes() for key, one in pairs.items())
-                    new = {key: one for key, one in pairs.items() if key not in ours}
+                    new = {key: one for key, one in pairs.items() if key not in ours or _better(one, ours[key])}
+                    old = ((ours[key], one) for key, one in pairs.items() if key not in new)
+                    differing += sum(mine.tobytes() != one.tobytes() for mine, one in old)
                     if new:
                         insert(connection, game, list(new), np.array(list(new.values())))
                     ours.update(new)
@@ -223,6 +224,10 @@ class Store(Portable):
                 if connection.in_transaction:  # of some errors SQLite itself rolls back
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _better(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(one).all() and not np.isfinite(other).all())
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.evaluation.evaluation import Evaluation
+from unshap_plugin.evaluation.evaluation import Evaluation, raised
 from unshap_plugin.evaluation.remembered import Remembered
 from unshap_plugin.plugins.registry import described
 from unshap_plugin.store.file import Store
@@ -109,9 +109,11 @@ class StoredUtilities(Remembered):
         return super().missing(found)
 
     def add(self, keys: Sequence[bytes], utilities: NDArray[np.float64]) -> None:
-        """Take the utilities ``[m]`` or ``[m, t]`` of coalitions, and write them."""
+        """Take the utilities ``[m]`` or ``[m, t]`` of coalitions, and write them, but for failures that may pass."""
         super().add(keys, utilities)
-        self._waiting.append((keys, utilities))
+        lasting = ~raised(utilities)
+        if lasting.any():
+            self._waiting.append(([key for key, one in zip(keys, lasting, strict=True) if one], utilities[lasting]))
         with self._in_memory_else("written"):
             while self._waiting:
                 number = self._store.write(self._game, *self._waiting[0])
