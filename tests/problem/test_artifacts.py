@@ -243,7 +243,7 @@ def test_a_file_gives_the_same_back(tmp_path, hidden):
         metadata = file.metadata()
         hashes = file.get_tensor("hashes")
     assert metadata["format"] == "unshap-artifacts/3"
-    assert {"torch", "numpy", "python", "unshap-plugin"} == set(json.loads(metadata["versions"]))
+    assert {"torch", "numpy", "scipy", "python", "unshap-plugin"} == set(json.loads(metadata["versions"]))
     assert hashes.dtype == np.int64
     a, b = (UnlearningGame(part(problem, one), "newton")(every(3)) for one in (stored, path))
     assert np.array_equal(a, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import inspect
 import json
 import os
@@ -24,6 +25,7 @@ from torch import nn
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_artifacts
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.evaluation.evaluation import Evaluation
+from unshap_plugin.evaluation.remote import packed
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.catalogue import Provider
@@ -114,6 +116,17 @@ def test_unlearner_settings_seed_and_versions_are_part_of_it():
     assert len(set(found)) == len(found)
     with mock.patch("unshap_plugin.support.versions.platform.python_version", return_value="3.99.0"):
         assert of(problem) == found[0]
+
+
+def test_what_fits_the_model_is_part_of_it():
+    problem = ValuationProblem(KNeighborsClassifier(1).fit(X, Y), (X, Y), (TEST_X, TEST_Y))
+    evaluation = Evaluation(problem, Retrain(), None, 0, "raise")
+    assert {"scipy", "scikit-learn"} <= evaluation.versions.keys() & packed(evaluation).software.keys()
+    before = fingerprint(evaluation).sha256
+    for name in ("scipy", "scikit-learn"):
+        other = mock.Mock(side_effect=lambda one, name=name: "9" if one == name else importlib.metadata.version(one))
+        with mock.patch("unshap_plugin.support.versions.version", other):
+            assert fingerprint(evaluation).sha256 != before
 
 
 def shrinking(factor):

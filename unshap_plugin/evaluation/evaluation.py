@@ -18,7 +18,7 @@ from unshap_plugin.plugins.registry import another, described, lent_to
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
-from unshap_plugin.support.versions import versions
+from unshap_plugin.support.versions import distributions_of, versions
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.retrain import Retrain
 
@@ -74,9 +74,9 @@ class Evaluation:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of the packages that the utilities depend on, that of a plugin too."""
+        """The versions of the packages that the utilities depend on, those of a plugin and of the model too."""
         plugin = {} if self.provider is None else {self.provider.distribution: self.provider.version}
-        return {**plugin, **versions()}
+        return {**plugin, **distributions_of(self.problem.given_model), **versions()}
 
     def bytes(self) -> int:
         """Return the memory that one coalition takes in unlearning.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import platform
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 
 import numpy as np
 import torch
 
-__all__ = ["versions"]
+__all__ = ["distributions_of", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -17,5 +18,23 @@ def versions() -> dict[str, str]:
         "unshap-plugin": version("unshap-plugin"),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "scipy": version("scipy"),
         "python": platform.python_version(),
     }
+
+
+def distributions_of(value: object) -> dict[str, str]:
+    """Return the versions of what distributes the class of an object, by name; none for one of the user's.
+
+    Examples
+    --------
+    >>> list(distributions_of(torch.nn.Linear(1, 1))), distributions_of(1)
+    (['torch'], {})
+    """
+    top = type(value).__module__.partition(".")[0]
+    return {name: version(name) for name in sorted(set(_distributions().get(top, ())))}
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(packages_distributions())
