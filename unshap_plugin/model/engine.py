@@ -23,7 +23,7 @@ from unshap_plugin.model.folded import FoldedModule
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
-from unshap_plugin.model.stacks import Theta, copies, gradients_in, one_of
+from unshap_plugin.model.stacks import Theta, copies, gradients_in, in_pairs, one_of
 from unshap_plugin.numerics.filling import filled
 from unshap_plugin.support.announcing import announce
 from unshap_plugin.support.portable import Portable
@@ -241,19 +241,17 @@ class Engine(Portable):
     def _stacked(self, theta: Theta, x: Rows, rows_per_copy: bool = False, *, fill: bool = True) -> Tensor:
         """Return the outputs ``[m, rows, ...]`` of every model, on its own rows or on those that all share."""
         dim = 1 if rows_per_copy else 0
-        rows, given = leaves(x)[0].shape[dim], x
+        rows, m = leaves(x)[0].shape[dim], copies(theta)
         if self._folded is None:
             self._folded = FoldedModule.of(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
+        theta, x = in_pairs(theta, x, rows_per_copy)
+        given = x
         if fill:
             x = map_rows(lambda t: filled(t, dim), x)
         if self._folded and theta.keys() <= self._folded.parameters:
-            return self._folded(theta, x, rows_per_copy=rows_per_copy)[:, :rows]
+            return self._folded(theta, x, rows_per_copy=rows_per_copy)[:m, :rows]
         if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
             x = given
-        m = copies(theta)
-        if m == 1:  # products with one matrix are added up in another way than those with several
-            theta = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
-            x = map_rows(lambda t: t.expand(2, *t.shape[1:]), x) if rows_per_copy else x
         outputs: Tensor = vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
         return outputs[:m, :rows]
 

@@ -120,10 +120,6 @@ class FoldedModule:
             statistics in ``theta`` are changed in place.
         """
         m, shared = len(next(iter(theta.values()))), not rows_per_copy
-        if m == 1 and present is None:  # products with one matrix are added up in another way than those with several
-            pair = map_rows(lambda t: t.repeat(2, *[1] * (t.ndim - 1)), x) if rows_per_copy else x
-            twice = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
-            return self(twice, pair, rows_per_copy=rows_per_copy)[:1]
         if rows_per_copy:
             x = map_rows(lambda t: t.flatten(0, 1), x)
         elif self._counts:

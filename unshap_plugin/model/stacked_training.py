@@ -16,7 +16,7 @@ from unshap_plugin.model.generators import moved, seeded, states
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.modes import one_row_fails, to_training
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows
-from unshap_plugin.model.stacks import Theta, row_weights
+from unshap_plugin.model.stacks import Theta, in_pairs, row_weights
 from unshap_plugin.numerics.filling import filled
 from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone
@@ -86,11 +86,10 @@ class StackedTraining(Portable):
         x, y
             Rows shared by all copies; ``[m, rows, ...]`` with ``rows_per_copy``.
         """
-        if len(present) == 1:  # products with one matrix are added up in another way than those with several
-            both, seen = ({name: p.expand(2, *p.shape[1:]) for name, p in one.items()} for one in (theta, statistics))
-            seen = {name: p.clone() for name, p in seen.items()}
-            if rows_per_copy:
-                x, y = map_rows(lambda t: t.expand(2, *t.shape[1:]), x), y.expand(2, *y.shape[1:])
+        if len(present) == 1:
+            both, x = in_pairs(theta, x, rows_per_copy)
+            y = y.expand(2, *y.shape[1:]) if rows_per_copy else y
+            seen = {name: p.repeat(2, *[1] * (p.ndim - 1)) for name, p in statistics.items()}
             pair = self.gradients(both, seen, present.expand(2, -1), x, y, rows_per_copy=rows_per_copy)
             for name, p in statistics.items():
                 p.copy_(seen[name][:1])

@@ -7,7 +7,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Theta", "copies", "gradients_in", "one_of", "per_copy", "row_weights"]
+from unshap_plugin.model.rows import Rows, map_rows
+
+__all__ = ["Theta", "copies", "gradients_in", "in_pairs", "one_of", "per_copy", "row_weights"]
 
 #: Parameters by name, ``[m, *shape]`` each.
 Theta: TypeAlias = dict[str, Tensor]
@@ -45,6 +47,23 @@ def copies(theta: Theta) -> int:
 def one_of(theta: Theta, k: int) -> Theta:
     """Return the parameters of copy ``k``, ``[*shape]`` each."""
     return {name: p[k] for name, p in theta.items()}
+
+
+def in_pairs(theta: Theta, x: Rows, rows_per_copy: bool) -> tuple[Theta, Rows]:
+    """Return a copy that is alone twice, with its rows where each has its own; several as they are.
+
+    Products with one matrix are added up in another way than those with several.
+
+    Examples
+    --------
+    >>> theta, x = in_pairs({"weight": torch.zeros(1, 3)}, torch.zeros(1, 5), rows_per_copy=True)
+    >>> theta["weight"].shape, x.shape
+    (torch.Size([2, 3]), torch.Size([2, 5]))
+    """
+    if copies(theta) != 1:
+        return theta, x
+    twice = {name: p.expand(2, *p.shape[1:]) for name, p in theta.items()}
+    return twice, map_rows(lambda t: t.expand(2, *t.shape[1:]), x) if rows_per_copy else x
 
 
 def gradients_in(value: Tensor, leaf: Theta) -> Theta:
