@@ -76,7 +76,7 @@ class Evaluation:
     def versions(self) -> dict[str, str]:
         """The versions of the packages that the utilities depend on, those of a plugin and of the model too."""
         plugin = {} if self.provider is None else {self.provider.distribution: self.provider.version}
-        return {**plugin, **distributions_of(self.problem.given_model), **versions()}
+        return {**plugin, **distributions_of(self.problem.model_class), **versions()}
 
     def bytes(self) -> int:
         """Return the memory that one coalition takes in unlearning.

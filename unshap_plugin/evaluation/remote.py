@@ -24,12 +24,8 @@ from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.support.announcing import Heard, heard
 from unshap_plugin.support.memory import keep_pages
 from unshap_plugin.support.threads import alone, in_company, on_one_core
-from unshap_plugin.support.versions import distributions_of
 
 __all__ = ["Done", "Failed", "Outcome", "Parcel", "Share", "Unlike", "evaluated", "packed", "shares_of", "work"]
-
-#: Packages whose version changes what a worker computes; beside these those of a plugin and of the model.
-_PACKAGES = ("unshap-plugin", "torch", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -117,10 +113,8 @@ def packed(evaluation: Evaluation) -> Parcel:
             f"the problem, or unlearner {evaluation.unlearner.name!r}, cannot be sent to another process "
             f"({type(error).__name__}: {error}): use n_jobs=1."
         ) from error
-    plugin = () if evaluation.provider is None else (evaluation.provider.distribution,)
-    model = distributions_of(evaluation.problem.given_model)
     name = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return Parcel(name, np.frombuffer(content, dtype=np.uint8), _software({*_PACKAGES, *plugin, *model}))
+    return Parcel(name, np.frombuffer(content, dtype=np.uint8), _software({*evaluation.versions, "scikit-learn"}))
 
 
 def evaluated(evaluation: Evaluation, coalitions: NDArray[np.bool_], chunk: int) -> Done:

@@ -117,6 +117,8 @@ class ValuationProblem(ProblemKind):
     (['a', 'b', 'c'], 3, 'log_likelihood', 'classification', 'logits')
     >>> problem.available.names(), problem.kind.names(), problem.given_model
     ('FORGET, RETAIN', 'torch modules with trainable parameters', LogisticRegression(max_iter=1000))
+    >>> problem.model_class is LogisticRegression
+    True
     >>> problem.retained(np.array([[True, False, False]])).sum(), problem.outputs(problem.model, problem.x_test).shape
     (tensor(25), torch.Size([75, 3]))
     """
@@ -155,7 +157,7 @@ class ValuationProblem(ProblemKind):
         self.notes: tuple[str, ...] = ()
         super().__init__()
         self._given_model = unwrapped(model) if isinstance(model, nn.Module) else copied_object(model)
-        self.model_name = type(self._given_model).__name__
+        self.model_name = self.model_class.__name__
         self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
         reader = Reader(self.trained, self.classes, Columns.of(self._given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
@@ -202,6 +204,11 @@ class ValuationProblem(ProblemKind):
         """A copy of the model that was given, another one whenever it is asked for."""
         model = self._given_model
         return copied(model) if isinstance(model, nn.Module) else copied_object(model)
+
+    @property
+    def model_class(self) -> type:
+        """The class of the model that was given."""
+        return type(self._given_model)
 
     @property
     def model(self) -> Any:

@@ -80,8 +80,7 @@ def _parts(evaluation: Evaluation) -> dict[str, tuple[str, Any]]:
     """Return all that utilities depend on, by name, each with what it is called in a sentence."""
     problem, unlearner = evaluation.problem, evaluation.unlearner
     module = problem if isinstance(problem, ModuleProblem) else None
-    given = problem.given_model
-    own = None if isinstance(given, nn.Module) else given  # what retraining fits
+    own = None if issubclass(problem.model_class, nn.Module) else problem.given_model  # what retraining fits
     model = f"the model ({problem.model_name})"
     if own is not None and _digest(model, own) != _digest(model, problem.given_model):
         raise InvalidTypeError(

@@ -23,15 +23,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def distributions_of(value: object) -> dict[str, str]:
-    """Return the versions of what distributes the class of an object, by name; none for one of the user's.
+def distributions_of(kind: type) -> dict[str, str]:
+    """Return the versions of what distributes a class, by name; none for one of the user's.
 
     Examples
     --------
-    >>> list(distributions_of(torch.nn.Linear(1, 1))), distributions_of(1)
+    >>> list(distributions_of(torch.nn.Linear)), distributions_of(int)
     (['torch'], {})
     """
-    top = type(value).__module__.partition(".")[0]
+    top = kind.__module__.partition(".")[0]
     return {name: version(name) for name in sorted(set(_distributions().get(top, ())))}
 
 
