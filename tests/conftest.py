@@ -14,6 +14,7 @@ from torch import nn
 
 from unshap_plugin import Recipe, ValuationProblem
 from unshap_plugin.estimators.stopping import Stopping
+from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.losses import cross_entropy
 
 # The frameworks of clusters are extras: their tests are no tests where these are not installed.
@@ -47,6 +48,19 @@ def five_providers():
     return ValuationProblem(
         model, (x[:80], labels), (x[80:], y[80:]), metric="log_likelihood", groups=provider, fit=recipe
     )
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many coalitions each pass took."""
+    passes, plain = [], Evaluation.utilities
+
+    def counting(self, coalitions):
+        passes.append(len(coalitions))
+        return plain(self, coalitions)
+
+    monkeypatch.setattr(Evaluation, "utilities", counting)
+    return passes
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from unshap_plugin.estimators.exact import MAX_PLAYERS
+
 __all__ = [
     "biased",
     "far_below",
@@ -35,8 +37,6 @@ HARDLY = 0.1
 LEVEL, HOPELESS = 0.95, 1000
 #: Intervals that are as narrow as this share of the largest value have nothing to decide.
 RESOLVED = 1e-6
-#: Of up to so many players all coalitions can be evaluated.
-MOST_WHOLE = 20
 
 
 def left_out(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64], missing: NDArray[np.float64]) -> str | None:
@@ -253,7 +253,7 @@ would make it usable.
     said = (
         f"the 95% intervals of {open_ones} of {len(sizes)} values contain zero, so that their ranking is not to be used"
     )
-    if len(values) <= MOST_WHOLE and more * asked >= 2 ** len(values):
+    if len(values) <= MAX_PLAYERS and more * asked >= 2 ** len(values):
         return f"{said}; budget={2 ** len(values)}, all coalitions, would make it usable."
     if more > HOPELESS:
         return f"{said}; more than {HOPELESS} times as many utilities would be needed: value groups of more rows."

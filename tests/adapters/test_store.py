@@ -13,24 +13,12 @@ from opendataval.model import ClassifierSkLearnWrapper, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 from unshap_opendataval import UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO, UnlearningShapley
 
-from unshap_plugin.evaluation.evaluation import Evaluation
-
 # OpenDataVal pins memory whether or not there is a GPU.
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
 MODELS = {
     "LogisticRegression": (lambda: LogisticRegression(4, 3), {"epochs": 3}),
     "DecisionTree": (lambda: ClassifierSkLearnWrapper(DecisionTreeClassifier, 3, random_state=0), {}),
 }
-
-
-@pytest.fixture
-def counted(monkeypatch):
-    """The number of coalitions in each pass."""
-    passes, plain = [], Evaluation.utilities
-    monkeypatch.setattr(
-        Evaluation, "utilities", lambda self, coalitions: passes.append(len(coalitions)) or plain(self, coalitions)
-    )
-    return passes
 
 
 @pytest.mark.parametrize("model", MODELS)

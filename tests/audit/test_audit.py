@@ -16,7 +16,7 @@ from problems import early_stopped
 from scipy.stats import pearsonr, spearmanr
 
 from unshap_plugin import FidelityReport, UnlearningGame, ValuationProblem, audit, shapley_values
-from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, residuals, spearman
+from unshap_plugin.audit.agreement import Agreement, Bounds, agreement, bounds, exact_values, residuals
 from unshap_plugin.audit.sizes import draw, size_ranges
 from unshap_plugin.audit.verdict import Verdict, judge, sentence
 from unshap_plugin.errors import (
@@ -226,14 +226,6 @@ def test_weights_make_squared_residuals_unbiased():
         assert np.mean(estimates) == pytest.approx(values.var())
     assert np.isnan(residuals(rows[:1], values[:1])[1]).all()
     assert residuals(np.ones((1, 4), dtype=bool), values[:1])[1].tolist() == [0.0]
-
-
-def test_rank_correlation_is_scipys_and_not_a_number_where_it_is_not_defined():
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 4, (2, 30)).astype(float)
-    assert spearman(a, b) == pytest.approx(spearmanr(a, b)[0], abs=1e-12)
-    assert math.isnan(spearman(np.ones(5), np.arange(5.0)))
-    assert math.isnan(spearman(np.ones(1), np.ones(1)))
 
 
 # The coalitions.

@@ -38,19 +38,6 @@ def path(tmp_path):
     return tmp_path / "runs" / "values.db"
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """How many coalitions each pass took."""
-    passes, plain = [], Evaluation.utilities
-
-    def counting(self, coalitions):
-        passes.append(len(coalitions))
-        return plain(self, coalitions)
-
-    monkeypatch.setattr(Evaluation, "utilities", counting)
-    return passes
-
-
 def problem(**kwargs):
     return ValuationProblem(LogisticRegression().fit(X, Y), (X, Y), (TEST_X, TEST_Y), groups=GROUPS, **kwargs)
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from unshap_plugin.coalitions import keys_of
 from unshap_plugin.estimators import Exact
+from unshap_plugin.numerics.correlation import pearson, spearman
 
 __all__ = [
     "Agreement",
@@ -30,9 +30,7 @@ __all__ = [
     "agreement",
     "bounds",
     "exact_values",
-    "pearson",
     "residuals",
-    "spearman",
     "value_agreement",
 ]
 
@@ -246,19 +244,6 @@ def exact_values(coalitions: NDArray[np.bool_], utilities: Floats) -> Floats:
         return np.array([known[key] for key in keys_of(asked)])
 
     return Exact(coalitions.shape[1], None, 0).run(game).values
-
-
-def spearman(a: Floats, b: Floats) -> float:
-    """Return the rank correlation of two vectors; NaN where it is not defined."""
-    return pearson(stats.rankdata(a), stats.rankdata(b))
-
-
-def pearson(a: Floats, b: Floats) -> float:
-    """Return the correlation of two vectors; NaN where it is not defined (fewer than two numbers, or all equal)."""
-    if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
-        return math.nan
-    a, b = ((one - one.mean()) / np.ptp(one) for one in (a, b))
-    return float(np.clip(a @ b / math.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 def value_agreement(unlearned: Floats, retrained: Floats) -> ValueAgreement:

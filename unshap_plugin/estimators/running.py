@@ -37,6 +37,10 @@ def run(
     look = _first_look(estimator) if stopping or progress is not None else math.inf
     looking, largest, expected = 0.0, math.nan, math.inf
     ending: Ending | None
+
+    def reported() -> bool:
+        return report(estimator.asked, _in_all(estimator, expected, stopping.max_time, report.seconds), largest)
+
     while True:
         estimator.block = int(max(2, min(pace.block, look - estimator.asked)))
         coalitions = estimator.ask()
@@ -47,7 +51,7 @@ def run(
             utilities = game(coalitions)
         except Exception:
             # Who asks for the end by a signal may have ended other processes that were at work.
-            if report(estimator.asked, _in_all(estimator, expected, stopping.max_time, report.seconds), largest):
+            if reported():
                 return _ended(estimator, "interrupted", None)
             raise
         pace.took(len(coalitions), time.perf_counter() - begin)
@@ -67,7 +71,7 @@ def run(
             look = max(look * GROWTH, estimator.asked + 1)
         if stopping.max_time is not None and report.seconds >= stopping.max_time:
             ending = ending or "max_time"
-        if report(estimator.asked, _in_all(estimator, expected, stopping.max_time, report.seconds), largest):
+        if reported():
             ending = "interrupted"
         if ending == "interrupted" or (ending is not None and _can(estimator)):
             return _ended(estimator, ending, estimate)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.numerics.correlation import spearman
 from unshap_plugin.results.intervals import check_level, round_off, student_interval
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def compare(first: ValuationResult, second: ValuationResult, level: float) -> Co
         adjusted=adjusted,
         differs=adjusted < 1 - level,
         level=level,
-        spearman=_spearman(values, others),
+        spearman=spearman(values, others),
         notes=(*_kinds(first, second), *_games(first, second, same), *_errors(first, second, error)),
     )
 
@@ -192,12 +193,6 @@ def _order(players: tuple[Any, ...], others: tuple[Any, ...]) -> NDArray[np.intp
             f" being in one of them only: value the same groups in both."
         )
     return np.array([place[one] for one in players], dtype=np.intp)
-
-
-def _spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    if len(one) == 0 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(stats.spearmanr(one, other)[0])
 
 
 def _kinds(one: ValuationResult, other: ValuationResult) -> list[str]:
