@@ -13,6 +13,7 @@ from scipy import stats
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.numerics.correlation import spearman
 from unshap_plugin.results.intervals import check_level, round_off, student_interval
+from unshap_plugin.results.lookup import check_one_value
 
 if TYPE_CHECKING:
     from unshap_plugin.results.result import ValuationResult
@@ -125,11 +126,8 @@ def compare(first: ValuationResult, second: ValuationResult, level: float) -> Co
     check_level(level)
     if not isinstance(second, type(first)):
         raise InvalidTypeError(f"other is a {type(second).__name__}, but a ValuationResult is needed.")
-    if first.values.ndim > 1 or second.values.ndim > 1:
-        raise InvalidValueError(
-            "compare needs one value per player, but the metric measures several things: pass one of them as metric "
-            "to value."
-        )
+    for one in (first, second):
+        check_one_value("compare", one.values)
     if first.metric != second.metric:
         raise InvalidValueError(
             f"the results are of different metrics, {first.metric!r} and {second.metric!r}, whose values have "

@@ -1,12 +1,34 @@
-"""Players by their names."""
+"""Players and their values: which one is meant, and that there is one of each."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from unshap_plugin.errors import UnknownNameError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["place_of"]
+from unshap_plugin.errors import InvalidValueError, UnknownNameError
+
+__all__ = ["check_one_value", "place_of"]
+
+
+def check_one_value(what: str, values: NDArray[np.float64]) -> None:
+    """Raise unless there is one value per player, ``[n_players]``, for ``what`` is asked for.
+
+    Raises
+    ------
+    InvalidValueError
+        If the values are vectors, ``[n_players, t]``.
+
+    Examples
+    --------
+    >>> check_one_value("payouts", np.zeros(3))
+    """
+    if values.ndim > 1:
+        raise InvalidValueError(
+            f"{what} needs one value per player, but the metric measures several things: pass one of them as metric to "
+            f"value."
+        )
 
 
 def place_of(player: Any, players: tuple[Any, ...]) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.results.intervals import round_off
-from unshap_plugin.results.lookup import place_of
+from unshap_plugin.results.lookup import check_one_value, place_of
 from unshap_plugin.results.money import Amount, amount_of, cents_of, divide
 
 if TYPE_CHECKING:
@@ -121,11 +121,7 @@ def payouts(result: ValuationResult, total: Amount, floor: Amount, level: float)
         If the values are vectors, an amount cannot be used, the floors are more than the total, or nobody has a
         positive value.
     """
-    if result.values.ndim > 1:
-        raise InvalidValueError(
-            "payouts needs one value per player, but the metric measures several things: pass one of them as metric "
-            "to value."
-        )
+    check_one_value("payouts", result.values)
     cents, least = cents_of("total", total, zero=False), cents_of("floor", floor, zero=True)
     n, interval, same = len(result), result.interval(level), round_off(result)
     left = cents - n * least
