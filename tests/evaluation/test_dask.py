@@ -95,11 +95,14 @@ def test_the_page_about_clusters_does_what_it_says(cluster, tmp_path, capsys, mo
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "http://127.0.0.1:9"])
 def test_an_address_where_nobody_answers_is_one_sentence(address, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("unshap_plugin.cli._scheduler.SECONDS", 0.5)
+    made = []
+    monkeypatch.setattr(distributed.Client, "__init__", lambda self, *args, **kwargs: made.append(args))
     assert main(["value", "--example", "iris", "--scheduler", address, "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
         f"unshap: error: no dask scheduler answers at {address!r} within 0.5 seconds: give the address that 'dask "
         f"scheduler' prints when it starts, such as tcp://10.0.0.1:8786.\n"
     )
+    assert not made, "one that finds nobody may be collected while another begins, and then waits for ever"
 
 
 def cases(cluster, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
@@ -44,14 +45,22 @@ def on_cluster(options: argparse.Namespace) -> Iterator[None]:
     if options.jobs is not None:
         raise InvalidValueError("--scheduler uses all workers of a cluster, but --jobs was given too: leave one out.")
     try:
-        from distributed import Client
+        from distributed import Client, Security
+        from distributed.comm import connect
     except ImportError as error:
         raise JobError(
             "--scheduler needs dask.distributed, which is not installed: install unshap-plugin[dask]."
         ) from error
     # It logs each attempt to connect, and each connection that ends.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+    async def answers() -> None:
+        comm = await connect(address, timeout=SECONDS, **Security().get_connection_args("client"))
+        await comm.close()
+
     try:
+        # A client that finds nobody is closed when it is collected: in a client that just begins that waits for ever.
+        asyncio.run(answers())
         client = Client(address, timeout=SECONDS)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise JobError(
