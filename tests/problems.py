@@ -52,6 +52,11 @@ def early_stopped(dtype=torch.float64, *, hidden=0, seed=0, **kwargs):
     return ValuationProblem(model, train, test, **kwargs)
 
 
+def known_of(game):
+    """Return the utilities that a game knows, by coalition, as bytes: how fast they come decides on their order."""
+    return {coalition.tobytes(): utility.tobytes() for coalition, utility in zip(*game.known(), strict=True)}
+
+
 def coalitions(m, n, seed=0):
     rng = np.random.default_rng(seed)
     return np.array([rng.permutation(n) < rng.integers(0, n + 1) for _ in range(m)])

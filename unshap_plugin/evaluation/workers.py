@@ -6,6 +6,7 @@ waits for ever for a task that the cluster gave up, and that of ray starts all p
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -106,9 +107,17 @@ class _Cluster(Workers):
     least = 3
 
     def outcomes(self, parcel: Parcel, lent: Any, shares: Sequence[Share]) -> Iterator[Outcome]:
-        try:
+        with self._in_words():
             yield from self._outcomes(parcel, lent, shares)
-        except Exception as error:  # of the cluster: those of a task are outcomes
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Say what became of the cluster: what becomes of a task is an outcome."""
+        try:
+            yield
+        except JobError:
+            raise
+        except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise JobError(
                 f"the {self.name} cluster could not go on ({why}): see the logs of its workers, or use n_jobs=1."
@@ -127,12 +136,15 @@ class _Dask(_Cluster):
     name = "dask"
 
     def count(self) -> int:
-        try:
-            return int(self.backend.effective_n_jobs(-1))
-        except (TimeoutError, OSError) as error:
-            raise JobError(
-                f"the dask cluster has no workers ({' '.join(str(error).split())[:200]}): start some, or use n_jobs=1."
-            ) from error
+        with self._in_words():
+            try:
+                count = int(self.backend.effective_n_jobs(-1))
+            except (TimeoutError, OSError) as error:
+                raise JobError(
+                    f"the dask cluster has no workers ({' '.join(str(error).split())[:200]}): start some, or use "
+                    f"n_jobs=1."
+                ) from error
+        return count
 
     def lend(self, parcel: Parcel) -> Any:
         # A result, and not data that is scattered: that is gone with the workers that hold it.
