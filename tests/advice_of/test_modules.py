@@ -296,6 +296,18 @@ RECIPES = [
         (lambda: plausible(retrained(Recipe("sgd", options={"momentum": 0.9}, init=START))),),
     ),
     Case(
+        "a schedule that is misspelt",
+        lambda: Recipe(schedule="linar"),
+        "(did you mean 'linear'?)",
+        (lambda: plausible(retrained(Recipe(lr=0.05, epochs=3, schedule="linear", init=START))),),
+    ),
+    Case(
+        "a schedule without steps",
+        lambda: Recipe("lbfgs", schedule="linear"),
+        "leave them out.",
+        (one_by_one,),
+    ),
+    Case(
         "initial parameters in a list",
         lambda: Recipe(init=list(START.parameters())),
         "a state dict or a module is needed",

@@ -23,6 +23,17 @@ RECIPES = {
     "sgd with momentum": {"optimizer": "sgd", "lr": 0.1, "epochs": 3, "batch_size": 5, "options": {"momentum": 0.9}},
     "full batch with a penalty": {"optimizer": "adam", "epochs": 10, "batch_size": None, "l2": {"0.weight": 2.0}},
     "minibatches with a penalty": {"optimizer": "sgd", "epochs": 3, "batch_size": 9, "l2": 0.5},
+    "as transformers trains": {
+        "optimizer": "adamw",
+        "epochs": 3,
+        "batch_size": 6,
+        "options": {"weight_decay": 0.1},
+        "schedule": "linear",
+        "clip": 0.3,
+    },
+    "half a cosine after a warmup": {"epochs": 4, "batch_size": 7, "schedule": "cosine", "warmup": 0.3},
+    "sgd with a warmup": {"optimizer": "sgd", "lr": 0.1, "options": {"momentum": 0.9}, "warmup": 5, "clip": 0.2},
+    "a schedule over full batches": {"epochs": 6, "batch_size": None, "schedule": "linear", "l2": 2.0, "clip": 0.5},
 }
 
 
@@ -177,6 +188,12 @@ def test_unknown_initial_parameters():
         ({"epochs": 0}, InvalidValueError, "epochs is 0"),
         ({"batch_size": 0}, InvalidValueError, "batch_size is 0"),
         ({"l2": -1.0}, InvalidValueError, "l2 is -1.0"),
+        ({"schedule": "cosin"}, UnknownNameError, r"unknown schedule 'cosin' \(did you mean 'cosine'\?\)"),
+        ({"warmup": 1.5}, InvalidValueError, "warmup is 1.5, but a whole number of steps, or a share of them"),
+        ({"warmup": -1}, InvalidValueError, "warmup is -1, but a whole number of steps"),
+        ({"warmup": "5"}, InvalidTypeError, "warmup is '5', but a whole number of steps"),
+        ({"clip": 0.0}, InvalidValueError, "clip is 0.0"),
+        ({"optimizer": "lbfgs", "warmup": 3}, InvalidValueError, "which lbfgs does not: leave them out"),
         ("adam", InvalidTypeError, "fit is a str"),
     ],
 )

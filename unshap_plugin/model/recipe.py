@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +25,9 @@ from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.given import copied, logits_of, unwrapped
 from unshap_plugin.model.minibatches import orders
 from unshap_plugin.model.modes import dense, joined, one_row_fails, still, to_training, trained_names
-from unshap_plugin.model.optimizers import OPTIMIZERS
+from unshap_plugin.model.optimizers import OPTIMIZERS, check_options, minimise
 from unshap_plugin.model.rows import Rows, arguments, n_rows, take
+from unshap_plugin.model.schedules import check_schedule, factors
 from unshap_plugin.support.threads import alone
 
 __all__ = ["Recipe", "resolve_recipe"]
@@ -54,6 +54,14 @@ class Recipe:
         Further keywords of the ``torch.optim`` class.
     l2
         Strength of the penalty: a number for all parameters, or a dict from parameter name to strength (others 0).
+    schedule
+        How the learning rate goes on from ``lr`` over the steps of a training: ``constant``, ``linear`` (down to zero)
+        or ``cosine`` (half a period, down to zero). A coalition with fewer rows takes fewer steps, and goes through
+        the whole schedule in these.
+    warmup
+        Steps, or as a float below 1 the share of the steps, over which the rate rises from zero to ``lr`` before that.
+    clip
+        Norm that the gradient of all parameters is scaled down to where it is longer; ``None``: as it is.
     init
         Parameters that training started from: a state dict ``{name: [*shape]}``, or a module. ``None``: not known,
         drawn from the seed.
@@ -75,6 +83,8 @@ class Recipe:
     >>> recipe.check(module)
     >>> recipe.strength("weight"), list(recipe.initial_state(module, seed=0)), recipe.orders(3, seed=0).shape
     (0.0, ['weight', 'bias'], (200, 3))
+    >>> recipe.scheduled, Recipe("adamw", schedule="linear", warmup=0.1, clip=1.0).scheduled
+    (False, True)
     """
 
     optimizer: str = "adam"
@@ -83,6 +93,9 @@ class Recipe:
     batch_size: int | None = 32
     options: Mapping[str, Any] = field(default_factory=dict)
     l2: float | Mapping[str, float] = 0.0
+    schedule: str = "constant"
+    warmup: float = 0
+    clip: float | None = None
     init: Mapping[str, Tensor] | nn.Module | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +108,8 @@ class Recipe:
             check_integer("batch_size", self.batch_size, 1)
         for strength in self.l2.values() if isinstance(self.l2, Mapping) else [self.l2]:
             check_number("l2", strength, zero=True)
-        self._check_options()
+        check_options(self.optimizer, self.lr, self.options)
+        check_schedule(self.optimizer, self.schedule, self.warmup, self.clip)
         if not (self.init is None or isinstance(self.init, Mapping | nn.Module)):
             raise InvalidTypeError(f"init is a {type(self.init).__name__}, but a state dict or a module is needed.")
         if self.init is not None:
@@ -108,24 +122,6 @@ class Recipe:
                     f"model.state_dict() from before training."
                 )
             object.__setattr__(self, "init", {name: value.detach().clone() for name, value in kept.items()})
-
-    def _check_options(self) -> None:
-        if not isinstance(self.options, Mapping):
-            raise InvalidTypeError(f"options is a {type(self.options).__name__}, but a dict of keywords is needed.")
-        settings = {"lr": "lr", **({"max_iter": "epochs"} if self.optimizer == "lbfgs" else {})}
-        known = [name for name in inspect.signature(OPTIMIZERS[self.optimizer]).parameters if name != "params"]
-        for name in self.options:
-            if name in settings:
-                raise InvalidValueError(f"options has {name!r}, which is a setting itself: give {settings[name]}=.")
-            if name not in known:
-                raise InvalidValueError(
-                    f"optimizer {self.optimizer!r} has no option {name!r}{nearest(name, known)}: options are further "
-                    f"keywords of its torch.optim class."
-                )
-        try:
-            OPTIMIZERS[self.optimizer]([torch.zeros(1)], lr=self.lr, **self.options)
-        except (TypeError, ValueError) as error:  # others may be those of this device
-            raise InvalidValueError(f"optimizer {self.optimizer!r} cannot have such options: {error}.") from error
 
     def check(self, module: nn.Module) -> None:
         """Refuse a ``module`` that the recipe cannot be one of.
@@ -141,6 +137,11 @@ class Recipe:
                 raise InvalidValueError(
                     f"l2 names the parameter {name!r}{nearest(name, names)}, but the model has: {', '.join(names)}."
                 )
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes."""
+        return self.schedule != "constant" or self.warmup > 0
 
     def strength(self, parameter: str) -> float:
         """Return the l2 strength of the parameter named ``parameter``."""
@@ -245,29 +246,25 @@ class Recipe:
             if apart and count == 1:
                 still(model)
             if self.optimizer == "lbfgs":
-                self._lbfgs(parameters, lambda: objective(torch.as_tensor(keep.nonzero()[0], device=y.device)))
+                whole = torch.as_tensor(keep.nonzero()[0], device=y.device)
+                minimise(lambda: objective(whole), parameters, self.lr, self.epochs, self.options)
             else:
                 optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, **self.options)
+                batches: list[Tensor] = []
                 for order in self.orders(len(keep), seed):
-                    own = torch.as_tensor(order[keep[order]], device=y.device)
-                    for batch in joined(own.split(size)) if apart else own.split(size):
-                        optimizer.zero_grad()
-                        objective(batch).backward()
-                        optimizer.step()
+                    own = torch.as_tensor(order[keep[order]], device=y.device).split(size)
+                    batches += joined(own) if apart else own
+                total = torch.tensor([len(batches)])
+                for step, batch in enumerate(batches):
+                    optimizer.zero_grad()
+                    objective(batch).backward()
+                    if self.clip is not None:
+                        nn.utils.clip_grad_norm_(parameters, self.clip)
+                    if self.scheduled:
+                        for group in optimizer.param_groups:
+                            group["lr"] = self.lr * factors(self.schedule, self.warmup, total, step).item()
+                    optimizer.step()
         return model.eval()
-
-    def _lbfgs(self, parameters: list[nn.Parameter], objective: Callable[[], Tensor]) -> None:
-        options = {"tolerance_grad": 1e-9, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe", **self.options}
-        optimizer = torch.optim.LBFGS(parameters, lr=self.lr, max_iter=self.epochs, **options)
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            value = objective()
-            value.backward()
-            return value
-
-        step: Callable[..., Any] = optimizer.step  # its types changed between versions of torch
-        step(closure)
 
 
 def _fits(given: Tensor | None, value: Tensor) -> bool:

@@ -41,9 +41,9 @@ class Replay(Unlearner):
     removal of little change little, where a network would amplify it; without a retained row the result is the
     initial model. A method of this project: no other source for the whole is known to us.
 
-    Access: forget and retain rows, the initial parameters, and a recipe of Adam. Cost per coalition: ``K`` gradients of
-    the retained rows. Error: between that of doing nothing and the noise of the training seed, at a fifth of the cost
-    of retraining (``benchmarks/networks.py``).
+    Access: forget and retain rows, the initial parameters, and a recipe of Adam at a constant rate. Cost per coalition:
+    ``K`` gradients of the retained rows. Error: between that of doing nothing and the noise of the training seed, at a
+    fifth of the cost of retraining (``benchmarks/networks.py``).
 
     Parameters
     ----------
@@ -93,6 +93,12 @@ class Replay(Unlearner):
             )
             raise AccessError(
                 f"unlearner 'replay' needs to know the initial parameters and a recipe of plain Adam{remedy}"
+            )
+        if recipe.scheduled or recipe.clip is not None:
+            setting = "schedule" if recipe.schedule != "constant" else "warmup" if recipe.warmup else "clip"
+            raise AccessError(
+                f"unlearner 'replay' follows Adam at a constant rate without clipping, but the recipe has "
+                f"{setting}={getattr(recipe, setting)!r}"
             )
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:  # noqa: ARG002

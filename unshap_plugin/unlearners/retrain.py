@@ -20,6 +20,7 @@ from unshap_plugin.model.optimizers import StackedOptimizer
 from unshap_plugin.model.penalties import strengths
 from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.rows import Rows, map_rows, take
+from unshap_plugin.model.schedules import factors
 from unshap_plugin.model.stacked_training import StackedTraining
 from unshap_plugin.model.stacks import Theta, row_weights
 from unshap_plugin.problem.access import Access, ModelKind
@@ -164,8 +165,9 @@ def _train_stacked(
     penalty = strengths(engine, recipe) / counts[sequence].clamp(min=1).to(engine.dtype)[:, None]
     penalised = bool(penalty.any())
     steps = recipe.epochs * batches_of_an_epoch(counts[sequence], recipe.batch_size, joins=joins)
-    order = recipe.orders(retained.shape[1], seed)
-    for batch, present in minibatches(kept, recipe.batch_size, steps, order, joins=joins):
+    order, takes = recipe.orders(retained.shape[1], seed), steps.cpu()
+    batches = minibatches(kept, recipe.batch_size, steps, order, joins=joins)
+    for step, (batch, present) in enumerate(batches):
         if len(present) < m:
             final[len(present) : m], optimizer.gradient[len(present) : m] = optimizer.current[len(present) : m], 0
             m = len(present)
@@ -182,7 +184,10 @@ def _train_stacked(
             slots[name][:m] = found
         if penalised:
             optimizer.gradient[:m].addcmul_(penalty[:m], theta)
-        optimizer.step()
+        if recipe.clip is not None:
+            optimizer.clip(recipe.clip)
+        rates = factors(recipe.schedule, recipe.warmup, takes[:m], step) if recipe.scheduled else None
+        optimizer.step(rates)
     final[:m] = optimizer.current[:m]
     back = sequence.argsort()
     state = {name: value[back] for name, value in {**engine.unflatten(final), **statistics}.items()}
