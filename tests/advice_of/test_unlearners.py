@@ -423,6 +423,12 @@ NEEDS = [
         (lambda: plausible(game("replay", problem(fit=RECIPE))),),
     ),
     Case(
+        "no recipe for merging",
+        lambda: game("merge"),
+        "pass fit=Recipe(..., init=...) to the problem",
+        (lambda: plausible(game("merge", problem(fit=RECIPE))),),
+    ),
+    Case(
         "no recipe for retraining",
         lambda: game("retrain"),
         "pass fit=Recipe(...) to the problem",

@@ -482,6 +482,10 @@ def test_the_reference_passes_everything():
 
 
 EXPECTED = {
+    "merge": {
+        "direction[logistic-rows]": "a model of one row is none that others could be averaged with (-.38)",
+        "distance[ridge-rows]": "the same, beyond doing nothing by .0027",
+    },
     "random_label": {
         "distance[ridge]": "it learns a wrong target instead of forgetting, beyond doing nothing by .0017"
     },
@@ -492,11 +496,12 @@ EXPECTED = {
 }
 
 
-#: These share their steps with ``gradient_ascent`` and ``reference_teacher``, and their contracts are in
+#: These share their steps with ``gradient_ascent``, ``reference_teacher`` and ``retrain``, and their contracts are in
 #: ``tests/test_contracts.py`` too: here only what is about retraining, for the time it takes.
-ALIKE = ["graddiff", "anchored", "npo", "random_label", "task_vector"]
+ALIKE = ["graddiff", "anchored", "npo", "random_label", "task_vector", "merge"]
 
 
+@pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", ALIKE)
 def test_the_others_pass_where_they_are_compared_with_retraining(name):
     checks = ["continuity", "direction", "distance"]

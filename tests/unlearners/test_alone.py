@@ -23,7 +23,7 @@ NETWORKS = {
         nn.Linear(54, 3),
     ),
 }  # fmt: skip
-METHODS = ["retrain", "finetune", "replay", "graddiff", "gradient_ascent", "npo", "influence", "newton"]
+METHODS = ["retrain", "finetune", "replay", "graddiff", "gradient_ascent", "npo", "influence", "merge", "newton"]
 
 
 def problem(network):
@@ -37,7 +37,7 @@ def problem(network):
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("method", METHODS)
 def test_one_at_a_time_gives_the_same_bits(network, method):
-    settings = {} if method in ("retrain", "influence") else {"steps": 3}
+    settings = {} if method in ("retrain", "influence", "merge") else {"steps": 3}
     asked = problem(network)
     coalitions = np.random.default_rng(0).random((12, 8)) < 0.5
     whole = UnlearningGame(asked, method, **settings)(coalitions)

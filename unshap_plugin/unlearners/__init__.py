@@ -10,6 +10,7 @@ from unshap_plugin.unlearners.graddiff import GradDiff as GradDiff
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent as GradientAscent
 from unshap_plugin.unlearners.influence import Influence as Influence
 from unshap_plugin.unlearners.linear_exact import LinearExact as LinearExact
+from unshap_plugin.unlearners.merge import Merge as Merge
 from unshap_plugin.unlearners.newton import Newton as Newton
 from unshap_plugin.unlearners.npo import NPO as NPO
 from unshap_plugin.unlearners.random_label import RandomLabel as RandomLabel

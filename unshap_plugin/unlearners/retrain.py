@@ -31,7 +31,7 @@ from unshap_plugin.unlearners._terms import batch_bytes
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
-__all__ = ["Retrain", "obstacle_to_batches", "trains_differently"]
+__all__ = ["Retrain", "obstacle_to_batches", "trained", "trains_differently"]
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,23 @@ class Retrain(Unlearner):
         if problem.linear is not None:
             fits = refits(problem, retained, coalitions, seed)
             return StackedModels(problem.engine, parameters_of(problem, problem.linear, fits))
-        recipe, engine = problem.recipe, problem.engine
-        assert recipe is not None
-        initial = recipe.initial_state(engine.module, seed)
-        obstacle = problem.once(obstacle_to_batches)
-        if obstacle is None and engine.batched:
-            state = _train_stacked(recipe, engine, initial, problem, retained, seed)
-        else:
-            if obstacle is not None:
-                engine.announce(
-                    f"{type(problem.model).__name__} cannot be retrained for many coalitions at once because of "
-                    f"{obstacle}; it is retrained one coalition at a time, which is slower by about the number of "
-                    f"coalitions in a chunk."
-                )
-            state = _train_each(recipe, engine, initial, problem, retained, seed)
-        return StackedModels(engine, state)
+        return StackedModels(problem.engine, trained(problem, retained, seed))
+
+
+def trained(problem: ModuleProblem, retained: Tensor, seed: int) -> Theta:
+    """Return the module, trained by its recipe on the rows of each mask, bool ``[m, rows]``: ``[m, *shape]`` each."""
+    recipe, engine = problem.recipe, problem.engine
+    assert recipe is not None
+    initial = recipe.initial_state(engine.module, seed)
+    obstacle = problem.once(obstacle_to_batches)
+    if obstacle is None and engine.batched:
+        return _train_stacked(recipe, engine, initial, problem, retained, seed)
+    if obstacle is not None:
+        engine.announce(
+            f"{type(problem.model).__name__} cannot be retrained for many coalitions at once because of {obstacle}; it "
+            f"is retrained one coalition at a time, which is slower by about the number of coalitions in a chunk."
+        )
+    return _train_each(recipe, engine, initial, problem, retained, seed)
 
 
 def trains_differently(engine: Engine, x: Rows) -> str | None:
