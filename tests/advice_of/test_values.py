@@ -128,6 +128,7 @@ EVERY = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(bool)
 #: Settings with which a method diverges, and those that its advice leads to.
 DIVERGES: dict[str, list[dict]] = {
     "npo": [{"lr": 3.0}, {"lr": 0.1}, {"lr": 3.0, "steps": 2}, {"lr": 3.0, "beta": 10.0}],
+    "simnpo": [{"lr": 10.0}, {"lr": 0.1}, {"lr": 10.0, "steps": 1}],
     "finetune": [{"lr": 10.0}, {"lr": 1.0}, {"lr": 10.0, "steps": 3}],
     "random_label": [{"lr": 10.0}, {"lr": 1.0}, {"lr": 10.0, "steps": 1}],
     "gradient_ascent": [{"lr": 100.0}, {"lr": 1.0}],

@@ -113,10 +113,10 @@ def tuned(*command, **tables):
 WRITTEN = works(*PARTIAL, "--artifacts", "sums", players=2, first=(*VALUE, "--save-artifacts", "sums"))
 STORED = "write it with --access full --save-artifacts FILE, and give that as --artifacts FILE"
 TELLS = "give one that --save-artifacts FILE wrote"
-NETWORKS = "npo, random_label, retrain, ssd, task_vector"
+NETWORKS = "npo, random_label, retrain, simnpo, ssd, task_vector"
 FULL = f"finetune, graddiff, gradient_ascent, influence, merge, newton, {NETWORKS}"
 OTHERS = FULL.replace("gradient_ascent, ", "")
-HIDDEN = "anchored, gradient_ascent, npo, random_label, reference_teacher, task_vector"
+HIDDEN = "anchored, gradient_ascent, npo, random_label, reference_teacher, simnpo, task_vector"
 MANY = pd.concat([TRAIN.assign(who=f"p{k}") for k in range(21)])
 CONSTANT = NUMBERED.assign(y="5.1")
 

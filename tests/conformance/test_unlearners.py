@@ -498,7 +498,7 @@ EXPECTED = {
 
 #: These share their steps with ``gradient_ascent``, ``reference_teacher`` and ``retrain``, and their contracts are in
 #: ``tests/test_contracts.py`` too: here only what is about retraining, for the time it takes.
-ALIKE = ["graddiff", "anchored", "npo", "random_label", "task_vector", "merge"]
+ALIKE = ["graddiff", "anchored", "npo", "simnpo", "random_label", "task_vector", "merge"]
 
 
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")

@@ -15,7 +15,7 @@ from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidValueError
 from unshap_plugin.model.probes import penultimate
 from unshap_plugin.plugins.registry import resolve_unlearner
-from unshap_plugin.unlearners import FineTune, ReferenceTeacher, TaskVector
+from unshap_plugin.unlearners import FineTune, ReferenceTeacher, SimNPO, TaskVector
 from unshap_plugin.unlearners._ascent import loss_bound
 from unshap_plugin.unlearners._reference import nearest_rows
 
@@ -191,6 +191,17 @@ def naive_npo(problem, keep, s):
     return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
 
+def naive_simnpo(problem, keep, s):
+    share, taken = 1 - keep.double().mean(), batches(~keep, s)
+
+    def objective(model, step):
+        rows, factor = taken[step]
+        scaled = s["beta"] * cross_entropies(model, problem.x[rows], problem.y[rows]) - s["margin"]
+        return -2 / s["beta"] * torch.log(torch.sigmoid(scaled)).sum() * factor / len(keep)
+
+    return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
+
+
 def naive_random_label(problem, keep, s):
     share, taken = 1 - keep.double().mean(), batches(~keep, s)
     other = 1 - problem.y  # of two classes
@@ -239,6 +250,16 @@ def test_equals_the_plain_loop_of_its_formula(name, batch_size):
         expected = NAIVE[name](problem, keep, unlearner.settings)
         assert not torch.allclose(expected, problem.engine.flatten(problem.engine.stack(1))[0], atol=1e-4)
         torch.testing.assert_close(flat[row], expected, atol=1e-7, rtol=1e-7)
+
+
+def test_simnpo_takes_a_margin():
+    problem, matrix = made(), coalitions(3, 40, seed=2)
+    margin, none = SimNPO(margin=3.0), SimNPO().unlearn(problem, matrix, 0).state
+    found = problem.engine.flatten(margin.unlearn(problem, matrix, 0).state)
+    for row, keep in enumerate(torch.as_tensor(matrix)):
+        expected = naive_simnpo(problem, keep, margin.settings)
+        torch.testing.assert_close(found[row], expected, atol=1e-7, rtol=1e-7)
+    assert not torch.allclose(found, problem.engine.flatten(none), atol=1e-4)
 
 
 def test_finetune_shrinks_matrices_to_zero_where_the_initial_parameters_are_not_known():
@@ -312,6 +333,8 @@ def test_more_neighbours_than_reference_rows_are_all_of_them():
         ("anchored", "anchor", float("nan")),
         ("reference_teacher", "neighbors", 0),
         ("npo", "beta", 0.0),
+        ("simnpo", "beta", 0.0),
+        ("simnpo", "margin", -1.0),
         ("random_label", "lr", 0.0),
         ("finetune", "batch_size", 0),
         ("task_vector", "lam", -0.1),
@@ -348,7 +371,9 @@ def test_a_loss_beyond_the_bound_is_a_divergence_with_advice():
 
 
 @pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy_with_logits"])
-@pytest.mark.parametrize("name", ["anchored", "reference_teacher", "graddiff", "npo", "random_label", "task_vector"])
+@pytest.mark.parametrize(
+    "name", ["anchored", "reference_teacher", "graddiff", "npo", "simnpo", "random_label", "task_vector"]
+)
 def test_other_losses_work(name, loss):
     (x, y), (x_test, y_test) = breast_cancer()
     torch.manual_seed(0)

@@ -26,7 +26,7 @@ def parameters(problem, name, matrix, seed=0, batch_size=None):
 
 
 def test_all_gradient_methods_of_adam_have_them():
-    assert len(NAMES) == 8
+    assert len(NAMES) == 9
 
 
 @EVERY

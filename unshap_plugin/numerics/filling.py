@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["FULL", "TILE", "batch_invariant_matmul", "filled"]
+__all__ = ["FULL", "TILE", "batch_invariant_matmul", "filled", "softplus"]
 
 #: Every vector of a processor divides this, for every dtype, and so do the pairs of vectors that torch takes at once.
 FULL = 32
@@ -64,3 +64,16 @@ def batch_invariant_matmul(a: Tensor, b: Tensor, out: Tensor | None = None) -> T
     rows = F.pad(rows, (0, 0, 0, -m % TILE)) if m % TILE else rows
     columns = F.pad(b, (0, -n % TILE)) if n % TILE else b
     return (rows @ columns)[:m, :n].unflatten(0, a.shape[:-1])
+
+
+def softplus(values: Tensor) -> Tensor:
+    """Return ``log(1 + exp(values))``, ``[..., k]``, each of which is the same wherever it stands.
+
+    Examples
+    --------
+    >>> values = torch.rand(5, 3)
+    >>> torch.equal(softplus(values)[4:], softplus(values[4:]))
+    True
+    """
+    k = values.shape[-1]
+    return F.softplus(F.pad(values, (0, -k % FULL)))[..., :k]

@@ -17,6 +17,7 @@ from unshap_plugin.unlearners.random_label import RandomLabel as RandomLabel
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher as ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay as Replay
 from unshap_plugin.unlearners.retrain import Retrain as Retrain
+from unshap_plugin.unlearners.simnpo import SimNPO as SimNPO
 from unshap_plugin.unlearners.ssd import SSD as SSD
 from unshap_plugin.unlearners.task_vector import TaskVector as TaskVector
 
