@@ -124,7 +124,7 @@ def measured(title: str, make: Callable[[str], ValuationProblem], seed: int) -> 
     coalitions = draw(full.n_players, 256 if full.n_players <= 8 else 160, seed)
     share = coalitions.mean(axis=1)
     begin = time.perf_counter()
-    truth = last_column(retrained(full, coalitions, (1, 2)), 2)
+    truth = last_column(retrained(full, coalitions, (1, 2))[0], 2)
     cost = (time.perf_counter() - begin) / 2 / len(coalitions) * 1e6
     yield "*another seed*", "", [*figures(truth[0], truth[1:], share), cost]
     given = np.broadcast_to(last_column(full.given_utility, 0), truth[0].shape)
