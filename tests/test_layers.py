@@ -29,7 +29,7 @@ LAYERS = [
     ["plots"],
     ["cautions"],
     ["results", "game"],
-    ["provenance"],
+    ["provenance", "covariates"],
     ["estimated"],
     ["valuation"],
     ["semivalues"],

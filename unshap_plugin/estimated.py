@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.cautions import undecided, without_errors
+from unshap_plugin.covariates import has_marginals, marginal_covariates
 from unshap_plugin.errors import AdvisingError, InvalidTypeError, check_integer
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
 from unshap_plugin.estimators.semivalue import SHAPLEY, Semivalue
 from unshap_plugin.estimators.stopping import NEVER, Stopping
+from unshap_plugin.estimators.stratified import DEFAULT_BUDGET
 from unshap_plugin.evaluation.evaluation import cautious
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import Registered
@@ -92,7 +94,10 @@ def estimated(
     most = None if budget is None else int(budget)
     try:
         weights = semivalue.weights if semivalue is not None and registered.offer.weighted else None
-        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping)
+        known = None
+        if registered.offer.assisted and has_marginals(game):
+            known = marginal_covariates(cast(UnlearningGame, game), most or DEFAULT_BUDGET, int(seed))
+        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping, known)
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from unshap_plugin.covariates import has_marginals
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, nearest
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators.auto import choose
@@ -196,6 +197,6 @@ def shapley_values(
     stopping.check_players(int(game.n_players))
     reasons: dict[str, str] = {}
     if isinstance(estimator, str) and estimator == "auto":
-        chosen, reasons["estimator"] = choose(int(game.n_players), budget)
+        chosen, reasons["estimator"] = choose(int(game.n_players), budget, assisted=has_marginals(game))
         estimator = f"{BUILTIN}:{chosen}"
     return estimated(game, find_estimator(estimator), budget, seed, reasons, progress, stopping=stopping)

@@ -245,12 +245,12 @@ REGISTRY = [
     Case(
         "no name of an estimator",
         lambda: find_estimator(Guess),
-        "estimator is the class Guess, but a name is needed: auto, exact, permutation, stratified",
+        "estimator is the class Guess, but a name is needed: auto, composite, exact, permutation, stratified",
         tuple(
             lambda name=name: np.testing.assert_allclose(
                 shapley_values(UnlearningGame(constant_problem(3), "newton"), name).missing, 0, atol=1e-9
             )
-            for name in ("auto", "exact", "permutation", "stratified")
+            for name in ("auto", "composite", "exact", "permutation", "stratified")
         ),
     ),
     Case(

@@ -80,7 +80,7 @@ def only(offer, monkeypatch):
 
 def test_hook_unshap_estimators(only):
     assert only(GOOD) == {}
-    assert list(plugins().estimators.usable) == ["exact", "permutation", "stratified", "alone"]
+    assert list(plugins().estimators.usable) == ["composite", "exact", "permutation", "stratified", "alone"]
     registered = find_estimator("alone")
     assert (registered.qualified, registered.offer.summary) == ("made-up:alone", "The utility of each player alone.")
     for name in ("alone", "made-up:alone", "Made_Up:alone"):
@@ -171,14 +171,14 @@ OFFER = "\n@hookimpl\ndef unshap_{}():\n    {}\n"
 def test_what_cannot_be_registered_says_why(only, kind, body, why):
     failures = only(ESTIMATOR.format("pass") + OFFER.format(kind, body))
     assert why in failures["made-up 9.9"]
-    assert list(plugins().estimators.usable) == ["exact", "permutation", "stratified"]
+    assert list(plugins().estimators.usable) == ["composite", "exact", "permutation", "stratified"]
     assert list(plugins().metrics.usable) == [one.name for one in METRICS]
 
 
 def test_a_plugin_that_fails_in_one_hook_offers_nothing(only):
     failures = only(GOOD.replace('yield Metric("twice', "raise LookupError('no licence')\n    yield Metric(\"twice"))
     assert failures == {"made-up 9.9": "LookupError: no licence"}
-    assert list(plugins().estimators.usable) == ["exact", "permutation", "stratified"]
+    assert list(plugins().estimators.usable) == ["composite", "exact", "permutation", "stratified"]
 
 
 def test_names_of_built_in_ones_have_to_be_chosen_but_auto_and_defaults_stay(only, problem):

@@ -4,6 +4,7 @@ To add one: its file, and a line here.
 """
 
 from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.estimators.composite import Composite as Composite
 from unshap_plugin.estimators.exact import Exact as Exact
 from unshap_plugin.estimators.permutation import Permutation as Permutation
 from unshap_plugin.estimators.stratified import Stratified as Stratified

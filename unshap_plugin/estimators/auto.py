@@ -8,10 +8,11 @@ from unshap_plugin.estimators.surrogates import LARGEST
 __all__ = ["choose"]
 
 
-def choose(n_players: int, budget: int | None, *, shapley: bool = True) -> tuple[str, str]:
+def choose(n_players: int, budget: int | None, *, shapley: bool = True, assisted: bool = False) -> tuple[str, str]:
     """Return the name of the estimator for so many players, and why it is that one.
 
-    Permutations are for ``shapley`` values alone.
+    Permutations and compositions are for ``shapley`` values alone, the latter where the game has covariates
+    (``assisted``).
 
     Examples
     --------
@@ -26,6 +27,8 @@ def choose(n_players: int, budget: int | None, *, shapley: bool = True) -> tuple
     too_many = f"2**{n_players} coalitions of {n_players} players are more than {most} evaluations"
     if not shapley:
         return "stratified", too_many
+    if assisted and n_players <= LARGEST:
+        return "composite", f"{too_many}, and the unlearner knows marginal contributions to first order"
     if n_players <= LARGEST:
         return "stratified", f"{too_many}, of which it needs fewer than permutations for the same error"
     if budget is None or budget >= permutation.least_budget(n_players):

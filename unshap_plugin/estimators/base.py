@@ -69,6 +69,9 @@ class Estimator(ABC):
     weighted
         Whether it takes ``weights`` of a semivalue beside the rest: of the mean marginal contributions to coalitions of
         0, 1, ... others, ``[n_players]``.
+    assisted
+        Whether it takes ``covariates`` beside the rest, where a game has any: what is known of the players without
+        utilities, ``[n_players, q]``.
     asked
         How many utilities ``run`` has asked for.
     ending
@@ -103,6 +106,7 @@ class Estimator(ABC):
     source: ClassVar[str]
     exact: ClassVar[bool] = False
     weighted: ClassVar[bool] = False
+    assisted: ClassVar[bool] = False
 
     def __init__(self, n_players: int, budget: int | None, seed: int) -> None:
         self.n_players = n_players

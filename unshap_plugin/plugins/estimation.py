@@ -53,6 +53,7 @@ def estimate_with(
     progress: Callable[[Progress], object] | None = None,
     weights: NDArray[np.float64] | None = None,
     stopping: Stopping = NEVER,
+    covariates: NDArray[np.float64] | None = None,
 ) -> Estimated:
     """Return the values of the players of a game, and how they came about.
 
@@ -68,6 +69,8 @@ def estimate_with(
         Those of another semivalue, for an estimator that is ``weighted``.
     stopping
         Rules that end the run.
+    covariates
+        What is known of the players, ``[n_players, q]``, for an estimator that is ``assisted``.
 
     Raises
     ------
@@ -129,8 +132,9 @@ def estimate_with(
     try:
         # What a plugin draws from the global generators comes from the seed, and these are left as they were.
         with contextlib.nullcontext() if ours else seeded(seed % 2**63):
-            weighted = {} if weights is None else {"weights": weights}
-            method = registered.offer(n, budget, seed, **weighted)
+            more = {"weights": weights, "covariates": covariates}
+            given_more = {name: one for name, one in more.items() if one is not None}
+            method = registered.offer(n, budget, seed, **given_more)
             rules: tuple[Stopping, ...] = ()
             if stopping:
                 if method.anytime_from is None:
@@ -139,7 +143,7 @@ def estimate_with(
                         f"on its way: leave them out, or use estimator='stratified'."
                     )
                 rules = (stopping,)
-                method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **weighted)
+                method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **given_more)
             estimate = method.run(watched, None if progress is None else reported, *rules)
     except (Exception, SystemExit) as error:
         if ours or isinstance(error, UnshapError) or error in passed:

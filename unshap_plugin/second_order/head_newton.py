@@ -26,6 +26,8 @@ _SETTLED = {torch.float32: 1e-2, torch.float64: 1e-6}
 #: The latter where the loss may curve downwards: OpenDataVal's multi-class models of digits were no further from where
 #: they settle after steps of two than after steps of three to six, and no further from retrained ones.
 _FEW_ITERATIONS = 2
+#: Marginals are solved for to this share, and what is left of a row beside its leverage counts as no less than this.
+_EXACT, _LEAST = 1e-3, 0.2
 
 
 class HeadNewton:
@@ -107,24 +109,61 @@ class HeadNewton:
 
     def _direction(self, expansion: Expansion, theta: Tensor, own: _Weighted) -> tuple[Tensor, Tensor]:
         """Return Newton's directions ``[m, c, d]``, and the slopes of the objective along them, ``[m]``."""
-        weights, shape, diagonal = own.weights[:, None], theta.shape, self.diagonal
-        gradient = self.head.sums(weights * expansion.first).addcmul_(diagonal, theta)
-        gradient = gradient.sub_(self.pulled).addcmul_(own.share, self.correction, value=-1).flatten(1)
-        curved, solve = expansion.weighted(weights), self.preconditioner.solver(own.share)
-        scores = weights.new_empty(len(theta), self.head.n_outputs, weights.shape[-1])
+        gradient = self.head.sums(own.weights[:, None] * expansion.first).addcmul_(self.diagonal, theta)
+        gradient = gradient.sub_(self.pulled).addcmul_(own.share, self.correction, value=-1)
+        solution = self._solved(expansion, gradient, own, _TOLERANCE[gradient.dtype], self.iterations)
+        return -solution, -dot(gradient.flatten(1), solution.flatten(1))
+
+    def _solved(
+        self, expansion: Expansion, vectors: Tensor, own: _Weighted, tolerance: float, iterations: int
+    ) -> Tensor:
+        """Return the products of inverse Hessians with vectors, ``[m, c, d]`` each."""
+        shape, curved = vectors.shape, expansion.weighted(own.weights[:, None])
+        solve = self.preconditioner.solver(own.share)
+        scores = vectors.new_empty(len(vectors), self.head.n_outputs, own.weights.shape[-1])
 
         def multiply(flat: Tensor) -> Tensor:
-            vectors = flat.view(shape)
-            return self.head.sums(curved(self.head.scores(vectors, scores))).addcmul_(diagonal, vectors).flatten(1)
+            one = flat.view(shape)
+            return self.head.sums(curved(self.head.scores(one, scores))).addcmul_(self.diagonal, one).flatten(1)
 
-        solution = conjugate_gradients(
+        return conjugate_gradients(
             multiply,
             lambda flat: solve(flat.view(shape)).flatten(1),
-            gradient,
-            tolerance=_TOLERANCE[gradient.dtype],
-            iterations=self.iterations,
-        )
-        return -solution.view(shape), -dot(gradient, solution)
+            vectors.flatten(1),
+            tolerance=tolerance,
+            iterations=iterations,
+        ).view(shape)
+
+    def marginals(self, theta: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
+        """Return by how much a function of the parameters rises with each row, to first order, ``[m, rows]``.
+
+        Of a row that a coalition retains it is what it would fall by without it, of another what it would rise by with
+        it. A row ``i`` moves the minimum by ``-H^-1 (g_i - correction / n)``, with the Hessian ``H`` of the objective
+        with that row, which is the given one but for a term of rank one in each output (Sherman & Morrison 1950); how
+        much that matters, its leverage, is that of the curvature of all rows, scaled to the coalition.
+
+        Parameters
+        ----------
+        theta
+            Where the objective has its minimum for the coalitions, ``[m, p]``.
+        weights
+            One for the rows that they retain, else zero, ``[m, rows]``.
+        gradients
+            Those of the function there, ``[m, p]``.
+        """
+        head, rows = self.head, len(self.head.features)
+        own, expansion = _Weighted(head.filled(weights), rows), head.expanded(head.heads(theta))
+        along = self._solved(expansion, head.heads(gradients), own, _EXACT, _ITERATIONS)
+        scores = head.scores(along)
+        inverse = (own.share * self.preconditioner.values).add_(1).reciprocal_()  # [m, c, width]
+        squares = (head.columns @ self.preconditioner.vectors).square()  # [c, filled rows, width]
+        alone = (squares @ inverse.permute(1, 2, 0)).permute(2, 0, 1)  # [m, c, filled rows]
+        curvature = torch.stack([expansion.column(k)[:, k] for k in range(head.n_outputs)], dim=1).clamp(min=0)
+        leverage = alone * curvature
+        left = (1 - leverage).clamp(min=_LEAST)
+        moved = expansion.first * scores / torch.where(own.weights[:, None] > 0, left, 1 + leverage)
+        centred = (along * self.correction).flatten(1).sum(dim=1, keepdim=True) / rows
+        return (centred - moved.sum(dim=1))[:, :rows]
 
 
 class _Weighted:

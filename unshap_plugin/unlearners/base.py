@@ -153,6 +153,29 @@ class Unlearner(ABC):
         """Estimate the memory that a coalition of ``problem`` takes, from which the size of a chunk follows."""
         return problem.engine.bytes_per_coalition(problem.x)
 
+    def marginals(
+        self,
+        problem: ModuleProblem,  # noqa: ARG002 (most have none)
+        coalitions: NDArray[np.bool_],  # noqa: ARG002
+    ) -> NDArray[np.float64] | None:
+        """Return what each player adds to each coalition, to first order, where that comes cheaply.
+
+        Of a player of the coalition it is what is lost without it. Measured is minus the mean training loss on the test
+        set, whatever the metric. A method that gets all of them from one model saves an estimator a utility for each.
+
+        Parameters
+        ----------
+        problem
+            The problem.
+        coalitions
+            ``[m, n_players]``, ``True`` = kept.
+
+        Returns
+        -------
+        float64 ``[m, n_players]``, not finite where it is not known; or ``None``.
+        """
+        return None
+
     @final
     def unlearn(self, problem: ValuationProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         """Return one model per coalition, and see to the contract.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -133,17 +134,43 @@ class Newton(Unlearner):
         start, heads = problem.once(_centred, self.proximal)
         retained = problem.retained(coalitions)
         weights = retained.to(start.given.dtype)
-        to_the_end = problem.linear is not None and problem.linear.to_the_end
-        steps = self.steps or (_STEPS_TO_THE_END if to_the_end else _STEPS)
         if heads is None:
-            theta = start.descend(weights, steps)
+            theta = start.descend(weights, self._most(problem))
         else:
-            theta, settled = heads.minimise(weights, steps)
-            if to_the_end and not settled and self.steps is None:
+            theta, settled = heads.minimise(weights, self._most(problem))
+            if _to_the_end(problem) and not settled and self.steps is None:
                 engine.announce(_unsettled(problem.model_name))
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
         return StackedModels(engine, state)
+
+    def marginals(self, problem: ModuleProblem, coalitions: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Return what each player adds to each coalition, float64 ``[m, n_players]``, of a linear head: see the base.
+
+        That of a group is the sum over its rows.
+        """
+        if self.stand_in(problem) is not None or Access.RETAIN not in problem.available:
+            return None
+        start, heads = problem.once(_centred, self.proximal)
+        if heads is None:
+            return None
+        engine, weights = problem.engine, problem.retained(coalitions).to(start.given.dtype)
+        theta, _ = heads.minimise(weights, self._most(problem))
+        theta[~weights.any(dim=1)] = start.init
+        test = torch.full((len(theta), len(problem.y_test)), -1 / len(problem.y_test)).to(theta)
+        slopes = engine.gradients(engine.unflatten(theta), test, problem.x_test, problem.y_test)
+        by_row = heads.marginals(theta, weights, engine.flatten(slopes)).double().cpu().numpy()
+        total = np.zeros((len(theta), problem.n_players + 1))
+        np.add.at(total, (slice(None), problem.player_of_row), by_row)
+        return total[:, :-1]
+
+    def _most(self, problem: ModuleProblem) -> int:
+        """Return how many steps are taken at most."""
+        return self.steps or (_STEPS_TO_THE_END if _to_the_end(problem) else _STEPS)
+
+
+def _to_the_end(problem: ModuleProblem) -> bool:
+    return problem.linear is not None and problem.linear.to_the_end
 
 
 def _unsettled(kind: str) -> str:
