@@ -161,7 +161,7 @@ class Newton(Unlearner):
         slopes = engine.gradients(engine.unflatten(theta), test, problem.x_test, problem.y_test)
         by_row = heads.marginals(theta, weights, engine.flatten(slopes)).double().cpu().numpy()
         total = np.zeros((len(theta), problem.n_players + 1))
-        np.add.at(total, (slice(None), problem.player_of_row), by_row)
+        np.add.at(total.T, problem.player_of_row, by_row.T)
         return total[:, :-1]
 
     def _most(self, problem: ModuleProblem) -> int:
