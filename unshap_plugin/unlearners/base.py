@@ -75,6 +75,8 @@ class Unlearner(ABC):
     >>> shrink.check(problem)  # needs nothing that is not there
     >>> shrink.settings, shrink.stand_in(problem), shrink.bytes_per_coalition(problem) > 0
     ({'strength': 0.5}, None, True)
+    >>> shrink.marginals(problem, np.array([[True, False]])) is None
+    True
     >>> shrink.unlearn(problem, np.array([[False, False]]), seed=0).state["weight"].tolist()
     [[[0.5]]]
     """
@@ -173,6 +175,11 @@ class Unlearner(ABC):
         Returns
         -------
         float64 ``[m, n_players]``, not finite where it is not known; or ``None``.
+
+        Raises
+        ------
+        Exception
+            Whatever a subclass raises.
         """
         return None
 

@@ -92,6 +92,10 @@ class Newton(Unlearner):
     >>> model = LogisticRegression().fit(*train)
     >>> value(model, train, test, groups=["a", "b", "c"] * 4, unlearner=Newton()).to_series().idxmin()
     'c'
+    >>> from unshap_plugin import ValuationProblem
+    >>> problem = ValuationProblem(model, train, test, groups=["a", "b", "c"] * 4)
+    >>> int(Newton().marginals(problem, np.array([[True, True, True]])).argmin())
+    2
     """
 
     name: ClassVar[str] = "newton"
@@ -148,6 +152,11 @@ class Newton(Unlearner):
         """Return what each player adds to each coalition, float64 ``[m, n_players]``, of a linear head: see the base.
 
         That of a group is the sum over its rows.
+
+        Raises
+        ------
+        Exception
+            Whatever the loss raises.
         """
         if self.stand_in(problem) is not None or Access.RETAIN not in problem.available:
             return None
