@@ -286,7 +286,7 @@ def test_values_sum_to_the_difference_of_the_ends(n, more, seed):
 def test_additive_games_need_few_pairs(weights):
     n = len(weights)
     result = Stratified(n, 6 * n, 0, "linear").run(lambda c: c @ np.array(weights, dtype=float))
-    np.testing.assert_allclose(result.values, weights, atol=3e-3)  # of up to 100: fits have a little ridge
+    np.testing.assert_allclose(result.values, weights, atol=5e-3)  # of up to 100: fits have a little ridge
     assert (result.std_errors < 1e-3).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import multiprocessing
 import pickle
 import platform
 import signal
@@ -162,7 +163,10 @@ def work(name: str, software: Mapping[str, str], content: NDArray[np.uint8] | No
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let ctrl-C, which a terminal sends to workers too, be for the process that asks: it may want what is done."""
+    """Let ctrl-C, which a terminal sends to workers too, be for the process that asks: it may want what is done.
+
+    A process that joblib started has nothing else to do, and would end with a traceback between two tasks.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is None:
         yield
@@ -171,7 +175,8 @@ def _undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if not multiprocessing.current_process().name.startswith("Loky"):
+            signal.signal(signal.SIGINT, before)
 
 
 def _software(names: Mapping[str, str] | set[str]) -> dict[str, str]:
