@@ -88,7 +88,7 @@ def composed(direct: Estimate, covariates: NDArray[np.float64]) -> Estimate:
     --------
     >>> direct = Estimate(np.array([0.0, 3.0, 1.0, 5.0, 4.0]), np.full(5, 1.5), np.full(5, 9.0))
     >>> found = composed(direct, np.arange(5.0)[:, None])
-    >>> found.values.sum().round(9), bool((found.std_errors < 1.5).all())
+    >>> round(float(found.values.sum()), 9), bool((found.std_errors < 1.5).all())
     (13.0, True)
     """
     spread = covariates.std(axis=0)
