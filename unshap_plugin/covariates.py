@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +32,16 @@ def has_marginals(game: object) -> bool:
     >>> has_marginals(lambda coalitions: coalitions.sum(axis=1))
     False
     """
-    if not isinstance(game, UnlearningGame) or game.n_players < LEAST_PLAYERS:
-        return False
-    return _marginals(game, np.ones((1, game.n_players), dtype=bool)) is not None
+    return _has_enough_players(game) and _marginals(game, np.ones((1, game.n_players), dtype=bool)) is not None
 
 
-def marginal_covariates(game: UnlearningGame, budget: int, seed: int) -> NDArray[np.float64]:
+def marginal_covariates(game: object, budget: int, seed: int) -> NDArray[np.float64] | None:
     """Return the mean marginal contributions of each player at small to large coalitions.
 
     Parameters
     ----------
     game
-        A game that has them (``has_marginals``).
+        A game of any kind.
     budget
         How many utilities there will be: a tenth of that are the coalitions, at least 400 and at most 4,000.
     seed
@@ -50,8 +49,11 @@ def marginal_covariates(game: UnlearningGame, budget: int, seed: int) -> NDArray
 
     Returns
     -------
-    float64 ``[n_players, 4]``, of which the sum estimates the values of the training loss, to first order.
+    float64 ``[n_players, 4]``, of which the sum estimates the values of the training loss, to first order; or ``None``
+    for a game that has none (``has_marginals``).
     """
+    if not _has_enough_players(game):
+        return None
     n, rng = game.n_players, np.random.default_rng(np.random.SeedSequence([seed, 1]))
     cuts = np.unique(np.round(np.array(_CUTS) * n).astype(int))
     each = min(max(budget // _SHARE, _FEWEST), _MOST) // (len(cuts) - 1)
@@ -60,11 +62,16 @@ def marginal_covariates(game: UnlearningGame, budget: int, seed: int) -> NDArray
         sizes = begin + np.floor((np.arange(each) + rng.random(each)) / each * (end - begin)).astype(int)
         for some in np.array_split(rng.permutation(sizes), max(1, -(-each // _CHUNK))):
             found = _marginals(game, np.stack([rng.permutation(n) < size for size in some]))
-            assert found is not None
+            if found is None:
+                return None
             known = np.isfinite(found)
             total[:, part] += np.where(known, found, 0).sum(axis=0)
             count[:, part] += known.sum(axis=0)
     return total / np.maximum(count, 1) * np.diff(cuts) / n
+
+
+def _has_enough_players(game: object) -> TypeGuard[UnlearningGame]:
+    return isinstance(game, UnlearningGame) and game.n_players >= LEAST_PLAYERS
 
 
 def _marginals(game: UnlearningGame, coalitions: NDArray[np.bool_]) -> NDArray[np.float64] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.cautions import undecided, without_errors
-from unshap_plugin.covariates import has_marginals, marginal_covariates
+from unshap_plugin.covariates import marginal_covariates
 from unshap_plugin.errors import AdvisingError, InvalidTypeError, check_integer
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
@@ -94,10 +94,9 @@ def estimated(
     most = None if budget is None else int(budget)
     try:
         weights = semivalue.weights if semivalue is not None and registered.offer.weighted else None
-        known = None
-        if registered.offer.assisted and has_marginals(game):
-            known = marginal_covariates(cast(UnlearningGame, game), most or DEFAULT_BUDGET, int(seed))
-        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping, known)
+        assisted = registered.offer.assisted
+        covariates = marginal_covariates(game, most or DEFAULT_BUDGET, int(seed)) if assisted else None
+        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping, covariates)
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise

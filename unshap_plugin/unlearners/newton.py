@@ -135,16 +135,10 @@ class Newton(Unlearner):
         engine = problem.engine
         if self.stand_in(problem) is not None:
             return StackedModels(engine, engine.unflatten(_one_step(problem, coalitions, self.proximal)))
-        start, heads = problem.once(_centred, self.proximal)
         retained = problem.retained(coalitions)
-        weights = retained.to(start.given.dtype)
-        if heads is None:
-            theta = start.descend(weights, self._most(problem))
-        else:
-            theta, settled = heads.minimise(weights, self._most(problem))
-            if _to_the_end(problem) and not settled and self.steps is None:
-                engine.announce(_unsettled(problem.model_name))
-        theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
+        theta, settled = self._minimum(problem, retained)
+        if _to_the_end(problem) and not settled and self.steps is None:
+            engine.announce(_unsettled(problem.model_name))
         state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
         return StackedModels(engine, state)
 
@@ -160,22 +154,26 @@ class Newton(Unlearner):
         """
         if self.stand_in(problem) is not None or Access.RETAIN not in problem.available:
             return None
-        start, heads = problem.once(_centred, self.proximal)
+        _, heads = problem.once(_centred, self.proximal)
         if heads is None:
             return None
-        engine, weights = problem.engine, problem.retained(coalitions).to(start.given.dtype)
-        theta, _ = heads.minimise(weights, self._most(problem))
-        theta[~weights.any(dim=1)] = start.init
+        engine, retained = problem.engine, problem.retained(coalitions)
+        theta, _ = self._minimum(problem, retained)
         test = torch.full((len(theta), len(problem.y_test)), -1 / len(problem.y_test)).to(theta)
         slopes = engine.gradients(engine.unflatten(theta), test, problem.x_test, problem.y_test)
-        by_row = heads.marginals(theta, weights, engine.flatten(slopes)).double().cpu().numpy()
+        by_row = heads.marginals(theta, retained.to(theta.dtype), engine.flatten(slopes)).double().cpu().numpy()
         total = np.zeros((len(theta), problem.n_players + 1))
         np.add.at(total.T, problem.player_of_row, by_row.T)
         return total[:, :-1]
 
-    def _most(self, problem: ModuleProblem) -> int:
-        """Return how many steps are taken at most."""
-        return self.steps or (_STEPS_TO_THE_END if _to_the_end(problem) else _STEPS)
+    def _minimum(self, problem: ModuleProblem, retained: Tensor) -> tuple[Tensor, bool]:
+        """Return where the steps end, ``[m, p]``, for retained rows, ``[m, rows]``, and whether a head settled."""
+        start, heads = problem.once(_centred, self.proximal)
+        weights = retained.to(start.given.dtype)
+        steps = self.steps or (_STEPS_TO_THE_END if _to_the_end(problem) else _STEPS)
+        theta, settled = (start.descend(weights, steps), True) if heads is None else heads.minimise(weights, steps)
+        theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
+        return theta, settled
 
 
 def _to_the_end(problem: ModuleProblem) -> bool:
