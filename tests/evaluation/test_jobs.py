@@ -323,8 +323,9 @@ def test_each_job_computes_on_one_thread_and_threads_are_as_before():
 
 
 def test_global_generators_stay_where_they_are():
+    problem = network()  # which seeds the global generator itself
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
-    UnlearningGame(network(), "finetune", n_jobs=2)(MATRIX)
+    UnlearningGame(problem, "finetune", n_jobs=2)(MATRIX)
     assert random.getstate() == states[0]
     assert np.array_equal(np.random.get_state()[1], states[1])
     assert torch.equal(torch.get_rng_state(), states[2])
