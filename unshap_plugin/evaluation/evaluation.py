@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import ContractError, DivergenceError, PluginError, UnshapError
 from unshap_plugin.evaluation.divergence import Limit
-from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.plugins.catalogue import BUILTIN, Provider
 from unshap_plugin.plugins.registry import another, described, lent_to
 from unshap_plugin.problem.checks import utilities
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.support.memory import out_of_memory
 from unshap_plugin.support.versions import distributions_of, versions
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.retrain import Retrain

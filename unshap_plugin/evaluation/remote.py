@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.evaluation.evaluation import Evaluation
-from unshap_plugin.model.engine import out_of_memory
 from unshap_plugin.support.announcing import Heard, heard
-from unshap_plugin.support.memory import keep_pages
+from unshap_plugin.support.memory import keep_pages, out_of_memory
 from unshap_plugin.support.threads import alone, in_company, on_one_core
 
 __all__ = ["Done", "Failed", "Outcome", "Parcel", "Share", "Unlike", "evaluated", "packed", "shares_of", "work"]

@@ -19,17 +19,19 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from unshap_plugin.losses import Loss, losses_of
-from unshap_plugin.model.folded import FoldedModule
+from unshap_plugin.model.folded import StackedForm
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.probes import calls_of
 from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
 from unshap_plugin.model.stacks import Theta, copies, gradients_in, in_pairs, one_of
-from unshap_plugin.numerics.filling import filled
+from unshap_plugin.model.swapped import stacked_form
+from unshap_plugin.numerics.filling import FULL, filled
 from unshap_plugin.support.announcing import announce
+from unshap_plugin.support.memory import out_of_memory
 from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone
 
-__all__ = ["Engine", "Theta", "out_of_memory"]
+__all__ = ["Engine", "Theta"]
 
 #: Numbers in a block of gradients of single rows.
 _BLOCK = 4 * 2**20
@@ -83,6 +85,8 @@ class Engine(Portable):
         self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
         self.restless: set[tuple[str, str]] = set()  # layers and their plain attributes that forward sets
         self._announced: set[str] = set()
+        #: What the rows of a pass are filled up to; a module whose rows have many positions may say less.
+        self._multiple = int(getattr(module, "rows_multiple", FULL))
         self._make_anew()
 
     #: Views of the module's own numbers, which a copy takes of its own module.
@@ -92,7 +96,7 @@ class Engine(Portable):
         module = self.module
         self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
         fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
-        self._folded: FoldedModule | Literal[False] | None = None  # not tried yet
+        self._folded: StackedForm | Literal[False] | None = None  # not tried yet
         self._alone: bool | None = None  # nor this
         self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
 
@@ -243,13 +247,15 @@ class Engine(Portable):
         dim = 1 if rows_per_copy else 0
         rows, m = leaves(x)[0].shape[dim], copies(theta)
         if self._folded is None:
-            self._folded = FoldedModule.of(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
-        theta, x = in_pairs(theta, x, rows_per_copy)
+            self._folded = stacked_form(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
+        form = self._folded if self._folded and theta.keys() <= self._folded.parameters else None
+        if form is None or not form.alike_alone:
+            theta, x = in_pairs(theta, x, rows_per_copy)
         given = x
         if fill:
-            x = map_rows(lambda t: filled(t, dim), x)
-        if self._folded and theta.keys() <= self._folded.parameters:
-            return self._folded(theta, x, rows_per_copy=rows_per_copy)[:m, :rows]
+            x = map_rows(lambda t: filled(t, dim, self._multiple), x)
+        if form is not None:
+            return form(theta, x, rows_per_copy=rows_per_copy)[:m, :rows]
         if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
             x = given
         outputs: Tensor = vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
@@ -291,8 +297,3 @@ class Engine(Portable):
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0][:200]
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on any device."""
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "not enough memory" in str(error)

@@ -6,24 +6,43 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from unshap_plugin.model.batch_statistics import normalised, of_the_batch
-from unshap_plugin.model.given import copied
+from unshap_plugin.model.given import copied, logits_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
 from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
 from unshap_plugin.numerics.pooling import max_pooled
 from unshap_plugin.numerics.softmax import log_softmax, softmax
 
-__all__ = ["FoldedModule"]
+__all__ = ["FoldedModule", "StackedForm", "agrees", "repeated"]
 
 #: Rows on which a folded module is compared with the module itself.
 _FEW = 3
 _TOLERANCE = 1e-4
+
+
+class StackedForm(Protocol):
+    """A module for many copies of its parameters at once.
+
+    Attributes
+    ----------
+    parameters
+        Names of the parameters and buffers that may come in copies.
+    alike_alone
+        Whether a copy that is alone gets the bits that it gets among others.
+    """
+
+    parameters: set[str]
+    alike_alone: bool
+
+    def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
+        """Return the outputs ``[m, rows, ...]`` for parameters ``[m, *shape]``; see ``FoldedModule``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,8 @@ class FoldedModule:
 
     Use ``FoldedModule.of``, which tells whether a module can be folded.
     """
+
+    alike_alone = False
 
     def __init__(self, module: nn.Module, root: nn.Module, graph: fx.Graph, layers: dict[str, _Layer]) -> None:
         self._module, self._root, self._graph, self._layers = module, root, graph, layers
@@ -68,7 +89,7 @@ class FoldedModule:
         if any(part.training for part in module.modules()):
             return False
         folded = cls._traced(module)
-        return folded if folded is not None and folded._agrees(x) else False
+        return folded if folded is not None and agrees(folded, module, x) else False
 
     @classmethod
     def in_training(cls, module: nn.Module) -> FoldedModule | None:
@@ -123,7 +144,7 @@ class FoldedModule:
         if rows_per_copy:
             x = map_rows(lambda t: t.flatten(0, 1), x)
         elif self._counts:
-            x, shared = map_rows(lambda t: _repeated(t, m), x), False
+            x, shared = map_rows(lambda t: repeated(t, m), x), False
         positional, named = arguments(x)
         inputs = self._signature.bind(*positional, **named).arguments
         values: dict[fx.Node, Any] = {}
@@ -136,11 +157,11 @@ class FoldedModule:
             inputs_of = {one: values[one] for one in node.all_input_nodes}
             if copies:  # what has no copies yet is repeated
                 single = [one for one in inputs_of if one in by_row - by_copy and isinstance(values[one], Tensor)]
-                inputs_of.update({one: _repeated(values[one], m) for one in single})
+                inputs_of.update({one: repeated(values[one], m) for one in single})
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), inputs_of.__getitem__)
             if node.op == "output":
                 [outputs] = args
-                outputs = outputs if copies else _repeated(outputs, m)
+                outputs = outputs if copies else repeated(outputs, m)
                 return outputs.unflatten(0, (m, -1))  # type: ignore[no-any-return]
             if node.op == "placeholder":
                 found = inputs.get(node.target, *node.args)
@@ -181,24 +202,44 @@ class FoldedModule:
             return max_pooled(layer, args[0])
         return functional_call(layer, {name: p.detach() for name, p in layer.named_parameters()}, args, kwargs)
 
-    def _agrees(self, x: Rows) -> bool:
-        """Tell whether two copies, neither of which is the given one, have the outputs that the module gives them."""
-        few = map_rows(lambda t: t[:_FEW].clone(), x)
-        given = {name: p.detach() for name, p in self._module.named_parameters() if p.requires_grad}
-        theta = {name: torch.stack([0.75 * p, 0.5 * p]) for name, p in given.items()}
-        with torch.no_grad():
-            try:
-                found = self(theta, map_rows(torch.clone, few))
-                positional, named = arguments(few)
-                each = [
-                    functional_call(self._module, {k: p[i] for k, p in theta.items()}, positional, named)
-                    for i in (0, 1)
-                ]
-                expected = torch.stack(each)
-            except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason
-                return False
-        least = _TOLERANCE * float(expected.abs().max())
-        return found.shape == expected.shape and torch.allclose(found, expected, rtol=_TOLERANCE, atol=least)
+
+def agrees(form: StackedForm, module: nn.Module, x: Rows) -> bool:
+    """Tell whether two copies, neither of which is the given one, have the outputs that the module gives them.
+
+    On rows that both share, and on rows of their own, which tell where rows look at each other.
+
+    Parameters
+    ----------
+    form
+        The module for many copies.
+    module
+        The module.
+    x
+        Rows ``[rows, ...]``, of which a few are taken.
+    """
+    few = map_rows(lambda t: t[:_FEW].clone(), x)
+    own = map_rows(lambda t: torch.stack([t, t[:1].expand_as(t)]), few)
+    given = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    theta = {name: torch.stack([0.75 * p, 0.5 * p]) for name, p in given.items()}
+    with torch.no_grad():
+        try:
+            shared = form(theta, map_rows(torch.clone, few)), _each(module, theta, [few, few])
+            apart = form(theta, map_rows(torch.clone, own), rows_per_copy=True)
+            alone = _each(module, theta, [map_rows(lambda t, k=k: t[k], own) for k in (0, 1)])  # type: ignore[misc]
+        except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason
+            return False
+    return _near(*shared) and _near(apart, alone)
+
+
+def _each(module: nn.Module, theta: dict[str, Tensor], rows: list[Rows]) -> Tensor:
+    """Return the outputs that a module gives each copy of its parameters, on rows of its own."""
+    calls = [({name: p[k] for name, p in theta.items()}, *arguments(own)) for k, own in enumerate(rows)]
+    return torch.stack([logits_of(functional_call(module, *call)) for call in calls])
+
+
+def _near(found: Tensor, expected: Tensor) -> bool:
+    least = _TOLERANCE * float(expected.abs().max())
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=_TOLERANCE, atol=least)
 
 
 def _own(layer: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -206,7 +247,7 @@ def _own(layer: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from layer.named_buffers()
 
 
-def _repeated(x: Tensor, m: int) -> Tensor:
+def repeated(x: Tensor, m: int) -> Tensor:
     """Return rows ``[rows, ...]`` once for every copy, ``[m * rows, ...]``."""
     return x.expand(m, *x.shape).flatten(0, 1)
 

@@ -19,15 +19,15 @@ FULL = 32
 TILE = 8
 
 
-def filled(rows: Tensor, dim: int = 0) -> Tensor:
-    """Return rows with the first one repeated at the end, up to a multiple of ``FULL`` of them.
+def filled(rows: Tensor, dim: int = 0, multiple: int = FULL) -> Tensor:
+    """Return rows with the first one repeated at the end, up to a multiple of ``FULL`` of them, or of another number.
 
     Examples
     --------
     >>> filled(torch.tensor([[5.0], [6.0]])).shape
     torch.Size([32, 1])
     """
-    missing = -rows.shape[dim] % FULL
+    missing = -rows.shape[dim] % multiple
     if not missing or not rows.shape[dim]:
         return rows
     first = rows.narrow(dim, 0, 1)

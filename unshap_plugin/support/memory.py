@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short
 
-__all__ = ["as_bytes", "default_memory", "free_memory", "in_units", "keep_pages"]
+__all__ = ["as_bytes", "default_memory", "free_memory", "in_units", "keep_pages", "out_of_memory"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -109,3 +110,14 @@ def keep_pages() -> None:
     >>> keep_pages()
     """
     np.empty(_LARGEST_KEPT, dtype=np.uint8)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on any device.
+
+    Examples
+    --------
+    >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("shapes differ"))
+    (True, False)
+    """
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "not enough memory" in str(error)

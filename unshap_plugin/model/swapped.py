@@ -1,0 +1,141 @@
+"""A module whose layers with trained parameters are swapped for ones that have many copies of these.
+
+What is between them stays as it is, whatever its code: it sees the rows of all copies. Frozen parameters are those of
+the module itself, so that copies of a small part of a large model, such as a low-rank adapter, share the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from unshap_plugin.model.folded import FoldedModule, StackedForm, agrees, repeated
+from unshap_plugin.model.given import attributes_kept, logits_of
+from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
+from unshap_plugin.model.stacked_layers import StackedLayer, stacked_layer
+
+__all__ = ["SwappedModule", "stacked_form"]
+
+
+def stacked_form(module: nn.Module, x: Rows) -> StackedForm | Literal[False] | None:
+    """Return a form of a module in evaluation mode for many copies, found right on a few of the rows ``x``.
+
+    ``False`` where there is none, and ``None`` where one row alone does not tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = nn.Sequential(nn.Linear(3, 2), nn.Tanh()).eval()
+    >>> form = stacked_form(module, torch.randn(4, 3))
+    >>> form({name: p.detach().expand(5, *p.shape) for name, p in module.named_parameters()}, torch.zeros(4, 3)).shape
+    torch.Size([5, 4, 2])
+    """
+    folded = FoldedModule.of(module, x)
+    return SwappedModule.of(module, x) if folded is False else folded
+
+
+class _Layer(nn.Module):
+    """A layer with a copy of its parameters for each of ``m`` models; whatever else is asked of it is the layer's.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    form
+        How it works with stacked parameters.
+    path
+        Its name in the module.
+    """
+
+    def __init__(self, layer: nn.Module, form: StackedLayer, path: str) -> None:
+        super().__init__()
+        self._layer, self._form = layer, form
+        self._names = {name: f"{path}.{name}" for name, _ in _own(layer)}
+        self.theta: dict[str, Tensor] = {}
+        self.m = 1
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("_layer"), name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs ``[m * rows, ...]``."""
+        own = {
+            name: self.theta[self._names[name]] if self._names[name] in self.theta else p.detach()[None]
+            for name, p in _own(self._layer)
+        }
+        if self.m > 1:
+            return self._form(self._layer, own, x, self.m, False)
+        # Products with one matrix are added up in another way than those with several.
+        twice = {name: p.expand(2, *p.shape[1:]) for name, p in own.items()}
+        return self._form(self._layer, twice, repeated(x, 2), 2, False)[: len(x)]
+
+
+class SwappedModule:
+    """A module run for ``m`` copies of its trained parameters as one, with ``m`` times as many rows.
+
+    Use ``SwappedModule.of``, which tells whether that is right.
+
+    Attributes
+    ----------
+    parameters
+        Names of the parameters that may come in copies.
+    """
+
+    alike_alone = True
+
+    def __init__(self, module: nn.Module, layers: dict[str, _Layer]) -> None:
+        self._module, self._layers = module, list(layers.values())
+        self.parameters = {name for one in self._layers for name in one._names.values()}
+
+    @classmethod
+    def of(cls, module: nn.Module, x: Rows) -> SwappedModule | Literal[False] | None:
+        """Return this form of a module in evaluation mode, found right on a few of the rows ``x``.
+
+        ``False`` where there is none, and ``None`` where one row alone does not tell.
+        """
+        if n_rows(x) < 2:
+            return None
+        layers: dict[str, _Layer] = {}
+        for path, layer in module.named_modules():
+            if any(p.requires_grad for p in layer.parameters(recurse=False)):
+                form = stacked_layer(layer)
+                if form is None or not path or layer.training or layer._forward_hooks or layer._forward_pre_hooks:
+                    return False
+                layers[path] = _Layer(layer, form, path)
+        if not layers:
+            return False
+        tensors: dict[int, Any] = {id(t): t for t in [*module.parameters(), *module.buffers()]}
+        twin = copy.deepcopy(module, tensors)
+        for path, one in layers.items():
+            owner, _, name = path.rpartition(".")
+            setattr(twin.get_submodule(owner), name, one)
+        swapped = cls(twin, layers)
+        return swapped if agrees(swapped, module, x) else False
+
+    def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
+        """Return the outputs ``[m, rows, ...]``.
+
+        Parameters
+        ----------
+        theta
+            Parameters, ``[m, *shape]``; those that are missing are the module's own.
+        x
+            Rows ``[rows, ...]`` that all copies share, or with ``rows_per_copy`` ``[m, rows, ...]``.
+        """
+        m = len(next(iter(theta.values())))
+        x = map_rows(lambda t: t.flatten(0, 1) if rows_per_copy else repeated(t, m), x)
+        positional, named = arguments(x)
+        with attributes_kept(self._module, set()):
+            for one in self._layers:
+                one.theta, one.m = theta, m
+            outputs: Tensor = logits_of(self._module(*positional, **named))
+        return outputs.unflatten(0, (m, -1))
+
+
+def _own(layer: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
