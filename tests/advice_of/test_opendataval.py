@@ -26,7 +26,7 @@ from unshap_plugin.plugin import StackedModels, Unlearner
 # OpenDataVal pins memory whether or not there is a GPU.
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
 
-FOLDERS = ["conformance/unshap_conformance/evaluators", "adapters"]
+FOLDERS = ["conformance/unshap_conformance/evaluators", "adapters/unshap_opendataval"]
 #: What only describes, with the reason.
 NO_ADVICE = {"raise Violation(": "says how a subject fails a check", "raise Skipped(": "says why there is no check"}
 
