@@ -30,6 +30,7 @@ PUBLIC = [
     "unshap_conformance",
     "unshap_opendataval",
     "unshap_opendataval.base",
+    "unshap_transformers",
 ]
 #: And the classes of what these give away: parts of a problem, and what functions and methods return.
 RETURNED = [
@@ -43,7 +44,7 @@ RETURNED = [
     "unshap_plugin.unlearners.models.Models",
 ]
 #: The packages whose examples run.
-PACKAGES = ["unshap_plugin", "unshap_conformance", "unshap_opendataval"]
+PACKAGES = ["unshap_plugin", "unshap_conformance", "unshap_opendataval", "unshap_transformers"]
 #: Annotations of arrays, and parameters that are arrays or pairs of them, whatever their annotations.
 ARRAYS = re.compile(r"\b(ArrayLike|NDArray|Tensor|Theta|Rows)\b")
 ROWS = {"groups", "reference", "test", "train", "valued", "x_train", "x_valid"}
@@ -54,6 +55,7 @@ RAISES_NOTHING = {
     "unshap_conformance.games.Game.times",
     "unshap_conformance.tables.table",
     "unshap_opendataval.base.UnlearningEvaluator.input_data",
+    "unshap_transformers.checks.overlap",
     "unshap_plugin.errors.AdvisingError.advising",
     "unshap_plugin.metrics.default_metric",
     "unshap_plugin.metrics.likelihoods",
@@ -77,6 +79,8 @@ RAISES_NOTHING = {
     "unshap_plugin.audit.agreement.ValueAgreement",
     "unshap_plugin.problem.artifacts.Artifacts",
     "unshap_conformance.evaluators.subject.EvaluatorSubject",
+    "unshap_transformers.documents.Documents",
+    "unshap_transformers.tokens.Tokens",
     "unshap_conformance.results.CheckResult",
     "unshap_conformance.unlearners.subject.UnlearnerSubject",
     "unshap_plugin.audit.report.FidelityReport",

@@ -36,7 +36,7 @@ LAYERS = [
     ["audit"],
     ["plugin"],
     ["unshap_plugin"],  # the public names
-    ["unshap_opendataval"],
+    ["unshap_opendataval", "unshap_transformers"],
     ["unshap_conformance"],
     ["cli"],
     ["__main__"],
