@@ -374,8 +374,15 @@ CASES = [
         (an_extra_brings_distributed,),
     ),
 ]
-#: What a cluster is needed for is followed beside the tests of clusters.
-ELSEWHERE = ("OpenDataVal failed with", "no dask scheduler answers")
+#: What a cluster is needed for is followed beside the tests of clusters; of language models, in those of their command.
+ELSEWHERE = (
+    "OpenDataVal failed with",
+    "no dask scheduler answers",
+    "language models cannot be used",
+    "was not given: give --model",
+    "--example brings its own model and text",
+    "give --example stdlib",
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -356,6 +356,14 @@ def test_opendataval_that_is_not_installed_is_one_sentence(monkeypatch, capsys):
     assert "pip install 'unshap-plugin[opendataval]'" in captured.err
 
 
+def test_language_models_that_are_not_installed_are_one_sentence(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert main(["text", "--example", "stdlib"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "pip install 'unshap-plugin[transformers]'" in captured.err
+
+
 @pytest.mark.slow
 def test_opendatavals_own_command_lists_these_evaluators():
     pytest.importorskip("opendataval", reason="OpenDataVal is not installed")

@@ -12,7 +12,7 @@ from made_results import made
 
 from unshap_plugin import ValuationResult
 from unshap_plugin.cli.main import main
-from unshap_plugin.cli.value import _paid, _pay, _table_lines
+from unshap_plugin.cli.value import _paid, _pay, table_lines
 
 
 def test_payments_are_printed_and_written_to_the_cent(providers, capsys):
@@ -56,7 +56,7 @@ def test_half_cents_are_refused_and_what_is_advised_helps(providers, refused):
 def test_values_that_pay_nobody_are_shown_all_the_same():
     paid = _pay(made([-1.0, -2.0]), "100")
     assert _paid(paid) == "none: no player has a positive value, so that nobody can be paid by value."
-    assert next(_table_lines(made([-1.0, -2.0]), paid)).split()[-1] == "rank"
+    assert next(table_lines(made([-1.0, -2.0]), paid)).split()[-1] == "rank"
 
 
 def test_payments_that_may_be_nothing_are_counted():
@@ -68,6 +68,6 @@ def test_payments_that_may_be_nothing_are_counted():
 
 def test_a_table_without_standard_errors_has_dashes():
     result = made([0.5, 0.25], [np.nan, 0.01], 9.0)
-    lines = list(_table_lines(result, _pay(result, "100")))
+    lines = list(table_lines(result, _pay(result, "100")))
     assert lines[0].split("  ")[-1].strip() == "95% payment"
     assert lines[1].split() == ["0", "0.5000", "-", "[-,", "-]", "1", "[1,", "2]", "66.67", "[-,", "-]"]

@@ -7,6 +7,7 @@ COMMANDS = (
     "value",
     "audit",
     "tune",
+    "text",
     "store",
     "unlearners",
     "conformance",

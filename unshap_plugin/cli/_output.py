@@ -23,9 +23,10 @@ FILES = {
     "value": ("values.csv", "result.json", "values.png", "payments.csv", "audit.json"),
     "audit": ("audit.csv", "audit.json", "audit.png"),
     "tune": ("tune.csv",),
+    "text": ("values.csv", "result.json", "values.png"),
 }
 #: The options whose files are read.
-_READ = ("train", "test", "reference", "artifacts")
+_READ = ("train", "test", "eval", "reference", "artifacts")
 
 
 def check_out(command: str, options: argparse.Namespace) -> None:

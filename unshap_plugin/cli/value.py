@@ -34,7 +34,7 @@ from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
-__all__ = ["add", "run"]
+__all__ = ["add", "add_stops", "run", "summary_lines", "table_lines", "values_so_far"]
 
 MAX_LINES, SHOWN = 40, 10
 #: What ends a run that nothing else is said of.
@@ -64,24 +64,7 @@ def add(commands: Any) -> None:
         "exact where the budget allows it, up to 12 players without one, else stratified, and for more than 1,500 "
         "players permutation)",
     )
-    stops = parser.add_argument_group(
-        "when it ends",
-        "The first that is met ends the run. Without any of these, all coalitions where they are few (up to 12 "
-        f"players), and otherwise --target-error {DEFAULT.target_error} --max-time {DEFAULT.max_time}. Ctrl-C ends it "
-        "with the values so far.",
-    )
-    stops.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
-    stops.add_argument(
-        "--target-error",
-        type=_target,
-        metavar="E",
-        help="largest standard error of a value, in units of the metric, or as a share of the spread of the values "
-        "such as 10%%",
-    )
-    stops.add_argument("--max-time", type=float, metavar="SECONDS", help="time after which it ends with what it has")
-    stops.add_argument(
-        "--stable-top", type=int, metavar="K", help="players that stand out as the best, up to their intervals"
-    )
+    add_stops(parser)
     method.add_argument(
         "--audit",
         type=int,
@@ -100,6 +83,28 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def add_stops(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say when a run ends."""
+    stops = parser.add_argument_group(
+        "when it ends",
+        "The first that is met ends the run. Without any of these, all coalitions where they are few (up to 12 "
+        f"players), and otherwise --target-error {DEFAULT.target_error} --max-time {DEFAULT.max_time}. Ctrl-C ends it "
+        "with the values so far.",
+    )
+    stops.add_argument("--budget", type=int, metavar="N", help="utilities that the estimator may ask for")
+    stops.add_argument(
+        "--target-error",
+        type=_target,
+        metavar="E",
+        help="largest standard error of a value, in units of the metric, or as a share of the spread of the values "
+        "such as 10%%",
+    )
+    stops.add_argument("--max-time", type=float, metavar="SECONDS", help="time after which it ends with what it has")
+    stops.add_argument(
+        "--stable-top", type=int, metavar="K", help="players that stand out as the best, up to their intervals"
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Value a table: everything that can be refused is refused first, and values are said before files are written."""
     _check(options)
@@ -109,13 +114,13 @@ def run(options: argparse.Namespace) -> int:
         draw(game.n_players, options.audit, options.seed)  # refuses a number that is too small
     artifacts = None if options.save_artifacts is None else compute_artifacts(game.problem)
     interruption = Interruption()
-    result = _values(game, options, interruption)
+    result = values_so_far(game, options, interruption)
     marked = set(table.groups[loaded.flipped].tolist())
     # Notes of the values first: one may be that the ranking below is not to be used.
     notes = (*(in_options(note, vars(options)) for note in result.notes), *table.notes)
     paid = None if options.pay is None else _pay(result, options.pay)
-    lines = [*(f"note: {note}" for note in notes), "", *_table_lines(result, paid), ""]
-    lines += _summary(result, len(game.problem.y_test))
+    lines = [*(f"note: {note}" for note in notes), "", *table_lines(result, paid), ""]
+    lines += summary_lines(result, len(game.problem.y_test))
     if paid is not None:
         lines.append(f"payments     {_paid(paid)}")
     if options.flip is not None:
@@ -142,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
     return interruption.exit_code
 
 
-def _values(game: UnlearningGame, options: argparse.Namespace, interruption: Interruption) -> ValuationResult:
+def values_so_far(game: UnlearningGame, options: argparse.Namespace, interruption: Interruption) -> ValuationResult:
     """Return the values, those so far where somebody asks for the end."""
     given = {name: getattr(options, name) for name in ("budget", "target_error", "max_time", "stable_top")}
     name = choose(game.n_players, None)[0] if options.estimator == "auto" else options.estimator
@@ -214,7 +219,7 @@ def _paid(paid: Payouts | InvalidValueError) -> str:
     return f"{paid.total:,} in all, by value{doubt}"
 
 
-def _table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
+def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
     """Yield the players by rank, with what they are paid; of many the first and the last."""
     frame = result.to_frame()
     largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
@@ -246,7 +251,7 @@ def _intervals(ends: Iterable[str]) -> Iterator[str]:
     return (f"[{low}, {high}]" for low, high in zip(each, each, strict=True))
 
 
-def _summary(result: ValuationResult, rows: int) -> Iterator[str]:
+def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:
     """Yield what the values add up to, and how they were made."""
     yield f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {rows} test rows)"
     yield f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)"
