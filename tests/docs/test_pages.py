@@ -23,6 +23,7 @@ RUN_BY = {
     "docs/conformance.md": "tests/conformance/test_installed.py",
     "docs/contracts.md": HERE,
     "docs/glossary.md": HERE,
+    "docs/language_models.md": "tests/adapters/transformers/test_guide.py",
     "docs/markets.md": HERE,
     "docs/long_runs.md": HERE,
     "docs/methods.md": HERE,
