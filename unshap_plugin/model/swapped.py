@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from unshap_plugin.model.branches import decides_by
 from unshap_plugin.model.folded import FoldedModule, StackedForm, agrees, repeated
 from unshap_plugin.model.given import attributes_kept, logits_of
 from unshap_plugin.model.rows import Rows, arguments, map_rows, n_rows
@@ -115,7 +117,7 @@ class SwappedModule:
             owner, _, name = path.rpartition(".")
             setattr(twin.get_submodule(owner), name, one)
         swapped = cls(twin, layers)
-        return swapped if agrees(swapped, module, x) else False
+        return swapped if agrees(swapped, module, x) and not _branches(swapped, module, x) else False
 
     def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
         """Return the outputs ``[m, rows, ...]``.
@@ -135,6 +137,14 @@ class SwappedModule:
                 one.theta, one.m = theta, m
             outputs: Tensor = logits_of(self._module(*positional, **named))
         return outputs.unflatten(0, (m, -1))
+
+
+def _branches(swapped: SwappedModule, module: nn.Module, x: Rows) -> bool:
+    """Tell whether the code between the layers goes one way or another by what they answer."""
+    theta = {name: torch.stack([p.detach()] * 2) for name, p in module.named_parameters() if p.requires_grad}
+    few = map_rows(lambda t: t[:2].clone(), x)
+    with torch.no_grad():
+        return decides_by(theta.values(), lambda: swapped(theta, few))
 
 
 def _own(layer: nn.Module) -> list[tuple[str, Tensor]]:
