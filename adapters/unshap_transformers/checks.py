@@ -87,6 +87,8 @@ def check_vocabulary(tokens: Tokens, vocabulary: int) -> None:
     """
     learned = tokens.labels[tokens.labels != -100]
     for what, ids in (("token", tokens.input_ids), ("label", learned)):
+        if not len(ids):  # of classifiers, which learn no token
+            continue
         least, most = int(ids.min()), int(ids.max())
         if least < 0 or most >= vocabulary:
             raise InvalidValueError(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short, nearest
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short
+from unshap_transformers.entries import check_one_a_row, integers_of, listed, plain, sources_of, texts_of
 from unshap_transformers.files import Columns, columns_of, columns_of_rows, is_missing, read_folder, read_table
 
 __all__ = ["Documents", "Message", "Piece", "columns_in", "read_documents"]
@@ -26,8 +25,6 @@ Message = Mapping[str, Any]
 _FORMS = (("input_ids",), ("messages",), ("prompt", "completion"), ("text",))
 _TURN = {"role", "content"}
 _READ = {"labels", "attention_mask", "position_ids"}.union(*_FORMS)
-#: So many names of columns a message lists at most.
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -116,18 +113,18 @@ def read_documents(data: Any, source_column: str | None = None, *, name: str = "
     if form is None:
         raise InvalidValueError(
             f"{name} has none of the columns that are read (input_ids, messages, prompt with completion, text), but "
-            f"{_listed(columns)}: rename the one that holds the documents."
+            f"{listed(columns)}: rename the one that holds the documents."
         )
-    sources = None if source_column is None else _sources(columns, source_column, name)
+    sources = None if source_column is None else sources_of(columns, source_column, name)
     if form == ("input_ids",):
-        ids = _integers(columns, "input_ids", name)
-        labels = _integers(columns, "labels", name, like=ids) if "labels" in columns else None
-        mask = _integers(columns, "attention_mask", name, like=ids) if "attention_mask" in columns else None
-        _check_one_a_row(columns, name)
+        ids = integers_of(columns, "input_ids", name)
+        labels = integers_of(columns, "labels", name, like=ids) if "labels" in columns else None
+        mask = integers_of(columns, "attention_mask", name, like=ids) if "attention_mask" in columns else None
+        check_one_a_row(columns, name)
         return Documents(name, input_ids=ids, labels=labels, attention_mask=mask, sources=sources)
     if form == ("messages",):
         return Documents(name, messages=_conversations(columns, name), sources=sources)
-    entries = [[(text, column != "prompt") for text in _texts(columns, column, name)] for column in form]
+    entries = [[(text, column != "prompt") for text in texts_of(columns, column, name)] for column in form]
     return Documents(name, texts=[_pieces(*pieces) for pieces in zip(*entries, strict=True)], sources=sources)
 
 
@@ -172,56 +169,10 @@ def _pieces(*pieces: Piece) -> list[Piece]:
     return [piece for piece in pieces if piece[0]] if learned else []
 
 
-def _sources(columns: Columns, column: str, name: str) -> list[str]:
-    if column not in columns:
-        raise InvalidValueError(
-            f"{name} has no source column {column!r}{nearest(column, columns)}, but {_listed(columns)}: name the one "
-            f"that says whose the documents are."
-        )
-    found = []
-    for at, value in enumerate(columns[column]):
-        value = _plain(value)
-        if isinstance(value, list):
-            if len(set(map(str, value))) > 1:
-                raise InvalidValueError(
-                    f"row {at} of {name} has several sources ({in_short(value)}): documents of different sources were "
-                    f"packed into one row, so give them unpacked."
-                )
-            value = value[0] if value else None
-        if is_missing(value) or value == "":
-            raise InvalidValueError(
-                f"row {at} of {name} has no source in column {column!r}: fill it in, or drop that row."
-            )
-        found.append(value)
-    names = [str(value) for value in found]
-    if len(set(names)) < len(set(map(repr, found))):
-        raise InvalidValueError(
-            f"source column {column!r} of {name} has both text and numbers that read alike: make all of them text."
-        )
-    return names
-
-
-def _texts(columns: Columns, column: str, name: str) -> list[str]:
-    texts = ["" if is_missing(text) else text for text in columns[column]]
-    odd = next((at for at, text in enumerate(texts) if not _is_text(text)), None)
-    if odd is not None:
-        raise InvalidValueError(
-            f"row {odd} of column {column!r} of {name} is {in_short(texts[odd])}, but text is needed: convert it."
-        )
-    return texts
-
-
-def _is_text(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and value.encode().decode() == value
-    except UnicodeEncodeError:  # half of a letter, which JSON can write
-        return False
-
-
 def _conversations(columns: Columns, name: str) -> list[list[Message]]:
     found: list[list[Message]] = []
     for at, value in enumerate(columns["messages"]):
-        turns = [] if is_missing(value) else _plain(value)
+        turns = [] if is_missing(value) else plain(value)
         if not (isinstance(turns, list) and all(isinstance(one, Mapping) and set(one) >= _TURN for one in turns)):
             raise InvalidValueError(
                 f"row {at} of column 'messages' of {name} is {in_short(turns)}, but a list of dictionaries with "
@@ -229,49 +180,3 @@ def _conversations(columns: Columns, name: str) -> list[list[Message]]:
             )
         found.append(turns)
     return found
-
-
-def _integers(columns: Columns, column: str, name: str, like: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
-    """Return rows of whole numbers; with ``like``, each as long as that one."""
-    found = []
-    for at, value in enumerate(columns[column]):
-        row = [] if is_missing(value) else _plain(value)
-        if not isinstance(row, list) or not all(issubclass(kind, Integral) for kind in set(map(type, row))):
-            raise InvalidValueError(
-                f"row {at} of column {column!r} of {name} is {in_short(row)}, but a list of whole numbers is needed: "
-                f"convert it."
-            )
-        if like is not None and len(row) != len(like[at]):
-            raise InvalidValueError(
-                f"row {at} of {name} has {len(like[at])} input_ids and {len(row)} {column}: give as many of both, or "
-                f"leave the column {column!r} out."
-            )
-        found.append(row)
-    return found
-
-
-def _check_one_a_row(columns: Columns, name: str) -> None:
-    """Refuse rows into which several documents were packed, which positions or masks tell."""
-    masks = columns.get("attention_mask", [None] * len(columns["input_ids"]))
-    positions = columns.get("position_ids", [None] * len(masks))
-    for at, (mask, position) in enumerate(zip(map(_plain, masks), map(_plain, positions), strict=True)):
-        kept = mask if isinstance(mask, list) else [1] * len(position or ())
-        runs = [one for one, before in zip(kept, [0, *kept], strict=False) if one != before and one != 0]
-        counted = [place for place, one in zip(position or (), kept, strict=False) if one != 0]
-        if len(runs) > 1 or any(then <= now for now, then in itertools.pairwise(counted)):
-            told = "attention_mask tells" if len(runs) > 1 else "position_ids tell"
-            raise InvalidValueError(
-                f"row {at} of {name} has several documents, which its {told} apart: they were packed into one row, so "
-                f"give them unpacked."
-            )
-
-
-def _plain(value: Any) -> Any:
-    """Return arrays, tensors and tuples as lists, and what they hold too."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _listed(columns: Columns) -> str:
-    names = list(columns)
-    return f"has {', '.join(map(repr, names[:_SHOWN])) + (', ...' if len(names) > _SHOWN else '')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["load_model"]
 
 def load_model(folder: str | os.PathLike[str], adapter: str | os.PathLike[str] | None = None) -> tuple[Any, Any]:
     """Return a causal language model, with an adapter of PEFT on it where one is given, and its tokenizer.
+
+    Or a classifier of text, where ``config.json`` names one.
 
     Nothing is downloaded. The tokenizer is ``None`` where the folder has none, and all data are ``input_ids``.
 
@@ -30,15 +33,29 @@ def load_model(folder: str | os.PathLike[str], adapter: str | os.PathLike[str] |
         If there is no model or no adapter, or the adapter is that of another base.
     """
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
     for path, what, file in ((folder, "model", "config.json"), (adapter, "adapter", "adapter_config.json")):
         if path is not None and not (Path(path) / file).is_file():
             raise InvalidValueError(
                 f"there is no {file} in {str(path)!r}: give the folder that the {what} was saved to."
             )
+    named = [str(one) for one in _json(Path(folder) / "config.json").get("architectures") or ["a base model"]]
+    classifies = any(one.endswith("ForSequenceClassification") for one in named)
+    if (
+        adapter is not None
+        and not classifies
+        and _json(Path(adapter) / "adapter_config.json").get("task_type") == "SEQ_CLS"
+    ):
+        raise InvalidValueError(
+            f"the adapter in {str(adapter)!r} is that of a classifier of text, but the model in {str(folder)!r} is "
+            f"{named[0]}, without the head that training started from: load it with AutoModelForSequenceClassification "
+            f"and the number of labels, and save that."
+        )
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+        model = (AutoModelForSequenceClassification if classifies else AutoModelForCausalLM).from_pretrained(
+            folder, local_files_only=True
+        )
     except Exception as error:  # whatever is wrong with the files
         raise InvalidValueError(
             f"the model in {str(folder)!r} cannot be loaded ({_line(error)}): save it again."
@@ -57,6 +74,14 @@ def load_model(folder: str | os.PathLike[str], adapter: str | os.PathLike[str] |
             f"the adapter in {str(adapter)!r} does not fit the model in {str(folder)!r} ({_line(error)}): give the "
             f"base that it was trained on."
         ) from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidValueError(f"{str(file)!r} cannot be read ({_line(error)}): save it again.") from error
+    return found
 
 
 def _line(error: BaseException) -> str:

@@ -14,15 +14,11 @@ from unshap_plugin.numerics.filling import FULL
 from unshap_transformers.adapters import trained_parameters
 from unshap_transformers.tokens import IGNORED
 
-__all__ = ["CausalLM", "TokenLoss"]
+__all__ = ["CausalLM", "SharingModule", "TokenLoss"]
 
 
-class CausalLM(nn.Module):
-    """A causal language model whose outputs are, for each row, what it makes of the tokens that are to be learned.
-
-    That is ``[rows, 3]``: the log-likelihood of these tokens (a sum, in nats), how many there are, and of how many no
-    other token was more likely (zero where gradients are computed). The scores of all words of the vocabulary, which
-    are thousands of times more, do not leave the module. Copies of it share the parameters that are frozen.
+class SharingModule(nn.Module):
+    """A model as a module whose copies share the parameters that are frozen.
 
     Parameters
     ----------
@@ -46,12 +42,21 @@ class CausalLM(nn.Module):
                 layer.gradient_checkpointing = False  # type: ignore[assignment]
         self.eval()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> CausalLM:
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharingModule:
         memo.update(_frozen(self, {id(p) for p in self.parameters() if p.requires_grad}))
         other = type(self).__new__(type(self))
         memo[id(self)] = other
         other.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return other
+
+
+class CausalLM(SharingModule):
+    """A causal language model whose outputs are, for each row, what it makes of the tokens that are to be learned.
+
+    That is ``[rows, 3]``: the log-likelihood of these tokens (a sum, in nats), how many there are, and of how many no
+    other token was more likely (zero where gradients are computed). The scores of all words of the vocabulary, which
+    are thousands of times more, do not leave the module.
+    """
 
     def forward(self, input_ids: Tensor, labels: Tensor) -> Tensor:
         """Return the outputs ``[rows, 3]``.

@@ -1,4 +1,4 @@
-"""What each source of a language model's training text was worth to it."""
+"""What each source of a language model's, or a text classifier's, training text was worth to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def value_sources(
     progress: Callable[[Progress], object] | None = None,
     **data: Any,
 ) -> ValuationResult:
-    """Return what each source of a language model's training text was worth to it.
+    """Return what each source of a language model's, or a text classifier's, training text was worth to it.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def value_sources(
         Seed of the unlearner and of the estimator.
     data
         The other arguments of ``source_problem``: ``processing_class``, ``train_dataset``, ``source_column``,
-        ``eval_dataset``, ``reference_dataset``, ``access``, ``args``, ``initial_adapter``, ``metric``, ...
+        ``label_column``, ``eval_dataset``, ``reference_dataset``, ``access``, ``args``, ``initial_adapter``,
+        ``metric``, ...
 
     Raises
     ------
