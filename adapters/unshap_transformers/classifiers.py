@@ -145,7 +145,7 @@ def classified(
     tested = [read(data, name) for data, name in sets]
     others = [] if reference_dataset is None else [read(reference_dataset, "reference_dataset")]
     everything = [train, *tested, *others]
-    length = _length(max(int(one.tokens.lengths.max()) for one, _ in everything), config.get_text_config())
+    length = max(one.tokens.input_ids.shape[1] for one, _ in everything)
 
     def pair(parts: Sequence[tuple[Encoded, Tensor]]) -> Pair:
         rows = [one.rows(length, padding) for one, _ in parts]
@@ -226,17 +226,6 @@ def _check_several(train: Encoded) -> None:
         )
     if len(train.tokens) == 1:
         raise InvalidValueError(f"{name} has a single row, but values compare at least two: give more.")
-
-
-def _length(longest: int, config: Any) -> int:
-    """Return the length of all rows: with padding in each, where the model can read as much.
-
-    Models leave the mask out where all rows of a batch are full, and then compute in another way: the last bits of one
-    row would depend on the others.
-    """
-    positions = getattr(config, "max_position_embeddings", None)
-    wanted = -(-(longest + 1) // 8) * 8
-    return wanted if positions is None else min(wanted, positions)
 
 
 def _split(test: Pair, sets: Sequence[Encoded]) -> tuple[Pair, Pair, list[int], str]:

@@ -94,7 +94,8 @@ def encode(
     empty = next((at for at, one in enumerate(ids) if len(one) == 0), None)
     if empty is not None:
         raise InvalidValueError(f"row {empty} of {texts.name} is empty: fill it in, or drop that row.")
-    input_ids = _padded(ids, padding)
+    length = min(-(-max(map(len, ids)) // _MULTIPLE) * _MULTIPLE, max_length)
+    input_ids = _padded(ids, padding, length)
     return Encoded(
         Tokens(
             texts.name,
@@ -105,7 +106,7 @@ def encode(
             None if texts.sources is None else np.array(texts.sources, dtype=np.str_),
             notes,
         ),
-        _padded(types, 0) if parts and types is not None else None,
+        _padded(types, 0, length) if parts and types is not None else None,
     )
 
 
@@ -164,9 +165,8 @@ def _check_short(ids: Sequence[Sequence[int]], max_length: int, name: str) -> No
         )
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> Tensor:
+def _padded(rows: Sequence[Sequence[int]], padding: int, length: int) -> Tensor:
     """Return rows filled up on the right, long ``[rows, length]``."""
-    length = -(-max(map(len, rows)) // _MULTIPLE) * _MULTIPLE
     filled: NDArray[np.int64] = np.full((len(rows), length), padding, dtype=np.int64)
     for at, row in enumerate(rows):
         filled[at, : len(row)] = row

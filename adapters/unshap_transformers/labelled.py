@@ -114,9 +114,7 @@ def read_labelled(
             integers_of(columns, one, name, like=ids) if one in columns else None
             for one in ("attention_mask", "token_type_ids")
         )
-        return LabelledTexts(
-            name, labels, input_ids=ids, attention_mask=mask, token_type_ids=types, sources=sources
-        )
+        return LabelledTexts(name, labels, input_ids=ids, attention_mask=mask, token_type_ids=types, sources=sources)
     if "text" not in columns:
         raise InvalidValueError(
             f"{name} has neither of the columns that are read (input_ids, text with or without text_pair), but "

@@ -40,6 +40,16 @@ _PHRASES = {
     "target_error": "--target-error",
     "max_time": "--max-time",
     "stable_top": "--stable-top",
+    # What ``unshap text`` calls the arguments of ``source_problem``.
+    "give it as processing_class": "save it into the folder of --model",
+    "give args and initial_adapter": "give --fit and --initial-adapter",
+    "train_dataset": "--train",
+    "eval_dataset": "--eval",
+    "reference_dataset": "--reference",
+    "source_column": "--source-column",
+    "label_column": "--label-column",
+    "initial_adapter": "--initial-adapter",
+    "max_length": "--max-length",
 }
 
 

@@ -1,4 +1,4 @@
-"""``unshap text``: what each source of a language model's training text was worth."""
+"""``unshap text``: what each source of a language model's, or a text classifier's, training text was worth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["add", "run"]
 
 _NEEDED = ("model", "train", "eval")
 #: What an example brings itself.
-_OWN = (*_NEEDED, "adapter", "source_column", "reference", "initial_adapter", "max_length")
+_OWN = (*_NEEDED, "adapter", "source_column", "label_column", "reference", "initial_adapter", "max_length")
 
 
 def add(commands: Any) -> None:
@@ -34,20 +34,26 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "text",
         help="value the sources of a language model's training text",
-        description="Say what each source of the text that a language model was trained on was worth to it: the "
-        "Shapley value of keeping that source. Writes values.csv, result.json and values.png.",
+        description="Say what each source of the text that a language model, or a classifier of text, was trained on "
+        "was worth to it: the Shapley value of keeping that source. Writes values.csv, result.json and values.png.",
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--model", type=Path, metavar="DIR", help="folder of a causal language model of transformers")
+    data.add_argument("--model", type=Path, metavar="DIR", help="folder of a causal language model or a classifier")
     data.add_argument("--adapter", type=Path, metavar="DIR", help="folder of the adapter that was trained, of PEFT")
     data.add_argument(
         "--train",
         type=Path,
         metavar="PATH",
         help="what was trained on: a table (.jsonl, .json, .csv, .parquet) with text, prompt and completion, messages "
-        "or input_ids, or a folder of text files with a sub-folder per source",
+        "or input_ids, or a folder of text files with a sub-folder per source; for a classifier a table with text "
+        "(and text_pair) or input_ids",
     )
     data.add_argument("--source-column", metavar="NAME", help="the column that says of which source a document is")
+    data.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help="for a classifier: the column of the labels; without --source-column every row is then valued",
+    )
     data.add_argument("--eval", type=Path, metavar="PATH", help="the text on which utility is measured")
     data.add_argument("--reference", type=Path, metavar="PATH", help="text outside training that may be looked at")
     data.add_argument(
@@ -67,7 +73,7 @@ def add(commands: Any) -> None:
         help="how it was trained, such as lr=2e-4, epochs=3, batch_size=16, schedule=linear (repeatable)",
     )
     method.add_argument("--initial-adapter", type=Path, metavar="DIR", help="what training started from, if not LoRA's")
-    method.add_argument("--metric", default="log_likelihood", help="the utility (default: %(default)s, of a token)")
+    method.add_argument("--metric", default="log_likelihood", help="the utility (default: %(default)s)")
     method.add_argument("--unlearner", metavar="NAME", default="auto", help="auto, or one of 'unshap unlearners'")
     method.add_argument(
         "--setting", action="append", type=setting, default=[], metavar="NAME=VALUE", help="a setting of the unlearner"
@@ -132,6 +138,7 @@ def _problem(options: argparse.Namespace) -> ValuationProblem:
             "processing_class": tokenizer,
             "train_dataset": options.train,
             "source_column": options.source_column,
+            "label_column": options.label_column,
             "eval_dataset": options.eval,
             "reference_dataset": options.reference,
             "args": recipe,
