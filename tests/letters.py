@@ -14,7 +14,8 @@ class Letters:
 
     is_fast = True
 
-    def __init__(self, bos=False, eos=EOS, pad=PAD, template=None):
+    def __init__(self, bos=False, eos=EOS, pad=PAD, template=None, padding_side="right"):
+        self.padding_side = padding_side
         self.bos_token_id, self.eos_token_id, self.pad_token_id = BOS if bos else None, eos, pad
         self.chat_template = template
 
@@ -22,9 +23,12 @@ class Letters:
         found = re.findall("|".join(PAIRS) + r"|[\s\S]", text)
         return [4 + PAIRS.index(one) if one in PAIRS else 10 + ord(one) for one in found]
 
-    def __call__(self, texts, return_attention_mask, verbose):
+    def __call__(self, texts, pairs=None, *, return_attention_mask, verbose, truncation=False, max_length=None):
         start = [] if self.bos_token_id is None else [self.bos_token_id]
-        return {"input_ids": [start + self.encode(text) for text in texts]}
+        whole = [start + self.encode(text) for text in texts]
+        if pairs is not None:
+            whole = [one + self.encode(other) for one, other in zip(whole, pairs, strict=True)]
+        return {"input_ids": [one[:max_length] if truncation else one for one in whole]}
 
     def get_chat_template(self):
         if self.chat_template is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from unshap_plugin.numerics.filling import FULL
 from unshap_plugin.scoring.measures import accuracy, log_likelihood
 from unshap_transformers.checks import check_vocabulary, overlap
 from unshap_transformers.encoding import Encoded, encode
-from unshap_transformers.evaluation import EvaluationSet, halves
+from unshap_transformers.evaluation import EvaluationSet, halves, named_sets
 from unshap_transformers.labelled import class_numbers, read_labelled
 from unshap_transformers.model import SharingModule
 from unshap_transformers.parts import Pair, Parts
@@ -141,8 +141,8 @@ def classified(
 
     train = read(train_dataset, "train_dataset", source_column)
     _check_several(train[0])
-    names, sets = _named(eval_dataset)
-    tested = [read(data, name) for data, name in sets]
+    sets = named_sets(eval_dataset)
+    tested = [read(data, called) for _, data, called in sets]
     others = [] if reference_dataset is None else [read(reference_dataset, "reference_dataset")]
     everything = [train, *tested, *others]
     length = max(one.tokens.input_ids.shape[1] for one, _ in everything)
@@ -164,14 +164,14 @@ def classified(
         test,
         reference,
         "cross_entropy",
-        _metric(metric, names, sizes),
+        _metric(metric, [name for name, _, _ in sets if name is not None], sizes),
         train[0].tokens.source,
         notes,
     )
 
 
-def _metric(name: str, sets: Sequence[str] | None, sizes: Sequence[int]) -> Metric:
-    if sets is None:
+def _metric(name: str, sets: Sequence[str], sizes: Sequence[int]) -> Metric:
+    if not sets:
         return Metric(name, METRICS[name], task="classification")
     return Metric(name, _OfEach(METRICS[name], sizes), tuple(sets), task="classification")
 
@@ -206,15 +206,6 @@ def _padding(base: nn.Module) -> int | None:
     config: Any = base.config
     found: int | None = config.get_text_config().pad_token_id
     return found
-
-
-def _named(data: Any) -> tuple[list[str] | None, list[tuple[Any, str]]]:
-    """Return the names of several evaluation sets, or ``None``, and each with what messages call it."""
-    if not isinstance(data, Mapping):
-        return None, [(data, "eval_dataset")]
-    if not data:
-        raise InvalidValueError("eval_dataset is an empty dict: give at least one set.")
-    return [str(name) for name in data], [(one, f"eval_dataset[{name!r}]") for name, one in data.items()]
 
 
 def _check_several(train: Encoded) -> None:

@@ -22,7 +22,7 @@ from unshap_transformers.tokens import IGNORED, Tokens, tokenise
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["EvaluationSet", "evaluation_sets", "halves"]
+__all__ = ["EvaluationSet", "evaluation_sets", "halves", "named_sets"]
 
 _QUESTION = ("prompt", "choices", "answer")
 
@@ -71,13 +71,27 @@ def evaluation_sets(
     InvalidTypeError, InvalidValueError
         If they cannot be used.
     """
+    return {name: _read(one, tokenizer, max_length, choices, called) for name, one, called in named_sets(data)}
+
+
+def named_sets(data: Any) -> list[tuple[str | None, Any, str]]:
+    """Return the name of each evaluation set, ``None`` of a single one, with its data and what messages call it.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is none.
+
+    Examples
+    --------
+    >>> named_sets("eval.jsonl"), named_sets({"buyer a": "a.jsonl"})
+    ([(None, 'eval.jsonl', 'eval_dataset')], [('buyer a', 'a.jsonl', "eval_dataset['buyer a']")])
+    """
     if not isinstance(data, Mapping):
-        return {None: _read(data, tokenizer, max_length, choices, "eval_dataset")}
+        return [(None, data, "eval_dataset")]
     if not data:
         raise InvalidValueError("eval_dataset is an empty dict: give at least one set.")
-    return {
-        str(name): _read(one, tokenizer, max_length, choices, f"eval_dataset[{name!r}]") for name, one in data.items()
-    }
+    return [(str(name), one, f"eval_dataset[{name!r}]") for name, one in data.items()]
 
 
 def halves(one: EvaluationSet) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

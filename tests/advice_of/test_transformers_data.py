@@ -13,7 +13,8 @@ from advice import Case, check, without_a_case
 from letters import Letters
 from unshap_transformers import check_length, check_sources, check_vocabulary, read_documents, tokenise
 
-FOLDERS = [f"adapters/unshap_transformers/{name}.py" for name in ("checks", "documents", "files", "tokens")]
+#: Those of texts with labels, and of models, are followed in files of their own.
+FOLDERS = [f"adapters/unshap_transformers/{name}.py" for name in ("checks", "documents", "entries", "files", "tokens")]
 LATIN = "Zoë".encode("latin-1")
 
 

@@ -12,8 +12,20 @@ import pytest
 from advice import ROOT, Case, check, without_a_case
 from typed import NUMBERED, TRAIN, VALUE, good, printed, refused, values, write
 
-#: Those of tables and of models are followed in files of their own.
-OTHERS = ("models", "columns", "decoding", "flip", "labels", "numbers", "sources", "split", "tables", "examples")
+#: Those of tables, of models and of language models are followed in files of their own.
+OTHERS = (
+    "models",
+    "columns",
+    "decoding",
+    "flip",
+    "labels",
+    "numbers",
+    "sources",
+    "split",
+    "tables",
+    "examples",
+    "text",
+)
 FILES = [
     str(path.relative_to(ROOT))
     for path in sorted((ROOT / "unshap_plugin" / "cli").glob("*.py"))
@@ -374,14 +386,10 @@ CASES = [
         (an_extra_brings_distributed,),
     ),
 ]
-#: What a cluster is needed for is followed beside the tests of clusters; of language models, in those of their command.
+#: What a cluster is needed for is followed beside the tests of clusters.
 ELSEWHERE = (
     "OpenDataVal failed with",
     "no dask scheduler answers",
-    "language models cannot be used",
-    "was not given: give --model",
-    "--example brings its own model and text",
-    "give --example stdlib",
 )
 
 

@@ -205,7 +205,7 @@ def test_tokens_that_were_made_already_are_the_same_rows(models, kind):
 
 
 def test_long_texts_are_cut_as_in_training(models):
-    model, tokenizer = models["bert"]
+    _, tokenizer = models["bert"]
     long = [{**row, "text": " ".join([row["text"]] * 8)} for row in HELD_OUT[:4]]
     problem = problem_of(models, "bert", eval_dataset=[*long, *HELD_OUT[4:]])
     assert f"eval_dataset: 4 of 20 rows are longer than {LENGTH} tokens, and are cut" in problem.notes
