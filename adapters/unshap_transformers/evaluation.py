@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -123,8 +124,10 @@ def _read(
     ]
     unit = [number for number, (_, options, _) in enumerate(questions) for _ in options]
     right = [place == answer for _, options, answer in questions for place in range(len(options))]
-    tokens = tokenise(Documents(name, texts=texts), tokenizer, max_length)
-    if len(tokens) != len(texts):
+    documents = Documents(name, texts=texts)
+    tokens = tokenise(documents, tokenizer, max_length)
+    # A document that is cut would be answered without the beginning of its prompt.
+    if len(tokens) != len(texts) or tokenise(documents, tokenizer, sys.maxsize).lengths.max() > max_length:
         raise InvalidValueError(
             f"{name} has a question that is longer than max_length, {max_length} tokens, with one of its choices: give "
             f"a larger max_length, or drop that question."

@@ -50,14 +50,12 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class _OfEach:
-    """A measure of each evaluation set, a column each; of one, a number."""
+    """A measure of each of several evaluation sets, a column each."""
 
     measure: Callable[[Tensor, Tensor], Tensor]
     sets: int
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.sets == 1:
-            return self.measure(outputs, targets)
         own = [targets[:, 0] == number for number in range(self.sets)]
         return torch.stack([self.measure(outputs[:, rows], targets[rows]) for rows in own], dim=1)
 
@@ -86,4 +84,4 @@ def token_metric(name: str, sets: Sequence[str] | None) -> Metric:
     """
     if name not in METRICS:
         raise UnknownNameError("metric", name, METRICS)
-    return Metric(name, _OfEach(METRICS[name], len(sets or [""])), tuple(sets or ()))
+    return Metric(name, METRICS[name]) if sets is None else Metric(name, _OfEach(METRICS[name], len(sets)), tuple(sets))

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 from advice import Case, check, without_a_case
 from letters import Letters
+from text_modules import DATA
 from unshap_transformers import check_length, check_sources, check_vocabulary, read_documents, tokenise
 
-#: Those of texts with labels, and of models, are followed in files of their own.
-FOLDERS = [f"adapters/unshap_transformers/{name}.py" for name in ("checks", "documents", "entries", "files", "tokens")]
 LATIN = "Zoë".encode("latin-1")
 
 
@@ -403,4 +402,4 @@ def test_the_message_is_one_whole_sentence(case):
 
 
 def test_all_that_is_advised_is_followed():
-    assert without_a_case(FOLDERS, CASES) == []
+    assert without_a_case(DATA, CASES) == []

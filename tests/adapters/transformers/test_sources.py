@@ -150,6 +150,8 @@ def test_several_evaluation_sets_have_a_column_each(example):
     each = [float(without_reference(example, eval_dataset=one).given_utility) for one in sets.values()]
     np.testing.assert_allclose(problem.given_utility, each, atol=1e-6)
     assert valued(example, eval_dataset=sets).values.shape == (2, 2)
+    single = without_reference(example, eval_dataset={"one": sets["one"]})
+    np.testing.assert_allclose(single.given_utility, each[:1], atol=1e-6)
 
 
 def test_partial_access_takes_half_of_the_evaluation_for_reference(example):
