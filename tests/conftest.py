@@ -25,6 +25,7 @@ collect_ignore = [
         ("evaluation/test_ray.py", "ray"),
         ("adapters/test_tokenizers.py", "peft"),  # OpenDataVal brings transformers too, but an older one
         ("adapters/transformers", "peft"),
+        ("advice_of/test_transformers_models.py", "peft"),
     )
     if importlib.util.find_spec(package) is None
 ]
