@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,12 @@ class TextClassifier(SharingModule):
     ----------
     model
         A ``...ForSequenceClassification`` of transformers, or a ``PeftModel`` of one.
-    length
-        Tokens of a row.
+    length, checkpointing, bf16
+        See ``SharingModule``.
     """
 
-    def __init__(self, model: nn.Module, length: int) -> None:
-        super().__init__(model, length)
+    def __init__(self, model: nn.Module, length: int, *, checkpointing: bool = False, bf16: bool = False) -> None:
+        super().__init__(model, length, checkpointing=checkpointing, bf16=bf16)
         self.rows_multiple = FULL  # the head has one product a row
         self._quiet = {"use_cache": False} if _takes(model, "use_cache") else {}
 
@@ -61,7 +61,8 @@ class TextClassifier(SharingModule):
             Of which part of the row they are.
         """
         parts = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        scores: Tensor = self.model(input_ids, attention_mask=attention_mask, **parts, **self._quiet).logits
+        with self.precision(input_ids):
+            scores: Tensor = self.model(input_ids, attention_mask=attention_mask, **parts, **self._quiet).logits
         return scores.float()
 
 
@@ -111,6 +112,7 @@ def classified(
     split: bool,
     metric: str,
     max_length: int,
+    computing: Mapping[str, bool],
 ) -> Parts:
     """Return what the problem of a classifier is made of; see ``source_problem``.
 
@@ -118,6 +120,8 @@ def classified(
     ----------
     split
         Whether half of the evaluation set is to be the reference set where there is no other one.
+    computing
+        How the module computes: see ``computing_of``.
 
     Raises
     ------
@@ -159,7 +163,7 @@ def classified(
         test, reference, sizes, note = _split(test, [one for one, _ in tested])
         notes.append(note)
     return Parts(
-        TextClassifier(model, length),
+        TextClassifier(model, length, **computing),
         pair([train]),
         test,
         reference,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def language(
     split: bool,
     metric: str,
     max_length: int,
+    computing: Mapping[str, bool],
 ) -> Parts:
     """Return what the problem of a language model is made of; see ``source_problem``.
 
@@ -42,6 +44,8 @@ def language(
     ----------
     split
         Whether half of the evaluation set is to be the reference set where there is no other one.
+    computing
+        How the module computes: see ``computing_of``.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def language(
     said = [note for tokens in everything for note in tokens.notes]
     said += [note for tokens in evaluated for note in overlap(train, tokens)]
     return Parts(
-        CausalLM(model, length),
+        CausalLM(model, length, **computing),
         (_rows(train, length), torch.zeros(len(train), 3, dtype=torch.long)),
         test,
         others,

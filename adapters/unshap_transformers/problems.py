@@ -13,7 +13,7 @@ from unshap_transformers.adapters import initial_state
 from unshap_transformers.checks import check_length
 from unshap_transformers.classifiers import check_kind, classified
 from unshap_transformers.language import language
-from unshap_transformers.training import recipe_of
+from unshap_transformers.training import computing_of, recipe_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,7 +70,8 @@ def source_problem(
         ``"full"``: ``train_dataset`` holds all that was trained on. ``"partial"``: there was more.
     args
         The ``TrainingArguments`` of the training, or a ``Recipe``: for retraining, and for the size of the steps of
-        unlearning. Gradient checkpointing, which changes no number, is not followed.
+        unlearning. Its ``activation_checkpointing`` (or
+        ``gradient_checkpointing``) and ``bf16`` are followed in both.
     initial_adapter
         What training started from: a model, a state dict, or the folder of an adapter. ``None``: the given adapter
         with its second matrices at zero, as LoRA starts, which is the base model: that of the coalition of nobody.
@@ -111,6 +112,7 @@ def source_problem(
         "split": access == "partial",
         "metric": metric,
         "max_length": _length(model, max_length, processing_class),
+        "computing": computing_of(args),
     }
     parts = language(model, **data) if label_column is None else classified(model, label_column=label_column, **data)
     start = initial_state(model, initial_adapter)

@@ -11,10 +11,35 @@ from torch import Tensor, nn
 from unshap_plugin import Recipe
 from unshap_plugin.errors import InvalidValueError
 
-__all__ = ["recipe_of"]
+__all__ = ["computing_of", "recipe_of"]
 
 _OPTIMIZERS = {"adamw_torch": "adamw", "adamw_torch_fused": "adamw", "sgd": "sgd"}
 _SCHEDULES = {"constant": "constant", "constant_with_warmup": "constant", "linear": "linear", "cosine": "cosine"}
+
+
+def computing_of(args: Any) -> dict[str, bool]:
+    """Return how a ``CausalLM`` computes, ``checkpointing`` and ``bf16``, for the arguments of a Trainer or a recipe.
+
+    Raises
+    ------
+    InvalidValueError
+        If they ask for float16, whose gradients have to be scaled.
+
+    Examples
+    --------
+    >>> computing_of(None)
+    {'checkpointing': False, 'bf16': False}
+    """
+    if getattr(args, "fp16", False):
+        raise InvalidValueError(
+            "args.fp16 is True, but gradients in float16 have to be scaled, which is not done here: use bf16=True, or "
+            "neither."
+        )
+    return {
+        # Under its newer name and the older one.
+        "checkpointing": any(getattr(args, f"{what}_checkpointing", None) for what in ("activation", "gradient")),
+        "bf16": bool(getattr(args, "bf16", False)),
+    }
 
 
 def recipe_of(args: Any, init: Mapping[str, Tensor] | nn.Module | None) -> Recipe:

@@ -106,13 +106,19 @@ class Evaluation:
                 f"({type(error).__name__}: {error})."
             ) from error
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the model is run on a block of rows at a time."""
+        return isinstance(self.problem, ModuleProblem) and self.problem.engine.in_blocks(self.problem.x)
+
     def bytes_on_test(self) -> int:
         """Return the memory that the unlearned model of one coalition takes on the test set.
 
         That is what its layers give, and what the metric makes of the last one: a few arrays of the same size.
         """
         problem = self.problem
-        layers = problem.engine.bytes_per_coalition(problem.x_test) // 2 if isinstance(problem, ModuleProblem) else 0
+        module = isinstance(problem, ModuleProblem)
+        layers = problem.engine.bytes_per_coalition(problem.x_test, gradients=False) if module else 0
         return layers + 8 * (_ARRAYS * len(problem.y_test) * prod(problem.output_shape) + problem.given_utility.size)
 
     def utilities(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 #: Working set of a pass in bytes. Larger ones leave the cache and are slower (measured).
 PASS_BYTES = 16 * 2**20
+#: Where even a block of rows leaves the cache, so many coalitions share what a pass costs whatever its size.
+FEW = 8
 #: More gain nothing: what a pass costs whatever its size is spread over enough of them.
 MOST = 1024
 #: Shares of each job in a round: of more the last ones end closer together, fewer are sent faster.
@@ -176,7 +178,8 @@ class Passes(Portable):
         each, jobs = max(unlearning, self.evaluation.bytes_on_test()), self.jobs()
         if each * jobs > memory:
             _log.warning("a coalition takes about %s, more than memory=%s", in_units(each), in_units(memory))
-        return int(np.clip(min(PASS_BYTES // unlearning, memory // jobs // each), 1, MOST))
+        cached = max(PASS_BYTES // unlearning, FEW if self.evaluation.in_blocks else 1)
+        return int(np.clip(min(cached, memory // jobs // each), 1, MOST))
 
     def _fit(self, done: Done) -> None:
         """Go on with as many coalitions as a pass could take."""

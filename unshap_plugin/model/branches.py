@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
@@ -43,15 +44,19 @@ def decides_by(tensors: Iterable[Tensor], call: Callable[[], Any]) -> bool:
 class _Following(TorchDispatchMode):
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # so in torch 2.1
-        # The tensors themselves are kept, since the id of one that is gone may be given to another.
-        self._followed = {id(t): t for t in tensors}
+        # Weakly, so that nothing lives longer; the number of a storage is not used again while it is known here.
+        self._followed = {t.untyped_storage()._cdata: StorageWeakRef(t.untyped_storage()) for t in tensors}
         self.decided = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        touched = any(id(t) in self._followed for t in tree_flatten((args, kwargs))[0])
+        touched = any(storage._cdata in self._followed for storage in _storages((args, kwargs)))
         outputs = func(*args, **kwargs)
         if touched:
             self.decided |= func is torch.ops.aten._local_scalar_dense.default
-            self._followed |= {id(t): t for t in tree_flatten(outputs)[0] if isinstance(t, Tensor)}
+            self._followed |= {storage._cdata: StorageWeakRef(storage) for storage in _storages(outputs)}
         return outputs
+
+
+def _storages(found: Any) -> Iterator[torch.UntypedStorage]:
+    return (one.untyped_storage() for one in tree_flatten(found)[0] if isinstance(one, Tensor))

@@ -12,34 +12,29 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from unshap_plugin.losses import Loss, losses_of
-from unshap_plugin.model.folded import StackedForm
-from unshap_plugin.model.given import attributes_kept, logits_of
-from unshap_plugin.model.probes import calls_of
-from unshap_plugin.model.rows import Rows, arguments, leaves, map_rows, n_rows, take
-from unshap_plugin.model.stacks import Theta, copies, gradients_in, in_pairs, one_of
-from unshap_plugin.model.swapped import stacked_form
-from unshap_plugin.numerics.filling import FULL, filled
+from unshap_plugin.model.blocks import rows_in
+from unshap_plugin.model.rows import Rows, map_rows, n_rows, take
+from unshap_plugin.model.stacked_module import StackedModule
+from unshap_plugin.model.stacks import Theta, copies, gradients_in, one_of
 from unshap_plugin.support.announcing import announce
 from unshap_plugin.support.memory import out_of_memory
-from unshap_plugin.support.portable import Portable
 from unshap_plugin.support.threads import alone
 
 __all__ = ["Engine", "Theta"]
 
-#: Numbers in a block of gradients of single rows.
-_BLOCK = 4 * 2**20
+#: Numbers in a block of gradients of single rows, and bytes of what these are computed from.
+_BLOCK, _BYTES = 4 * 2**20, 64 * 2**20
 
 T = TypeVar("T")
 
 
-class Engine(Portable):
+class Engine(StackedModule):
     """A module and its loss, evaluated for many coalitions at once.
 
     Its methods take stacked parameters ``theta``, ``[m, *shape]`` each, ``weights`` of rows, ``[m, rows]``, the rows
@@ -52,6 +47,11 @@ class Engine(Portable):
         The trained module, in evaluation mode. It is never modified.
     loss
         ``(outputs [rows, ...], targets [rows, ...]) -> [rows]``.
+
+    Attributes
+    ----------
+    module, theta0, batched, restless
+        See ``StackedModule``.
 
     Examples
     --------
@@ -80,40 +80,9 @@ class Engine(Portable):
     """
 
     def __init__(self, module: nn.Module, loss: Loss) -> None:
-        self.module = module
+        super().__init__(module)
         self.loss = loss
-        self.batched = True  # until the module turns out not to be; False takes the plain loop throughout
-        self.restless: set[tuple[str, str]] = set()  # layers and their plain attributes that forward sets
         self._announced: set[str] = set()
-        #: What the rows of a pass are filled up to; a module whose rows have many positions may say less.
-        self._multiple = int(getattr(module, "rows_multiple", FULL))
-        self._make_anew()
-
-    #: Views of the module's own numbers, which a copy takes of its own module.
-    _left_behind: ClassVar[tuple[str, ...]] = ("theta0", "_fixed", "_folded")
-
-    def _make_anew(self) -> None:
-        module = self.module
-        self.theta0: Theta = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-        fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
-        self._folded: StackedForm | Literal[False] | None = None  # not tried yet
-        self._alone: bool | None = None  # nor this
-        self._fixed: Theta = {**fixed, **{name: b.detach() for name, b in module.named_buffers()}}
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trainable parameters, p."""
-        return sum(p.numel() for p in self.theta0.values())
-
-    @property
-    def state(self) -> Theta:
-        """All parameters and buffers as given, ``[*shape]`` each, the fixed ones too."""
-        return {**self._fixed, **self.theta0}
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the parameters."""
-        return next(iter(self.theta0.values())).dtype
 
     def stack(self, m: int) -> Theta:
         """Return ``m`` copies of the given parameters, ``[m, *shape]`` each."""
@@ -131,18 +100,12 @@ class Engine(Portable):
             for (name, p), part in zip(self.theta0.items(), parts, strict=True)
         }
 
-    def call(self, theta: Theta, x: Rows) -> Tensor:
-        """Return the outputs ``[rows, ...]`` of one model (parameters without the coalition dimension) on ``x``."""
-        with alone(), attributes_kept(self.module, self.restless):
-            outputs: Tensor = logits_of(functional_call(self.module, {**self._fixed, **theta}, *arguments(x)))
-        return outputs
-
     def outputs(self, theta: Theta, x: Rows) -> Tensor:
         """Return the outputs ``[m, rows, ...]`` of every model on the same rows."""
         m = copies(theta)
         with torch.no_grad():
             return self.either(
-                lambda: self._stacked(theta, x),
+                lambda: self._answered(theta, x),
                 lambda: torch.stack([self.call(one_of(theta, k), x) for k in range(m)]),
             )
 
@@ -150,7 +113,7 @@ class Engine(Portable):
         """Return ``sum_i weights[k, i] * loss_i(theta[k])`` of every model, ``[m]``."""
         with torch.no_grad():
             return self.either(
-                lambda: (weights * losses_of(self.loss, self._stacked(theta, x), y)).sum(dim=1),
+                lambda: (weights * losses_of(self.loss, self._answered(theta, x), y)).sum(dim=1),
                 lambda: torch.stack(
                     [(row * self.loss(self.call(one_of(theta, k), x), y)).sum() for k, row in enumerate(weights)]
                 ),
@@ -194,10 +157,17 @@ class Engine(Portable):
 
         def batched() -> Theta:
             leaf = {name: p.detach().requires_grad_() for name, p in theta.items()}
-            with torch.enable_grad():
-                outputs = self._stacked(leaf, x, rows_per_copy, fill=fill)
-                losses = losses_of(chosen, outputs, y, rows_per_copy=rows_per_copy, fill=fill)
-                return gradients_in(total(losses, weights, levels), leaf)
+            found: Theta = {}
+            for rows in self._blocks(x, rows_per_copy):
+                part = rows_in(x, rows, rows_per_copy=rows_per_copy)
+                labels = y[:, rows] if rows_per_copy else y[rows]
+                beside = None if levels is None else levels[..., rows]
+                with torch.enable_grad():
+                    outputs = self._stacked(leaf, part, rows_per_copy, fill=fill)
+                    losses = losses_of(chosen, outputs, labels, rows_per_copy=rows_per_copy, fill=fill)
+                    more = gradients_in(total(losses, weights[:, rows], beside), leaf)
+                found = {name: found[name] + p for name, p in more.items()} if found else more
+            return found
 
         def loop() -> Theta:
             each = []
@@ -219,6 +189,8 @@ class Engine(Portable):
         """
         theta, n = self.theta0 if theta is None else theta, n_rows(x)
         block = max(1, min(_BLOCK // self.n_parameters, n))
+        if form := self._swapped(x):
+            block = min(block, max(_BYTES // self._row_blocks.bytes_of_a_row(form, self.theta0, x), 1))
         for begin in range(0, n, block):
             index = torch.arange(begin, min(begin + block, n), device=y.device)
             rows = map_rows(lambda t: t[:, None], take(x, index))
@@ -227,47 +199,6 @@ class Engine(Portable):
             copies = {name: p.expand(len(index), *p.shape) for name, p in theta.items()}
             # The blocks are the same whatever the coalitions: there is no need to fill them up.
             yield self.flatten(self.gradients(copies, one, rows, labels, rows_per_copy=True, fill=False))
-
-    def bytes_per_coalition(self, rows: Rows) -> int:
-        """Estimate the memory that ``rows``, ``[rows, ...]``, of one coalition take, in bytes.
-
-        Counted are parameters, gradients, Adam's two moments, and activations.
-
-        Activations are counted by running the module once on a single row.
-        """
-        first = map_rows(lambda t: t[:1], rows)
-        with torch.no_grad():
-            calls, _ = calls_of(self.module, first, lambda _name, layer: not list(layer.children()))
-        sizes = [call.output.numel() for call in calls if isinstance(call.output, Tensor)]
-        item = next(iter(self.theta0.values())).element_size()
-        return item * (4 * self.n_parameters + 2 * n_rows(rows) * (sum(sizes) + 1))
-
-    def _stacked(self, theta: Theta, x: Rows, rows_per_copy: bool = False, *, fill: bool = True) -> Tensor:
-        """Return the outputs ``[m, rows, ...]`` of every model, on its own rows or on those that all share."""
-        dim = 1 if rows_per_copy else 0
-        rows, m = leaves(x)[0].shape[dim], copies(theta)
-        if self._folded is None:
-            self._folded = stacked_form(self.module, map_rows(lambda t: t.flatten(0, 1), x) if rows_per_copy else x)
-        form = self._folded if self._folded and theta.keys() <= self._folded.parameters else None
-        if form is None or not form.alike_alone:
-            theta, x = in_pairs(theta, x, rows_per_copy)
-        given = x
-        if fill:
-            x = map_rows(lambda t: filled(t, dim, self._multiple), x)
-        if form is not None:
-            return form(theta, x, rows_per_copy=rows_per_copy)[:m, :rows]
-        if fill and not self._row_by_row(map_rows(lambda t: t[0], given) if rows_per_copy else given):
-            x = given
-        outputs: Tensor = vmap(self.call, in_dims=(0, 0 if rows_per_copy else None))(theta, x)
-        return outputs[:m, :rows]
-
-    def _row_by_row(self, x: Rows) -> bool:
-        """Tell whether the module answers rows as it does with others filled up beside them; asked once."""
-        if self._alone is None:
-            with torch.no_grad():
-                plain, beside = (self.call(self.theta0, rows) for rows in (x, map_rows(filled, x)))
-            self._alone = torch.allclose(plain, beside[: len(plain)], rtol=1e-4, atol=1e-4 * float(plain.abs().max()))
-        return self._alone
 
     def announce(self, message: str) -> None:
         """Warn of something about this module, with a ``message``, once."""

@@ -228,7 +228,8 @@ def agrees(form: StackedForm, module: nn.Module, x: Rows) -> bool:
             alone = _each(module, theta, [map_rows(lambda t, k=k: t[k], own) for k in (0, 1)])  # type: ignore[misc]
         except Exception:  # a module that does not work on these rows is refused elsewhere, with the reason
             return False
-    return _near(*shared) and _near(apart, alone)
+    tolerance = _tolerance(module)
+    return _near(*shared, tolerance) and _near(apart, alone, tolerance)
 
 
 def _each(module: nn.Module, theta: dict[str, Tensor], rows: list[Rows]) -> Tensor:
@@ -237,9 +238,16 @@ def _each(module: nn.Module, theta: dict[str, Tensor], rows: list[Rows]) -> Tens
     return torch.stack([logits_of(functional_call(module, *call)) for call in calls])
 
 
-def _near(found: Tensor, expected: Tensor) -> bool:
-    least = _TOLERANCE * float(expected.abs().max())
-    return found.shape == expected.shape and torch.allclose(found, expected, rtol=_TOLERANCE, atol=least)
+def _tolerance(module: nn.Module) -> float:
+    """Return the relative difference that round-off may make, by the coarsest dtype in which a module computes."""
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    dtypes |= {getattr(module, "autocast", None) or torch.float32}
+    return max(_TOLERANCE, *(4 * torch.finfo(dtype).eps for dtype in dtypes))
+
+
+def _near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    least = tolerance * float(expected.abs().max())
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=tolerance, atol=least)
 
 
 def _own(layer: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -6,11 +6,14 @@ the module itself, so that copies of a small part of a large model, such as a lo
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from unshap_plugin.model.branches import decides_by
 from unshap_plugin.model.folded import FoldedModule, StackedForm, agrees, repeated
@@ -71,10 +74,60 @@ class _Layer(nn.Module):
             for name, p in _own(self._layer)
         }
         if self.m > 1:
-            return self._form(self._layer, own, x, self.m, False)
+            laid: Tensor = _Laid.apply(self._form(self._layer, own, x, self.m, False))
+            return laid
         # Products with one matrix are added up in another way than those with several.
         twice = {name: p.expand(2, *p.shape[1:]) for name, p in own.items()}
         return self._form(self._layer, twice, repeated(x, 2), 2, False)[: len(x)]
+
+
+class _Laid(torch.autograd.Function):
+    """What it is given; gradients of it lie in memory as those of a part of a tensor do: sums depend on that."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, by: Tensor) -> Tensor:  # noqa: ARG004
+        return by.contiguous()
+
+
+class _Again(nn.Module):
+    """A part of a swapped module that keeps nothing for gradients, but runs again when they are taken.
+
+    Parameters
+    ----------
+    part
+        The part; whatever else is asked is asked of it.
+    swapped
+        The module, whose copies are then put in place again.
+    """
+
+    def __init__(self, part: nn.Module, swapped: SwappedModule) -> None:
+        super().__init__()
+        self._part, self._swapped = part, [swapped]  # in a list, since it is no part of this one
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("_part"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the part does."""
+        if not torch.is_grad_enabled():
+            return self._part(*args, **kwargs)
+        [swapped] = self._swapped
+        theta, m = swapped.current
+
+        def contexts() -> tuple[Any, Any]:
+            return contextlib.nullcontext(), swapped.placed(theta, m)
+
+        # Without ``use_reentrant``, which gives no gradients where no input of the part needs them.
+        return checkpoint(
+            self._part, *args, use_reentrant=False, preserve_rng_state=False, context_fn=contexts, **kwargs
+        )
 
 
 class SwappedModule:
@@ -86,12 +139,15 @@ class SwappedModule:
     ----------
     parameters
         Names of the parameters that may come in copies.
+    current
+        The copies that are in place, and how many there are.
     """
 
     alike_alone = True
 
     def __init__(self, module: nn.Module, layers: dict[str, _Layer]) -> None:
         self._module, self._layers = module, list(layers.values())
+        self.current: tuple[dict[str, Tensor], int] = {}, 1
         self.parameters = {name for one in self._layers for name in one._names.values()}
 
     @classmethod
@@ -117,6 +173,9 @@ class SwappedModule:
             owner, _, name = path.rpartition(".")
             setattr(twin.get_submodule(owner), name, one)
         swapped = cls(twin, layers)
+        for path in getattr(module, "runs_again", ()):
+            owner, _, name = path.rpartition(".")
+            setattr(twin.get_submodule(owner), name, _Again(twin.get_submodule(path), swapped))
         return swapped if agrees(swapped, module, x) and not _branches(swapped, module, x) else False
 
     def __call__(self, theta: dict[str, Tensor], x: Rows, *, rows_per_copy: bool = False) -> Tensor:
@@ -132,11 +191,22 @@ class SwappedModule:
         m = len(next(iter(theta.values())))
         x = map_rows(lambda t: t.flatten(0, 1) if rows_per_copy else repeated(t, m), x)
         positional, named = arguments(x)
-        with attributes_kept(self._module, set()):
-            for one in self._layers:
-                one.theta, one.m = theta, m
+        with self.placed(theta, m):
             outputs: Tensor = logits_of(self._module(*positional, **named))
         return outputs.unflatten(0, (m, -1))
+
+    @contextlib.contextmanager
+    def placed(self, theta: dict[str, Tensor], m: int) -> Iterator[None]:
+        """Put ``m`` copies of parameters, ``[m, *shape]`` each, in place for as long as the block runs."""
+        before = self.current
+        try:
+            with attributes_kept(self._module, set()):
+                self.current = theta, m
+                for one in self._layers:
+                    one.theta, one.m = theta, m
+                yield
+        finally:
+            self.current = before
 
 
 def _branches(swapped: SwappedModule, module: nn.Module, x: Rows) -> bool:
