@@ -168,7 +168,7 @@ def _steps(model: Any, rows: int, length: int, repeats: int) -> tuple[float, flo
 def main() -> None:
     """Print memory and time."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rows", type=int, default=4, help="rows of a minibatch")
+    parser.add_argument("--rows", type=int, default=8, help="rows of a minibatch")
     parser.add_argument("--length", type=int, default=64, help="tokens of a row")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=["memory", "speed"])

@@ -117,8 +117,9 @@ class Evaluation:
         That is what its layers give, and what the metric makes of the last one: a few arrays of the same size.
         """
         problem = self.problem
-        module = isinstance(problem, ModuleProblem)
-        layers = problem.engine.bytes_per_coalition(problem.x_test, gradients=False) if module else 0
+        layers = 0
+        if isinstance(problem, ModuleProblem):
+            layers = problem.engine.bytes_per_coalition(problem.x_test, gradients=False)
         return layers + 8 * (_ARRAYS * len(problem.y_test) * prod(problem.output_shape) + problem.given_utility.size)
 
     def utilities(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -87,7 +87,20 @@ class StackedModule(Portable):
         return next(iter(self.theta0.values())).dtype
 
     def call(self, theta: Theta, x: Rows) -> Tensor:
-        """Return the outputs ``[rows, ...]`` of one model (parameters without the coalition dimension) on ``x``."""
+        """Return the outputs ``[rows, ...]`` of one model.
+
+        Parameters
+        ----------
+        theta
+            Its parameters, ``[*shape]`` each.
+        x
+            Rows ``[rows, ...]``.
+
+        Raises
+        ------
+        Exception
+            Whatever the module raises of such rows.
+        """
         with alone(), attributes_kept(self.module, self.restless):
             # Only of a module that says so it is known, before anything was tried, that a row is answered by itself.
             if hasattr(self.module, "rows_multiple") and not torch.is_grad_enabled():
@@ -109,6 +122,11 @@ class StackedModule(Portable):
             Rows ``[rows, ...]``.
         gradients
             Whether gradients are taken.
+
+        Raises
+        ------
+        Exception
+            Whatever the module raises of such rows.
         """
         item, form = next(iter(self.theta0.values())).element_size(), self._swapped(rows)
         if form:
@@ -124,7 +142,13 @@ class StackedModule(Portable):
         return taken if gradients else taken // 2
 
     def in_blocks(self, rows: Rows) -> bool:
-        """Tell whether ``rows``, ``[rows, ...]``, are run a block at a time, whose activations are known."""
+        """Tell whether ``rows``, ``[rows, ...]``, are run a block at a time, whose activations are known.
+
+        Raises
+        ------
+        Exception
+            Whatever the module raises of such rows.
+        """
         return self._swapped(rows) is not None
 
     def _form(self, x: Rows) -> StackedForm | Literal[False] | None:

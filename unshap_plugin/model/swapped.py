@@ -74,7 +74,9 @@ class _Layer(nn.Module):
             for name, p in _own(self._layer)
         }
         if self.m > 1:
-            laid: Tensor = _Laid.apply(self._form(self._layer, own, x, self.m, False))
+            laid: Tensor = _Laid.apply(  # type: ignore[no-untyped-call]  # so in torch 2.1
+                self._form(self._layer, own, x, self.m, False)
+            )
             return laid
         # Products with one matrix are added up in another way than those with several.
         twice = {name: p.expand(2, *p.shape[1:]) for name, p in own.items()}

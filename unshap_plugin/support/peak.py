@@ -33,7 +33,7 @@ class _Allocations(TorchDispatchMode):
     """Counts the storages that operations return, for as long as they live."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # so in torch 2.1
         self.now = self.most = 0
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
 
