@@ -116,6 +116,13 @@ def saved_adapter(inside=None):
         return made(initial_adapter=Path(path, inside) if inside else path)
 
 
+def in_half():
+    """Arguments that the Trainer itself takes with an accelerator alone."""
+    args = arguments()
+    args.fp16 = True
+    return args
+
+
 def arguments(**given):
     return TrainingArguments("unused", use_cpu=True, **given)
 
@@ -285,6 +292,12 @@ TRAINING = [
         lambda: made(args=arguments(max_steps=5)),
         "give a whole number of epochs as num_train_epochs, and max_steps=-1.",
         (lambda: made(args=arguments(num_train_epochs=2, max_steps=-1)),),
+    ),
+    Case(
+        "gradients in float16",
+        lambda: made(args=in_half()),
+        "use bf16=True, or neither.",
+        (lambda: made(args=arguments(bf16=True)), lambda: made(args=arguments())),
     ),
 ]
 
