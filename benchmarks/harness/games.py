@@ -64,26 +64,26 @@ def of_providers(
     data: str, rows: int, players: int, seed: int, model: str, unlearner: str, metrics: list[str]
 ) -> list[Known]:
     """Return a game for each metric: providers of unequal size, of which three have scrambled labels."""
-    x, y, groups, rest = _shared_out(data, rows, players, seed)
+    x, y, groups, rest = shared_out(data, rows, players, seed)
     fitted = MODELS[model]().fit(x, y)
     problem = ValuationProblem(fitted, (x, y), rest, groups=groups, metric={name: name for name in metrics})
     game = UnlearningGame(problem, unlearner)
     table = game(np.arange(1 << players)[:, None] >> np.arange(players) & 1 > 0)
-    values = Exact(players, None, 0).run(_of_table(table)).values
+    values = Exact(players, None, 0).run(of_table(table)).values
     how = "retrained" if unlearner == "retrain" else "unlearned"
     columns = zip(metrics, table.T, values.T, strict=True)
     return [
-        Known(f"{data}, {model}, {how}, {name.replace('_', ' ')}", _of_table(one), own) for name, one, own in columns
+        Known(f"{data}, {model}, {how}, {name.replace('_', ' ')}", of_table(one), own) for name, one, own in columns
     ]
 
 
-def _of_table(table: NDArray[np.float64]) -> Callable[[NDArray[np.bool_]], NDArray[np.float64]]:
+def of_table(table: NDArray[np.float64]) -> Callable[[NDArray[np.bool_]], NDArray[np.float64]]:
     """Return the game of utilities by bit mask (player i is bit i)."""
     weights = 1 << np.arange(len(table).bit_length() - 1)
     return lambda coalitions: table[coalitions @ weights]
 
 
-def _shared_out(data: str, rows: int, players: int, seed: int) -> tuple[Any, Any, NDArray[np.int64], tuple[Any, Any]]:
+def shared_out(data: str, rows: int, players: int, seed: int) -> tuple[Any, Any, NDArray[np.int64], tuple[Any, Any]]:
     x, y = LOADERS[data](return_X_y=True)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(y))

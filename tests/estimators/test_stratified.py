@@ -244,7 +244,7 @@ def test_errors_of_pairs_left_out_are_those_of_fits_without_them(surrogate, monk
             errors[penalty] = surrogate(rows, odd).error[0]
         penalty = min(errors, key=errors.get)
         assert whole.error[0] == pytest.approx(errors[penalty], rel=1e-9)
-        features = linear._features(rows)
+        features = linear.features_of(rows)
         size = penalty * np.trace(features.T @ features) / np.linalg.matrix_rank(features)
         missed = []
         for k in range(len(rows)):
@@ -253,7 +253,7 @@ def test_errors_of_pairs_left_out_are_those_of_fits_without_them(surrogate, monk
             missed.append(odd[k, 0] - features[k] @ np.linalg.solve(gram, features[other].T @ odd[other, 0]))
     else:
         [(length, noise)] = gaussian_process._chosen(rows, odd)
-        covariance = gaussian_process._covariance(rows, rows, length)
+        covariance = gaussian_process.covariance(rows, rows, length)
         missed = []
         for k in range(len(rows)):
             other = np.arange(len(rows)) != k

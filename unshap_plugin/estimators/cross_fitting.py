@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.estimators.sizes import Sizes
 from unshap_plugin.estimators.strata import Stratum, blocks
-from unshap_plugin.estimators.surrogates import fit
+from unshap_plugin.estimators.surrogates import Assisted, Fitted, fit
 
-__all__ = ["cross_fitted"]
+__all__ = ["CrossFitted", "cross_fitted"]
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """What cross-fitting gives.
+
+    Attributes
+    ----------
+    values, variance, freedom
+        The sum that was sought, its variance, and the degrees of freedom of that, ``[n_players, t]``.
+    counted
+        How much of the mean ``u(S) g(S)`` of each size the values still lack, for each feature ``u`` of the odd part,
+        and of the even one if there is any: ``[n_players // 2, t, q]`` each.
+
+    Examples
+    --------
+    >>> CrossFitted(np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1)), []).counted
+    []
+    """
+
+    values: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    freedom: NDArray[np.float64]
+    counted: list[NDArray[np.float64]]
 
 
 def cross_fitted(
@@ -22,7 +47,8 @@ def cross_fitted(
     stratum: NDArray[np.int64],
     fold: NDArray[np.int64],
     surrogate: str,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    features: list[NDArray[np.float64]] | None = None,
+) -> CrossFitted:
     """Return ``sum over strata of mass * mean of o(S) g(S) + e(S) h(S)``, its variance, and its degrees of freedom.
 
     Strata of which every pair was drawn need no surrogate. Where pairs were excluded, as many of those that were not
@@ -38,10 +64,9 @@ def cross_fitted(
         its fold, ``[m]``.
     surrogate
         See ``fit``.
-
-    Returns
-    -------
-    Three arrays ``[n_players, t]``.
+    features
+        What surrogates may take a multiple of, for each of ``halves``: ``[m, t, q]``. Their own means over all pairs
+        are for the caller to add, see ``CrossFitted.counted``.
 
     Examples
     --------
@@ -49,7 +74,7 @@ def cross_fitted(
     >>> from unshap_plugin.estimators.strata import divide
     >>> pairs, shapley = np.eye(3, dtype=bool), sizes_of(np.full(3, 1 / 3))
     >>> odd, one = np.array([[-2.0], [-1.0], [0.0]]), np.zeros(3, dtype=int)  # the players add 1, 2 and 3
-    >>> (cross_fitted(divide(shapley, 3), shapley, pairs, [odd], one, np.arange(3), "gp")[0] + 2).ravel()
+    >>> (cross_fitted(divide(shapley, 3), shapley, pairs, [odd], one, np.arange(3), "gp").values + 2).ravel()
     array([1., 2., 3.])
     """
     size = pairs.sum(axis=1)
@@ -62,19 +87,28 @@ def cross_fitted(
     for k, one in enumerate(strata):
         number[one.sizes - 1] = k
     residuals = [np.zeros_like(half) for half in halves]
+    counted = [np.zeros((len(sizes.mass), *one.shape[1:])) for one in features or []]
+    sampled = np.where(finished, 0, mass**2 * (1 - left / population) / (left * np.maximum(left - 1, 1)))
+    counts = sampled * [np.mean(sizes.lengths[one.sizes - 1] ** 2) for one in strata]
     for out in (fold == one for one in np.unique(fold[~finished[stratum]])):
         held = np.where(finished, 0, np.bincount(stratum[out], minlength=len(strata)))
         share = held / left
         unseen = (population - left + held) / np.maximum(held, 1)  # pairs that each one held out stands for
         weight = (mass * share / population)[stratum] * np.where(out, unseen[stratum], 1)
         missed = []
-        for part, half, residual, even in zip(sizes.parts, halves, residuals, (False, True), strict=False):
-            fitted = fit(pairs[~out], half[~out], surrogate, even)
+        for k, (part, half) in enumerate(zip(sizes.parts, halves, strict=True)):
+            fitted: Fitted | Assisted
+            if features is None:
+                fitted, known = fit(pairs[~out], half[~out], surrogate, even=k > 0), 0.0
+            else:
+                u = features[k]
+                fitted = Assisted(pairs[~out], half[~out], u[~out], counts[stratum[~out]], even=k > 0)
+                known = np.einsum("mtq,tq->mt", u, fitted.multiples)
+                counted[k] += (sizes.mass * share[number])[:, None, None] * fitted.multiples
             values += fitted.shares(part, sizes.mass * share[number])
-            missed.append(half - fitted.predict(pairs))
-            residual[out] = missed[-1][out]
+            missed.append(half - fitted.predict(pairs) - known)
+            residuals[k][out] = missed[-1][out]
         values += _along(pairs, sizes.contributions(size, missed), weight)
-    sampled = np.where(finished, 0, mass**2 * (1 - left / population) / (left * np.maximum(left - 1, 1)))
     variance, squares = np.zeros_like(values), np.zeros_like(values)
     inside, outside = sizes.contributions(size, residuals)
     for k in np.flatnonzero(~finished):
@@ -84,7 +118,7 @@ def cross_fitted(
         squares += own**2 / (left[k] - 1)
     freedom = np.full_like(values, np.inf if finished.all() else (left - 1)[~finished].sum())
     np.divide(variance**2, squares, out=freedom, where=squares > 0)
-    return values, variance, freedom
+    return CrossFitted(values, variance, freedom, counted)
 
 
 def _along(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import BudgetError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators.base import EXCLUDES_NONE, Estimate, Estimator, check_ends
-from unshap_plugin.estimators.cross_fitting import cross_fitted
+from unshap_plugin.estimators.cross_fitting import CrossFitted, cross_fitted
 from unshap_plugin.estimators.drawing import Drawing
 from unshap_plugin.estimators.sizes import Sizes, sizes_of
 from unshap_plugin.estimators.strata import divide, pairs_in_all
@@ -164,9 +164,9 @@ class Stratified(Estimator):
             for column, excluded in enumerate(np.isnan(told).any(axis=1).T):
                 patterns.setdefault(excluded.tobytes(), []).append(column)
             for columns in patterns.values():
-                found = self._corrected(told[:, :, columns])
-                values[:, columns] += found[0]
-                variance[:, columns], freedom[:, columns] = found[1:]
+                found = self._corrected(told[:, :, columns], columns)
+                values[:, columns] += found.values
+                variance[:, columns], freedom[:, columns] = found.variance, found.freedom
         made = (one.reshape(n, *shape) for one in (values, np.sqrt(variance), freedom))
         return Estimate(*made)
 
@@ -180,17 +180,19 @@ class Stratified(Estimator):
         self._fold = np.empty(told, dtype=np.int64)
         self._fold[np.argsort(self._stratum, kind="stable")] = np.arange(told) % folds
 
-    def _corrected(
-        self, told: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _corrected(self, told: NDArray[np.float64], columns: list[int]) -> CrossFitted:
         """Return what ``cross_fitted`` makes of columns in which the same pairs were excluded."""
+        return cross_fitted(*self._kept(told)[1])
+
+    def _kept(self, told: NDArray[np.float64]) -> tuple[NDArray[np.bool_], tuple[Any, ...]]:
+        """Return which pairs are left, and what cross-fitting takes of them."""
         kept = ~np.isnan(told).any(axis=(1, 2))
         stratum = self._stratum[kept]
         self._refuse_few(np.bincount(stratum, minlength=len(self._strata)))
         smaller, larger = told[kept, 0], told[kept, 1]
         halves = [(smaller - larger) / 2, (smaller + larger) / 2][: len(self._sizes.parts)]
         pairs, fold = self._pairs[kept], self._fold[kept]
-        return cross_fitted(self._strata, self._sizes, pairs, halves, stratum, fold, self._surrogate)
+        return kept, (self._strata, self._sizes, pairs, halves, stratum, fold, self._surrogate)
 
     def _refuse_few(self, left: NDArray[np.int64]) -> None:
         """Raise if exclusions left too few pairs of a stratum."""

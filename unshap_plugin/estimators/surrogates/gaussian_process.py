@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy import stats
 from unshap_plugin.estimators.sizes import Along
 from unshap_plugin.estimators.surrogates.base import Surrogate, of_sizes, spread
 
-__all__ = ["MOST_PAIRS", "MOST_PLAYERS", "GaussianProcess", "kernel", "means_of_kernel"]
+__all__ = ["LENGTHS", "MOST_PAIRS", "MOST_PLAYERS", "NOISES", "GaussianProcess", "covariance", "kernel", "means_of_kernel"]
 
 #: Lengths in which the kernel falls off, over all players.
 LENGTHS = (0.25, 1.2, 3.6)
@@ -94,15 +94,22 @@ class GaussianProcess(Surrogate):
         self.error = np.zeros(half.shape[1])
         for length, noise in sorted(set(chosen)):
             columns = np.array([one == (length, noise) for one in chosen])
-            inverse = np.linalg.inv(_covariance(pairs, pairs, length, even) + noise * np.eye(len(pairs)))
+            inverse = np.linalg.inv(covariance(pairs, pairs, length, even) + noise * np.eye(len(pairs)))
             weights = np.zeros_like(half)
             weights[:, columns] = inverse @ half[:, columns]
             self.error[columns] = np.mean((weights[:, columns] / np.diag(inverse)[:, None]) ** 2, axis=0)
             self._parts.append((length, weights))
 
+    @classmethod
+    def of(cls, pairs: NDArray[np.bool_], parts: list[tuple[float, NDArray[np.float64]]], even: bool) -> Self:
+        """Return the sum of kernels at these pairs, of so many lengths, times weights ``[m, t]``."""
+        one = cls.__new__(cls)
+        one._pairs, one._parts, one._even = pairs, parts, even
+        return one
+
     def predict(self, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return ``f`` of coalitions ``[m, n_players]``, as ``[m, t]``."""
-        parts = (_covariance(pairs, self._pairs, length, self._even) @ weights for length, weights in self._parts)
+        parts = (covariance(pairs, self._pairs, length, self._even) @ weights for length, weights in self._parts)
         return np.sum([*parts], axis=0)
 
     def shares(self, along: Along, weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,9 +129,17 @@ class GaussianProcess(Surrogate):
         return found
 
 
-def _covariance(
+def covariance(
     one: NDArray[np.bool_], other: NDArray[np.bool_], length: float, even: bool = False
 ) -> NDArray[np.float64]:
+    """Return the prior covariance of coalitions ``[m, n_players]`` and ``[k, n_players]``, as ``[m, k]``.
+
+    Examples
+    --------
+    >>> covariance(np.eye(2, dtype=bool), np.eye(2, dtype=bool), 1.2).round(6)
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
     n = one.shape[1]
     first, second = one.sum(axis=1), other.sum(axis=1)
     common = one.astype(np.float64) @ other.T.astype(np.float64)
@@ -137,7 +152,7 @@ def _chosen(pairs: NDArray[np.bool_], half: NDArray[np.float64], even: bool = Fa
     least = np.full(half.shape[1], np.inf)
     chosen = [(LENGTHS[0], NOISES[0])] * half.shape[1]
     for length in LENGTHS:
-        values, vectors = np.linalg.eigh(_covariance(pairs, pairs, length, even))
+        values, vectors = np.linalg.eigh(covariance(pairs, pairs, length, even))
         target = vectors.T @ half
         for noise in NOISES:
             inverse = 1 / (np.maximum(values, 0) + noise)

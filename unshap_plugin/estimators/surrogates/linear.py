@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from unshap_plugin.estimators.sizes import Along
 from unshap_plugin.estimators.strata import blocks
 from unshap_plugin.estimators.surrogates.base import SIZE_FUNCTIONS, Surrogate, of_sizes, spread
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "features_of"]
 
 #: Penalties, as multiples of the mean eigenvalue.
 PENALTIES = np.logspace(-9, 3, 25)
@@ -46,7 +46,7 @@ class Linear(Surrogate):
         if pairs.shape[1] > LARGEST:
             pairs, half = pairs[:LARGEST], half[:LARGEST]
         self._even = even
-        features = _features(pairs, even)
+        features = features_of(pairs, even)
         values, rows, target, turn = _decomposed(features, half)
         self.error = np.full(half.shape[1], np.inf)
         best = np.zeros_like(target)
@@ -59,9 +59,16 @@ class Linear(Surrogate):
             self.error = np.minimum(error, self.error)
         self._slopes = turn(best)
 
+    @classmethod
+    def of(cls, slopes: NDArray[np.float64], even: bool) -> Self:
+        """Return the function with these slopes of ``features_of``, ``[n_players + 4, t]``."""
+        one = cls.__new__(cls)
+        one._slopes, one._even = slopes, even
+        return one
+
     def predict(self, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return ``f`` of coalitions ``[m, n_players]``, as ``[m, t]``."""
-        return np.concatenate([_features(block, self._even) @ self._slopes for block in blocks(pairs)])
+        return np.concatenate([features_of(block, self._even) @ self._slopes for block in blocks(pairs)])
 
     def shares(self, along: Along, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weighted shares ``[n_players, t]``: of a size, the others are there as often as each other."""
@@ -80,7 +87,15 @@ def _times(size: NDArray[np.int64], n_players: int, even: bool) -> NDArray[np.fl
     return 1 - 2 * size / n_players if even else np.ones(len(size))
 
 
-def _features(pairs: NDArray[np.bool_], even: bool = False) -> NDArray[np.float64]:
+def features_of(pairs: NDArray[np.bool_], even: bool = False) -> NDArray[np.float64]:
+    """Return what ``Linear`` is linear in, ``[m, n_players + 4]``.
+
+    Examples
+    --------
+    >>> features_of(np.eye(2, dtype=bool)).round(2)[:, :2]
+    array([[ 0.71, -0.71],
+           [-0.71,  0.71]])
+    """
     m, n = pairs.shape
     size = pairs.sum(axis=1)
     features = np.empty((m, n + SIZE_FUNCTIONS))
