@@ -3,6 +3,7 @@
 from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.audit.tuning import Tuning, tune
+from unshap_plugin.corrected import corrected_values
 from unshap_plugin.errors import UnshapError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.metrics import Metric
@@ -24,6 +25,7 @@ __all__ = [
     "ValuationResult",
     "audit",
     "compute_artifacts",
+    "corrected_values",
     "semivalues",
     "shapley_values",
     "tune",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ def estimated(
     progress: Callable[[Progress], object] | None = None,
     semivalue: Semivalue | None = None,
     stopping: Stopping = NEVER,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> ValuationResult:
     """Return the values of the players of a game by an estimator.
 
@@ -84,6 +86,8 @@ def estimated(
         What is estimated, by an estimator that is ``weighted`` or has values of no other; ``None`` for Shapley values.
     stopping
         Rules that end the run.
+    more
+        What else the estimator takes.
 
     Raises
     ------
@@ -96,7 +100,9 @@ def estimated(
         weights = semivalue.weights if semivalue is not None and registered.offer.weighted else None
         assisted = registered.offer.assisted
         covariates = marginal_covariates(game, most or DEFAULT_BUDGET, int(seed)) if assisted else None
-        run = estimate_with(registered, game, most, int(seed), progress, weights, stopping, covariates)
+        given = {"weights": weights, "covariates": covariates, **more}
+        given = {name: one for name, one in given.items() if one is not None}
+        run = estimate_with(registered, game, most, int(seed), progress, stopping, **given)
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise

@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from unshap_plugin.corrected import corrected_values
 from unshap_plugin.covariates import has_marginals
-from unshap_plugin.errors import DivergenceError, InvalidTypeError, nearest
+from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, in_short, nearest
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.stopping import Stopping
@@ -35,6 +36,7 @@ def value(
     unlearner: str | Unlearner = "auto",
     estimator: str = "auto",
     budget: int | None = None,
+    retrainings: int | None = None,
     target_error: float | str | None = None,
     max_time: float | None = None,
     stable_top: int | None = None,
@@ -58,6 +60,8 @@ def value(
         See ``UnlearningGame``.
     estimator, budget, target_error, max_time, stable_top, progress
         See ``shapley_values``.
+    retrainings
+        Retrain on so many coalitions, and return the values of retraining: see ``corrected_values``.
     seed
         Seed of the unlearner and of the estimator.
     n_jobs
@@ -93,18 +97,18 @@ def value(
                 else f"other arguments are those of ValuationProblem: {', '.join(list(known)[3:])}"
             )
             raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
-    asked = ValuationProblem(model, train, test, groups=groups, **problem)
-    try:
-        return shapley_values(
-            UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs, store=store),
-            estimator,
-            budget,
-            seed,
-            target_error=target_error,
-            max_time=max_time,
-            stable_top=stable_top,
-            progress=progress,
+    if retrainings is not None and estimator != "auto":
+        raise InvalidValueError(
+            f"estimator is {in_short(estimator)}, but values that retrainings correct have one of their own: leave it "
+            f"out, or leave out retrainings."
         )
+    asked = ValuationProblem(model, train, test, groups=groups, **problem)
+    rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time, "stable_top": stable_top}
+    try:
+        game = UnlearningGame(asked, unlearner, seed=seed, n_jobs=n_jobs, store=store)
+        if retrainings is not None:
+            return corrected_values(game, retrainings, seed, budget=budget, progress=progress, **rules)
+        return shapley_values(game, estimator, budget, seed, progress=progress, **rules)
     except DivergenceError as error:  # the game is ours, and takes no policy from here
         made = f"shapley_values(UnlearningGame(problem, unlearner, {EXCLUDING}))"
         raise error.advising(tuple(made if way == EXCLUDING else way for way in error.advice)) from error

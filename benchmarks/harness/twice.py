@@ -82,7 +82,9 @@ CASES = (
     Case(HELD_OUT, "iris", 75, 9, 9, "network, stopped late", "log_likelihood", "replay", {}),
     Case(HELD_OUT, "digits", 250, 10, 10, "network, stopped late", "accuracy", "anchored", {}, True),
     Case(HELD_OUT, "wine", 90, 10, 11, "network, stopped early", "log_likelihood", "reference_teacher", {}, True),
-    Case(HELD_OUT, "breast_cancer", 200, 12, 12, "logistic regression", "log_likelihood", "reference_teacher", {}, True),
+    Case(
+        HELD_OUT, "breast_cancer", 200, 12, 12, "logistic regression", "log_likelihood", "reference_teacher", {}, True
+    ),
     Case(CHOSEN_ON, "breast_cancer", 300, 12, 0, "logistic regression", "log_likelihood", "auto", {}),
     Case(CHOSEN_ON, "wine", 90, 10, 2, "network, stopped early", "log_likelihood", "auto", {}),
     Case(CHOSEN_ON, "digits", 300, 10, 20, "network, stopped late", "accuracy", "auto", {}),
@@ -116,7 +118,9 @@ def played(case: Case) -> Twice:
     seen = problem
     if case.partial:
         given.pop("fit", None)
-        seen = ValuationProblem(model, (x, y), (x_test, y_test), access="partial", reference=reference, trained_rows=len(y), **given)
+        seen = ValuationProblem(
+            model, (x, y), (x_test, y_test), access="partial", reference=reference, trained_rows=len(y), **given
+        )
     every = np.arange(1 << case.players)[:, None] >> np.arange(case.players) & 1 > 0
     retrained = UnlearningGame(problem, "retrain")(every)
     unlearned = UnlearningGame(seen, case.unlearner, **case.settings)(every)

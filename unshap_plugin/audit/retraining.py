@@ -14,10 +14,10 @@ from unshap_plugin.coalitions import in_words
 from unshap_plugin.errors import AccessError, DivergenceError, InvalidTypeError
 from unshap_plugin.evaluation.evaluation import EXCLUDING, FEWER_FITS
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.plugins.registry import another
 from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
+from unshap_plugin.retraining import retraining_game
 from unshap_plugin.unlearners import Retrain
 
 __all__ = ["check_retrainable", "checked_game", "evaluated", "retrained"]
@@ -103,12 +103,8 @@ class _Retraining:
 
 
 def _seeded(problem: ValuationProblem, n_jobs: int | None, store: Path | None, seed: int) -> _Retraining:
-    game = problem.once(_game, n_jobs, store).with_seed(seed)
+    game = retraining_game(problem, seed, n_jobs, store)
     return _Retraining(game, game.evaluations)
-
-
-def _game(problem: ValuationProblem, n_jobs: int | None, store: Path | None) -> UnlearningGame:
-    return UnlearningGame(problem, f"{BUILTIN}:{Retrain.name}", n_jobs=n_jobs, store=store)
 
 
 def evaluated(

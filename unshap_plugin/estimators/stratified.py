@@ -164,7 +164,7 @@ class Stratified(Estimator):
             for column, excluded in enumerate(np.isnan(told).any(axis=1).T):
                 patterns.setdefault(excluded.tobytes(), []).append(column)
             for columns in patterns.values():
-                found = self._corrected(told[:, :, columns], columns)
+                found = self._corrected(told, columns)
                 values[:, columns] += found.values
                 variance[:, columns], freedom[:, columns] = found.variance, found.freedom
         made = (one.reshape(n, *shape) for one in (values, np.sqrt(variance), freedom))
@@ -182,10 +182,10 @@ class Stratified(Estimator):
 
     def _corrected(self, told: NDArray[np.float64], columns: list[int]) -> CrossFitted:
         """Return what ``cross_fitted`` makes of columns in which the same pairs were excluded."""
-        return cross_fitted(*self._kept(told)[1])
+        return cross_fitted(*self._kept(told[:, :, columns])[1])
 
     def _kept(self, told: NDArray[np.float64]) -> tuple[NDArray[np.bool_], tuple[Any, ...]]:
-        """Return which pairs are left, and what cross-fitting takes of them."""
+        """Return which pairs were not excluded, and what ``cross_fitted`` takes of them."""
         kept = ~np.isnan(told).any(axis=(1, 2))
         stratum = self._stratum[kept]
         self._refuse_few(np.bincount(stratum, minlength=len(self._strata)))

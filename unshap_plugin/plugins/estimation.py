@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,8 @@ def estimate_with(
     budget: int | None,
     seed: int,
     progress: Callable[[Progress], object] | None = None,
-    weights: NDArray[np.float64] | None = None,
     stopping: Stopping = NEVER,
-    covariates: NDArray[np.float64] | None = None,
+    **more: Any,
 ) -> Estimated:
     """Return the values of the players of a game, and how they came about.
 
@@ -65,12 +65,11 @@ def estimate_with(
         With ``n_players``; from bool ``[m, n_players]`` to float64 ``[m]`` or ``[m, t]``.
     budget, seed, progress
         As in ``shapley_values``; with rules, no budget is no limit.
-    weights
-        Those of another semivalue, for an estimator that is ``weighted``.
     stopping
         Rules that end the run.
-    covariates
-        What is known of the players, ``[n_players, q]``, for an estimator that is ``assisted``.
+    more
+        What else the estimator takes: ``weights`` of another semivalue, if it is ``weighted``; ``covariates``, if it is
+        ``assisted``.
 
     Raises
     ------
@@ -132,9 +131,7 @@ def estimate_with(
     try:
         # What a plugin draws from the global generators comes from the seed, and these are left as they were.
         with contextlib.nullcontext() if ours else seeded(seed % 2**63):
-            more = {"weights": weights, "covariates": covariates}
-            given_more = {name: one for name, one in more.items() if one is not None}
-            method = registered.offer(n, budget, seed, **given_more)
+            method = registered.offer(n, budget, seed, **more)
             rules: tuple[Stopping, ...] = ()
             if stopping:
                 if method.anytime_from is None:
@@ -143,7 +140,7 @@ def estimate_with(
                         f"on its way: leave them out, or use estimator='stratified'."
                     )
                 rules = (stopping,)
-                method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **given_more)
+                method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **more)
             estimate = method.run(watched, None if progress is None else reported, *rules)
     except (Exception, SystemExit) as error:
         if ours or isinstance(error, UnshapError) or error in passed:

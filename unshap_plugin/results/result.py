@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,12 @@ class ValuationResult:
         utilities that look wrong.
     semivalue
         What the values are: ``"Shapley value"``, or another mean of marginal contributions (see ``semivalues``).
+    retrainings, variance_ratio
+        Of ``corrected_values``: utilities of retraining that were asked for, and how many times the variance the values
+        would have from these alone, estimated from held-out errors. Otherwise 0 and 1.
+    unlearned
+        Of ``corrected_values``: for each unlearner its own values and their standard errors, ``[2, n_players]`` or
+        ``[2, n_players, t]``.
 
     Examples
     --------
@@ -120,6 +126,9 @@ class ValuationResult:
     notes: tuple[str, ...] = ()
     semivalue: str = SHAPLEY
     stopped: str = "budget"
+    retrainings: int = 0
+    variance_ratio: float = 1.0
+    unlearned: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of players."""
@@ -241,8 +250,9 @@ class ValuationResult:
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per player: values with errors and 95% intervals, and ranks (1 = best) with theirs.
 
-        Its columns are player, value, std_error, ci_low, ci_high, rank, rank_low and rank_high. A metric that measures
-        several things gives one row per player and column ``metric``.
+        Its columns are player, value, std_error, ci_low, ci_high, rank, rank_low and rank_high, and of corrected values
+        those that each unlearner has without retrainings. A metric that measures several things gives one row per
+        player and column ``metric``.
         """
         return frame_of(self)
 
@@ -264,6 +274,7 @@ class ValuationResult:
             data[name] = numbers(name, data[name])
         for name in ("players", "columns", "notes"):
             data[name] = tuple(data[name])
+        data["unlearned"] = {name: numbers(name, one) for name, one in data["unlearned"].items()}
         return cls(**data)
 
     def plot(self, ax: Axes | None = None, *, highlight: Collection[Any] = (), label: str = "highlighted") -> Axes:

@@ -29,7 +29,8 @@ def derived(result: ValuationResult) -> dict[str, NDArray[Any]]:
 
 def frame_of(result: ValuationResult) -> pd.DataFrame:
     """Return a table with a row per player, or per player and part of the metric."""
-    data = {"value": result.values, "std_error": result.std_errors, **derived(result)}
+    unlearned = {f"unlearned by {name}": one[0] for name, one in result.unlearned.items()}
+    data = {"value": result.values, "std_error": result.std_errors, **derived(result), **unlearned}
     if result.values.ndim == 1:
         return pd.DataFrame({"player": result.players, **data})
     names = result.columns or tuple(f"{result.metric}[{k}]" for k in range(result.values.shape[1]))

@@ -25,9 +25,9 @@ __all__ = ["Assisted"]
 STRENGTHS = (1.0, 10.0)
 #: Noises of a linear one, which leaves more to it.
 NOISES_OF_LINEAR = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7)
-#: Up to so many pairs to a player the likelihood says how much each surrogate counts, beyond more and more the errors of
-#: pairs that are left out: few of these are too noisy, and the likelihood takes all pairs for alike.
-FEW, FASTER = 1.5, 4
+#: Up to so many pairs to a player the likelihood says how much each surrogate counts, and beyond more and more the
+#: errors of pairs that are left out: few of these are too noisy, and the likelihood takes all pairs for alike.
+FEW, FASTER = 1.5, 6
 ROUND_OFF, TINY = 1e-12, 1e-300
 
 
@@ -55,15 +55,15 @@ class _Average:
         multiples: NDArray[np.float64],
         weights: NDArray[np.float64],
     ) -> None:
-        """Take in one surrogate."""
-        top = np.maximum(self.top, likely)
+        """Take in surrogates of a kernel, by their log likelihoods ``[z, t]``: ``[z, t, q]`` and ``[z, m, t]``."""
+        top = np.maximum(self.top, likely.max(axis=0))
         before, now = np.exp(self.top - top), np.exp(likely - top)
-        self.top, self.total = top, self.total * before + now
-        self.multiples = self.multiples * before[:, None] + now[:, None] * multiples
-        self.weights.setdefault(kernel, np.zeros_like(weights))
+        self.top, self.total = top, self.total * before + now.sum(axis=0)
+        self.multiples = self.multiples * before[:, None] + np.einsum("zt,ztq->tq", now, multiples)
         for each in self.weights.values():
             each *= before
-        self.weights[kernel] += now * weights
+        self.weights.setdefault(kernel, np.zeros(weights.shape[1:]))
+        self.weights[kernel] += np.einsum("zt,zmt->mt", now, weights)
 
 
 class Assisted:
@@ -158,26 +158,25 @@ def _add(
     """
     (m, t), q = half.shape, u.shape[2]
     values, vectors = np.linalg.eigh(prior)
-    columns = vectors.T @ np.concatenate([half, u.reshape(m, -1)], axis=1)
+    spread = np.maximum(values, 0) + np.array(noises)[:, None]  # [z, m]
+    solved = vectors @ (vectors.T @ np.concatenate([half, u.reshape(m, -1)], axis=1) / spread[..., None])
+    own, of_features = solved[..., :t], solved[..., t:].reshape(-1, m, t, q)
+    diagonal = 1 / spread @ (vectors**2).T
+    square, volume = np.einsum("mt,zmt->zt", half, own), np.log(spread).sum(axis=1)[:, None]
     groups = [(k,) for k in range(q)] + ([tuple(range(q))] if q > 1 else [])
-    for noise in noises:
-        spread = np.maximum(values, 0) + noise
-        solved = vectors @ (columns / spread[:, None])
-        own, of_features = solved[:, :t], solved[:, t:].reshape(m, t, q)
-        diagonal = vectors**2 @ (1 / spread)
-        square, volume = np.einsum("mt,mt->t", half, own), float(np.log(spread).sum())
-        for group, strength in [((), 1.0), *((group, strength) for group in groups for strength in STRENGTHS)]:
-            taken, pulled = u[..., group], of_features[..., group]
-            gram = np.einsum("mts,mtr->tsr", taken, pulled) + np.eye(len(group)) / strength
-            inverse, along = np.linalg.inv(gram), np.einsum("mts,mt->ts", taken, own)
-            found = np.einsum("tsr,tr->ts", inverse, along)
-            weights = own - np.einsum("mts,ts->mt", pulled, found)
-            left = diagonal[:, None] - np.einsum("mts,tsr,mtr->mt", pulled, inverse, pulled)
-            squares = (weights / np.maximum(left, ROUND_OFF * diagonal[:, None])) ** 2
-            missed = (np.log(squares.mean(axis=0) + TINY) + np.log(counts @ squares + TINY)) / 2
-            explained = np.log(np.maximum(square - np.einsum("ts,ts->t", along, found), 0) / m + TINY)
-            volumes = volume + np.linalg.slogdet(gram)[1] + len(group) * np.log(strength)
-            likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
-            multiples = np.zeros((t, q))
-            multiples[:, group] = found
-            average.add(length, likely, multiples, weights)
+    for group, strength in [((), 1.0), *((group, strength) for group in groups for strength in STRENGTHS)]:
+        taken, pulled = u[..., group], of_features[..., group]
+        gram = np.einsum("mts,zmtr->ztsr", taken, pulled) + np.eye(len(group)) / strength
+        along = np.einsum("mts,zmt->zts", taken, own)
+        inverse = np.linalg.inv(gram)
+        found = np.einsum("ztsr,ztr->zts", inverse, along)
+        weights = own - np.einsum("zmts,zts->zmt", pulled, found)
+        left = diagonal[..., None] - np.einsum("zmts,zmts->zmt", np.einsum("zmts,ztsr->zmtr", pulled, inverse), pulled)
+        squares = (weights / np.maximum(left, ROUND_OFF * diagonal[..., None])) ** 2
+        missed = (np.log(squares.mean(axis=1) + TINY) + np.log(counts @ squares + TINY)) / 2
+        explained = np.log(np.maximum(square - np.einsum("zts,zts->zt", along, found), 0) / m + TINY)
+        volumes = volume + np.linalg.slogdet(gram)[1] + len(group) * np.log(strength)
+        multiples = np.zeros((len(noises), t, q))
+        multiples[..., group] = found
+        likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
+        average.add(length, likely, multiples, weights)

@@ -12,7 +12,16 @@ from scipy import stats
 from unshap_plugin.estimators.sizes import Along
 from unshap_plugin.estimators.surrogates.base import Surrogate, of_sizes, spread
 
-__all__ = ["LENGTHS", "MOST_PAIRS", "MOST_PLAYERS", "NOISES", "GaussianProcess", "covariance", "kernel", "means_of_kernel"]
+__all__ = [
+    "LENGTHS",
+    "MOST_PAIRS",
+    "MOST_PLAYERS",
+    "NOISES",
+    "GaussianProcess",
+    "covariance",
+    "kernel",
+    "means_of_kernel",
+]
 
 #: Lengths in which the kernel falls off, over all players.
 LENGTHS = (0.25, 1.2, 3.6)

@@ -1,0 +1,199 @@
+"""Values of retraining, paid with few retrainings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import gmean
+
+from unshap_plugin.coalitions import keys_of
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer, in_short
+from unshap_plugin.estimated import Game, check_game, estimated
+from unshap_plugin.estimators import Stratified
+from unshap_plugin.estimators.base import Estimate
+from unshap_plugin.estimators.corrected import Corrected
+from unshap_plugin.estimators.helpers import Helpers
+from unshap_plugin.estimators.semivalue import Kind, semivalue_of
+from unshap_plugin.estimators.stopping import Stopping
+from unshap_plugin.game import UnlearningGame
+from unshap_plugin.plugins.catalogue import BUILTIN, Registered
+from unshap_plugin.plugins.registry import find_estimator
+from unshap_plugin.results.result import ValuationResult
+from unshap_plugin.retraining import retraining_game
+from unshap_plugin.support.progress import Progress
+
+__all__ = ["corrected_values"]
+
+
+def corrected_values(
+    game: Game | Sequence[Game],
+    retrainings: int = 60,
+    seed: int = 0,
+    *,
+    retrained: Game | None = None,
+    kind: Kind | None = None,
+    budget: int | None = None,
+    target_error: float | str | None = None,
+    max_time: float | None = None,
+    stable_top: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> ValuationResult:
+    """Return the values of *retraining*, estimated from few retrainings and many unlearnings.
+
+    Unlearned utilities are cheap and biased. Here they are features of a surrogate for the retrained ones, which counts
+    them for as much as they foretell these, and retrainings correct what is left: the values have no bias, whatever the
+    unlearner does, and their standard errors are about retraining. Where unlearning goes along with retraining, they
+    are as small as those of many times more retrainings; where it does not, retrainings count alone.
+
+    Parameters
+    ----------
+    game
+        The game whose utilities are cheap, or several, such as of different unlearners.
+    retrainings
+        How many retrained utilities may be asked for, those known already (as from an ``audit`` of the game) included;
+        some three to ten for each player.
+    seed
+        Seed of the estimator.
+    retrained
+        The game of retraining, or any other one over the same players that is dear: a function of coalitions with
+        ``n_players``, such as of fits on a cluster. ``None``: retrains as the problem of the (first) game says, with
+        the first seed of its audit. In partial access nobody can retrain: make it of the problem with all data, with
+        ``valued=`` the same players.
+    kind
+        Another semivalue, see ``semivalues``; ``None`` for Shapley values.
+    budget
+        How many utilities each cheap game may be asked for: by default all of up to 14 players, and otherwise 5,000, or
+        four to a player if that is more.
+    target_error, max_time, stable_top, progress
+        See ``shapley_values``; of retrained utilities.
+
+    Returns
+    -------
+    ValuationResult
+        That of the retrained game. ``retrainings`` says how many were asked for, ``variance_ratio`` how many times the
+        variance their values would have without unlearning, and ``unlearned`` what the values of the cheap games are.
+
+    Raises
+    ------
+    AccessError
+        If the model cannot be retrained.
+    BudgetError
+        If the retrainings, or the budget, are too few.
+    DivergenceError
+        If the utility of a coalition cannot be had.
+    InvalidTypeError, InvalidValueError, UnknownNameError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.preprocessing import scale
+    >>> from unshap_plugin import UnlearningGame, ValuationProblem
+    >>> x, y = load_breast_cancer(return_X_y=True)
+    >>> x = scale(x)
+    >>> model = LogisticRegression().fit(x[:60], y[:60])
+    >>> problem = ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), groups=list("abcdef") * 10)
+    >>> result = corrected_values(UnlearningGame(problem, "influence"), retrainings=24)
+    >>> result.unlearner, result.estimator, result.retrainings, list(result.unlearned)
+    ('retrain', 'corrected', 24, ['influence'])
+    >>> values, errors = result.unlearned["influence"]
+    >>> values.shape, result.variance_ratio > 1
+    ((6,), True)
+    """
+    games = list(game) if isinstance(game, Sequence) else [game]
+    for one in games:
+        check_game(one, budget, seed)
+    check_integer("retrainings", retrainings, 0)
+    dear = _retrained(games, retrained)
+    check_game(dear, retrainings, seed)
+    if not isinstance(dear, UnlearningGame):
+        dear = _Remembered(dear)
+    n = int(dear.n_players)
+    for one in games:
+        _check_players(one, dear)
+    stopping = Stopping(target_error, max_time, stable_top)
+    stopping.check_players(n)
+    semivalue = None if kind is None else semivalue_of(kind, n)
+    weights = None if semivalue is None else semivalue.weights
+    budgets = (None if budget is None else int(budget)), int(seed)
+    helpers = Helpers(games, n, *budgets, weights)
+    Stratified(n, int(retrainings), int(seed), weights=weights)  # refuses too few before any work
+    helpers.learn()
+    registered = Registered(Corrected, find_estimator(f"{BUILTIN}:{Stratified.name}").provider)
+    result = estimated(
+        dear, registered, int(retrainings), seed, {}, progress, semivalue, stopping, {"helpers": helpers}
+    )
+    alone = Stratified(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
+    ratio = _ratio(alone, result)
+    names = _names(games)
+    many = "" if not np.isfinite(ratio) else f", and without them would have {ratio:.2g} times the variance"
+    return dataclasses.replace(
+        result,
+        retrainings=result.asked,
+        variance_ratio=ratio,
+        unlearned={
+            name: np.stack([one.values, one.std_errors]).reshape(2, *result.values.shape)
+            for name, one in zip(names, helpers.alone(), strict=True)
+        },
+        notes=(
+            f"{result.asked} retrainings correct what {' and '.join(names)} would give: the values are those of "
+            f"retraining{many}.",
+            *result.notes,
+        ),
+    )
+
+
+class _Remembered:
+    """Another one's game, which is asked for no coalition twice."""
+
+    def __init__(self, game: Game) -> None:
+        self._game, self._known = game, dict[bytes, NDArray[np.float64]]()
+        self.n_players = int(game.n_players)
+        self.players = getattr(game, "players", range(self.n_players))
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        keys = keys_of(coalitions)
+        new = {key: row for key, row in zip(keys, coalitions, strict=True) if key not in self._known}
+        if new:
+            found = np.asarray(self._game(np.stack(list(new.values()))), dtype=np.float64)
+            self._known.update(zip(new, found, strict=True))
+        return np.stack([self._known[key] for key in keys])
+
+
+def _retrained(games: Sequence[Game], retrained: Game | None) -> Game:
+    """Return the game of retraining."""
+    if retrained is None:
+        first = games[0]
+        if not isinstance(first, UnlearningGame):
+            raise InvalidTypeError(
+                f"game is a {type(first).__name__}, which does not say how to retrain: give an UnlearningGame, or the "
+                f"game of retraining as retrained=."
+            )
+        return retraining_game(first.problem, first.seed + 1, first.n_jobs, first.store)
+    return retrained
+
+
+def _check_players(game: Game, dear: Game) -> None:
+    mine, others = (list(getattr(one, "players", range(int(one.n_players)))) for one in (game, dear))
+    if len(mine) != len(others) or (mine != others and hasattr(game, "players") and hasattr(dear, "players")):
+        raise InvalidValueError(
+            f"the players of the game are {in_short(mine)}, but those of the retrained one {in_short(others)}: make "
+            f"both with the same groups= and valued=."
+        )
+
+
+def _names(games: Sequence[Game]) -> list[str]:
+    """Return what to call each game, by its unlearner, with a number where there are several of a name."""
+    found = [game.unlearner.name if isinstance(game, UnlearningGame) else "utility" for game in games]
+    return [name if found.count(name) == 1 else f"{name} {found[: k + 1].count(name)}" for k, name in enumerate(found)]
+
+
+def _ratio(alone: Estimate, result: ValuationResult) -> float:
+    """Return how many times the variance the values would have without help, in the geometric mean over metrics."""
+    before, now = (np.sum(one.std_errors**2, axis=0).reshape(-1) for one in (alone, result))
+    counted = now > 0
+    return float(gmean(before[counted] / now[counted])) if counted.any() else 1.0

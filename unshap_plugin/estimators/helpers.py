@@ -1,0 +1,138 @@
+"""Games that are cheap, asked far more often than the dear one whose values they help to estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unshap_plugin.errors import BudgetError, InvalidValueError
+from unshap_plugin.estimators.base import Estimate
+from unshap_plugin.estimators.cross_fitting import CrossFitted, cross_fitted
+from unshap_plugin.estimators.strata import two_of_each
+from unshap_plugin.estimators.stratified import Stratified
+from unshap_plugin.support.progress import Progress
+
+__all__ = ["Helpers"]
+
+#: Of up to so many players all coalitions are asked for by default.
+EXACT = 14
+
+#: A game: from bool ``[m, n_players]`` to ``[m]`` or ``[m, t]``.
+_Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
+
+
+class Helpers(Stratified):
+    """The utilities ``u`` of some games, as features of another game's surrogate.
+
+    Parameters
+    ----------
+    games
+        From bool ``[m, n_players]`` to ``[m]``, or ``[m, t]`` as the other game.
+    n_players
+        Number of players.
+    budget
+        How many utilities of each may be asked for. ``None``: all of up to 14 players, else see ``Stratified``.
+    seed
+        Seed of the estimator that they help; their coalitions are drawn apart from those of that one.
+    weights
+        See ``Stratified``.
+
+    Raises
+    ------
+    BudgetError
+        If the budget does not suffice for two pairs of each size, or all that there are.
+
+    Examples
+    --------
+    >>> worth = np.arange(4.0)
+    >>> helpers = Helpers([lambda coalitions: coalitions @ worth], 4, None, 0)
+    >>> helpers.learn()
+    >>> helpers.estimate().values.round(6).ravel(), helpers.features(np.eye(4, dtype=bool)).shape
+    (array([0., 1., 2., 3.]), (4, 1, 1))
+    """
+
+    def __init__(
+        self,
+        games: Sequence[_Game],
+        n_players: int,
+        budget: int | None,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        # Another seed, so that both errors have nothing in common.
+        own = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+        super().__init__(
+            n_players, 1 << n_players if budget is None and n_players <= EXACT else budget, own, weights=weights
+        )
+        self._games = tuple(games)
+        needed = 2 + 2 * two_of_each(self._sizes)
+        if self.total < needed:
+            raise BudgetError(
+                f"budget={budget} is too small: what unlearned utilities help is known from two coalitions of each "
+                f"size and their complements, {needed} evaluations of {n_players} players; give that."
+            )
+
+    def learn(self, progress: Callable[[Progress], object] | None = None) -> None:
+        """Ask the games for all utilities."""
+        self.run(lambda coalitions: self.features(coalitions).reshape(len(coalitions), -1), progress)
+
+    def features(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the utilities of coalitions ``[m, n_players]``, as ``[m, t, q]`` for ``q`` games.
+
+        Raises
+        ------
+        InvalidValueError
+            If the games measure different numbers of things.
+        """
+        found = [np.asarray(game(coalitions), dtype=np.float64).reshape(len(coalitions), -1) for game in self._games]
+        if len({one.shape for one in found}) > 1:
+            raise InvalidValueError(
+                f"the games measure {[one.shape[1] for one in found]} things, but they have to measure the same: "
+                f"give all the same metric."
+            )
+        return np.stack(found, axis=-1)
+
+    def halves(self, utilities: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return half the differences, and half the sums if these count, of pairs' utilities ``[2 m, t, q]``.
+
+        What was excluded is zero there, which is a function of coalitions as good as any.
+        """
+        assert self._ends is not None
+        middle = np.nan_to_num(self._ends.mean(axis=0)).reshape(utilities.shape[1:])
+        pairs = (utilities - middle).reshape(len(utilities) // 2, 2, *utilities.shape[1:])
+        halves = [(pairs[:, 0] - pairs[:, 1]) / 2, (pairs[:, 0] + pairs[:, 1]) / 2]
+        return [np.nan_to_num(one) for one in halves[: len(self._sizes.parts)]]
+
+    def added(self, counted: list[NDArray[np.float64]], columns: list[int]) -> CrossFitted:
+        """Return the sum over sizes of ``counted`` times the mean of ``u g`` over all pairs of a size.
+
+        Parameters
+        ----------
+        counted
+            See ``CrossFitted``, of these columns.
+        columns
+            Which of the ``t`` things are meant.
+        """
+        utilities = np.concatenate(self._told)
+        shape = len(utilities), -1, len(self._games)
+        self._sort(len(utilities) // 2)
+        size = self._pairs.sum(axis=1) - 1
+        mass = np.where(np.any([one.any(axis=(1, 2)) for one in counted], axis=0), self._sizes.mass, 0.0)
+        halves = []
+        for part, half in zip(counted, self.halves(utilities.reshape(shape)), strict=True):
+            multiples = part[mass > 0] / mass[mass > 0, None, None]
+            each = np.zeros_like(part) + multiples.mean(axis=0)  # of sizes that do not count, so that it is smooth
+            each[mass > 0] = multiples
+            halves.append(np.einsum("mtq,mtq->mt", half[:, columns], each[size]))
+        sizes = replace(self._sizes, mass=mass)
+        return cross_fitted(self._strata, sizes, self._pairs, halves, self._stratum, self._fold, self._surrogate)
+
+    def alone(self) -> list[Estimate]:
+        """Return the values of each of the games."""
+        found, q = self.estimate(), len(self._games)
+        each = (found.values, found.std_errors, found.degrees_of_freedom)
+        columns = [[one.reshape(self.n_players, -1, q)[..., k] for one in each] for k in range(q)]
+        return [Estimate(*one) for one in columns]
