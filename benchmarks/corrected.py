@@ -1,14 +1,14 @@
 """Values of retraining from few retrainings: with unlearned utilities as a feature, against retrainings alone.
 
-    python benchmarks/corrected.py [--runs 60] [--cases 0 1 ...] [--budgets 3 5 10]
+    python benchmarks/corrected.py [--runs 30] [--cases 0 1 ...] [--budgets 3 5 10]
 
 Games of 8 to 12 providers of unequal size, of which three have scrambled labels; all coalitions are retrained, and
-unlearned (``harness/twice.py`` lists the games and says on which of them a setting was chosen). For each game and number
-of retrainings (to a player): the mean over runs of the squared error of the values relative to the squared values of
-retraining, of ``stratified`` and of antithetic permutations (which begin at four to a player) from retrainings alone,
-and of ``corrected``; the ratio of the latter to the better of the former; the same ratio with random utilities in place
-of unlearned ones; the share of 95% intervals that cover; and the error of the unlearned values alone. Then the
-geometric means and the largest of the ratios. Of the same utilities every method and run draws others.
+unlearned (``harness/twice.py`` lists the games and says on which of them a setting was chosen). For each game and
+number of retrainings (to a player): the mean over runs of the squared error of the values, relative to the squared
+values of retraining, of ``stratified`` and of antithetic permutations (which begin at four to a player) from
+retrainings alone, and of ``corrected``; the ratio of the latter to the better of the former; the same ratio with random
+utilities in place of unlearned ones; the share of 95% intervals that cover; and the error of the unlearned values
+alone. Then the geometric means and the largest of the ratios.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from unshap_plugin.estimators.helpers import Helpers
 def main() -> None:
     """Print a row for each game and number of retrainings, and what they come to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
     parser.add_argument("--budgets", type=int, nargs="+", default=[3, 5, 10])
     given = parser.parse_args()

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from scipy.stats import gmean
 
 from unshap_plugin.coalitions import keys_of
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, check_integer, in_short
+from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, check_integer, in_short
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
 from unshap_plugin.estimators.base import Estimate
 from unshap_plugin.estimators.corrected import Corrected
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import Kind, semivalue_of
+from unshap_plugin.estimators.sizes import sizes_of
 from unshap_plugin.estimators.stopping import Stopping
+from unshap_plugin.estimators.stratified import least_of
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.registry import find_estimator
@@ -68,7 +70,7 @@ def corrected_values(
         How many utilities each cheap game may be asked for: by default all of up to 14 players, and otherwise 5,000, or
         four to a player if that is more.
     target_error, max_time, stable_top, progress
-        See ``shapley_values``; of retrained utilities.
+        See ``shapley_values``; rules are for retrainings, and progress is reported of unlearning, then of retraining.
 
     Returns
     -------
@@ -110,19 +112,24 @@ def corrected_values(
     check_integer("retrainings", retrainings, 0)
     dear = _retrained(games, retrained)
     check_game(dear, retrainings, seed)
-    if not isinstance(dear, UnlearningGame):
-        dear = _Remembered(dear)
-    n = int(dear.n_players)
     for one in games:
         _check_players(one, dear)
+    n = int(dear.n_players)
+    if not isinstance(dear, UnlearningGame):
+        dear = _Remembered(dear)
     stopping = Stopping(target_error, max_time, stable_top)
     stopping.check_players(n)
     semivalue = None if kind is None else semivalue_of(kind, n)
-    weights = None if semivalue is None else semivalue.weights
+    weights = np.full(n, 1 / n) if semivalue is None else semivalue.weights
+    needed = least_of(sizes_of(weights))
+    if retrainings < needed:
+        raise BudgetError(
+            f"retrainings={retrainings} are too few: values with standard errors need the utilities of none and of all "
+            f"of {n} players, and of two coalitions and their complements, {needed} retrainings; give that."
+        )
     budgets = (None if budget is None else int(budget)), int(seed)
     helpers = Helpers(games, n, *budgets, weights)
-    Stratified(n, int(retrainings), int(seed), weights=weights)  # refuses too few before any work
-    helpers.learn()
+    helpers.learn(progress)
     registered = Registered(Corrected, find_estimator(f"{BUILTIN}:{Stratified.name}").provider)
     result = estimated(
         dear, registered, int(retrainings), seed, {}, progress, semivalue, stopping, {"helpers": helpers}

@@ -137,4 +137,4 @@ def played(case: Case) -> Twice:
     more = [*(f"{key}={value}" for key, value in case.settings.items())]
     more += ["partial access"] * case.partial + ["auto"] * (case.unlearner == "auto")
     name = unlearning.unlearner.name + (f" ({', '.join(more)})" if more else "")
-    return Twice(*games, *values, name)
+    return Twice(games[0], games[1], values[0], values[1], name)

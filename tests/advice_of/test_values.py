@@ -15,7 +15,7 @@ from problems import breast_cancer
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, semivalues, shapley_values, value
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, corrected_values, semivalues, shapley_values, value
 from unshap_plugin.errors import BudgetError, DivergenceError
 from unshap_plugin.estimators import Stratified
 from unshap_plugin.losses import cross_entropy
@@ -28,7 +28,10 @@ FOLDERS = [
     "unshap_plugin/estimators",
     "unshap_plugin/results",
     "unshap_plugin/plots.py",
-    *(f"unshap_plugin/{n}.py" for n in ("estimated", "valuation", "semivalues", "evaluation/evaluation", "game")),
+    *(
+        f"unshap_plugin/{n}.py"
+        for n in ("estimated", "valuation", "corrected", "semivalues", "evaluation/evaluation", "game")
+    ),
 ]
 #: What only describes.
 NO_ADVICE = {"no player has a positive value", "before there were values"}  # nothing can be done about that
@@ -292,6 +295,69 @@ ONE, SEED = left_with_one_pair()
 SIZE_ONE = Additive(4, lambda kept: kept.sum() == 1)
 EMPTY = Additive(4, lambda kept: not kept.any())
 FEW = Additive(6, lambda kept: kept.sum() == 3 and kept[0] and kept[1])
+
+
+def halved(coalitions):
+    """Two metrics of the same game."""
+    return np.stack([Additive(4)(coalitions)] * 2, axis=1)
+
+
+halved.n_players = 4
+
+
+def corrected(game=None, retrainings=12, **kwargs):
+    found = corrected_values(game or Additive(4), retrainings, **{"retrained": Additive(4), **kwargs})
+    values = found.values if found.values.ndim == 1 else found.values[:, 0]
+    np.testing.assert_allclose(values, np.arange(4), atol=1e-4)
+
+
+CORRECTED = [
+    Case(
+        "too few retrainings",
+        lambda: corrected(retrainings=5),
+        "and their complements, 6 retrainings; give that.",
+        (lambda: corrected(retrainings=6),),
+    ),
+    Case(
+        "too few utilities of the cheap game",
+        lambda: corrected(budget=9),
+        "10 evaluations of 4 players; give that.",
+        (lambda: corrected(budget=10),),
+    ),
+    Case(
+        "cheap games that measure different things",
+        lambda: corrected([Additive(4), halved]),
+        "give all the same metric.",
+        (lambda: corrected([halved, halved], retrained=halved),),
+    ),
+    Case(
+        "a cheap game that measures another number of things",
+        lambda: corrected(halved),
+        "give all the same metric.",
+        (lambda: corrected(halved, retrained=halved),),
+    ),
+    Case(
+        "nobody says how to retrain",
+        lambda: corrected_values(Additive(4), 12),
+        "give an UnlearningGame, or the game of retraining as retrained=.",
+        (lambda: plausible(corrected_values(of("newton", asked=problem(fit=RECIPE)), 12)), corrected),
+    ),
+    Case(
+        "other players",
+        lambda: corrected_values(of("newton"), 12, retrained=of("retrain", asked=problem(groups=UNEQUAL != "a"))),
+        "make both with the same groups= and valued=.",
+        (lambda: plausible(corrected_values(of("newton"), 12, retrained=of("retrain", asked=problem(fit=RECIPE)))),),
+    ),
+    Case(
+        "an estimator for values that have one",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, fit=RECIPE, estimator="exact", retrainings=12),
+        "leave it out, or leave out retrainings.",
+        (
+            lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS, fit=RECIPE, retrainings=12)),
+            lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS, estimator="exact")),
+        ),
+    ),
+]
 
 
 ESTIMATORS = [

@@ -22,6 +22,7 @@ RUN_BY = {
     "docs/clusters.md": "tests/evaluation/test_dask.py",
     "docs/conformance.md": "tests/conformance/test_installed.py",
     "docs/contracts.md": HERE,
+    "docs/corrected.md": HERE,
     "docs/glossary.md": HERE,
     "docs/language_models.md": "tests/adapters/transformers/test_guide.py",
     "docs/markets.md": HERE,

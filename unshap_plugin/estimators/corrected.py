@@ -91,7 +91,8 @@ class Corrected(Stratified):
 
     def _corrected(self, told: NDArray[np.float64], columns: list[int]) -> CrossFitted:
         kept, given = self._kept(told[:, :, columns])
-        features = [half[kept][:, columns] for half in self._helpers.halves(np.concatenate(self._features))]
+        halves = self._helpers.halves(self._pairs, np.concatenate(self._features))
+        features = [half[kept][:, columns] for half in halves]
         found = cross_fitted(*given, features=features)
         if not any(one.any() for one in found.counted):
             return found

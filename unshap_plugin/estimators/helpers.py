@@ -68,6 +68,7 @@ class Helpers(Stratified):
             n_players, 1 << n_players if budget is None and n_players <= EXACT else budget, own, weights=weights
         )
         self._games = tuple(games)
+        self._typical: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         needed = 2 + 2 * two_of_each(self._sizes)
         if self.total < needed:
             raise BudgetError(
@@ -78,6 +79,13 @@ class Helpers(Stratified):
     def learn(self, progress: Callable[[Progress], object] | None = None) -> None:
         """Ask the games for all utilities."""
         self.run(lambda coalitions: self.features(coalitions).reshape(len(coalitions), -1), progress)
+        if self._told:
+            utilities = np.concatenate(self._told)
+            self._sort(len(utilities) // 2)
+            if all(one.finished for one in self._strata):
+                whole = self._halves(utilities.reshape(len(utilities), -1, len(self._games)))
+                size = self._pairs.sum(axis=1)
+                self._typical = [_by_size(half, size, self.n_players, even=k > 0) for k, half in enumerate(whole)]
 
     def features(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the utilities of coalitions ``[m, n_players]``, as ``[m, t, q]`` for ``q`` games.
@@ -95,16 +103,36 @@ class Helpers(Stratified):
             )
         return np.stack(found, axis=-1)
 
-    def halves(self, utilities: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Return half the differences, and half the sums if these count, of pairs' utilities ``[2 m, t, q]``.
-
-        What was excluded is zero there, which is a function of coalitions as good as any.
-        """
+    def _halves(self, utilities: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return half the differences, and half the sums if these count, of pairs' utilities ``[2 m, t, q]``."""
         assert self._ends is not None
         middle = np.nan_to_num(self._ends.mean(axis=0)).reshape(utilities.shape[1:])
         pairs = (utilities - middle).reshape(len(utilities) // 2, 2, *utilities.shape[1:])
-        halves = [(pairs[:, 0] - pairs[:, 1]) / 2, (pairs[:, 0] + pairs[:, 1]) / 2]
-        return [np.nan_to_num(one) for one in halves[: len(self._sizes.parts)]]
+        return [(pairs[:, 0] - pairs[:, 1]) / 2, (pairs[:, 0] + pairs[:, 1]) / 2][: len(self._sizes.parts)]
+
+    def halves(self, pairs: NDArray[np.bool_], utilities: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return what surrogates take multiples of: functions of a pair that are odd, and even ones if these count.
+
+        Where all coalitions are known, these are the differences (or sums) from their mean over pairs of that size, as
+        they are and in units of their spread there, since how far unlearning overshoots depends on how much is
+        forgotten; else as they are. What was excluded is zero there, a function as good as any.
+
+        Parameters
+        ----------
+        pairs
+            The smaller member of each, ``[m, n_players]``.
+        utilities
+            Those of each smaller member and its complement, ``[2 m, t, q]``.
+
+        Returns
+        -------
+        ``[m, t, 2 q]`` each, or ``[m, t, q]``.
+        """
+        found, size = self._halves(utilities), pairs.sum(axis=1) - 1
+        for k, (mean, spread) in enumerate(self._typical):
+            apart = found[k] - mean[size]
+            found[k] = np.concatenate([apart, apart / spread[size]], axis=2)
+        return [np.nan_to_num(one) for one in found]
 
     def added(self, counted: list[NDArray[np.float64]], columns: list[int]) -> CrossFitted:
         """Return the sum over sizes of ``counted`` times the mean of ``u g`` over all pairs of a size.
@@ -117,12 +145,11 @@ class Helpers(Stratified):
             Which of the ``t`` things are meant.
         """
         utilities = np.concatenate(self._told)
-        shape = len(utilities), -1, len(self._games)
-        self._sort(len(utilities) // 2)
+        utilities = utilities.reshape(len(utilities), -1, len(self._games))
         size = self._pairs.sum(axis=1) - 1
         mass = np.where(np.any([one.any(axis=(1, 2)) for one in counted], axis=0), self._sizes.mass, 0.0)
         halves = []
-        for part, half in zip(counted, self.halves(utilities.reshape(shape)), strict=True):
+        for part, half in zip(counted, self.halves(self._pairs, utilities), strict=True):
             multiples = part[mass > 0] / mass[mass > 0, None, None]
             each = np.zeros_like(part) + multiples.mean(axis=0)  # of sizes that do not count, so that it is smooth
             each[mass > 0] = multiples
@@ -136,3 +163,19 @@ class Helpers(Stratified):
         each = (found.values, found.std_errors, found.degrees_of_freedom)
         columns = [[one.reshape(self.n_players, -1, q)[..., k] for one in each] for k in range(q)]
         return [Estimate(*one) for one in columns]
+
+
+def _by_size(
+    half: NDArray[np.float64], size: NDArray[np.int64], n_players: int, even: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and spread of pairs of each size, ``[n_players // 2, t, q]``; those that say nothing are 0 and 1.
+
+    Of half the players either member may be called the smaller one, so that odd functions have mean zero there.
+    """
+    mean, spread = np.zeros((n_players // 2, *half.shape[1:])), np.ones((n_players // 2, *half.shape[1:]))
+    for one in np.unique(size):
+        known = np.ma.masked_invalid(half[size == one])
+        if even or 2 * one < n_players:
+            mean[one - 1] = known.mean(axis=0).filled(0)
+        spread[one - 1] = np.sqrt(((known - mean[one - 1]) ** 2).mean(axis=0).filled(1))
+    return mean, np.where(spread > 0, spread, 1)

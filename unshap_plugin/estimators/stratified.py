@@ -15,7 +15,7 @@ from unshap_plugin.estimators.sizes import Sizes, sizes_of
 from unshap_plugin.estimators.strata import divide, pairs_in_all
 from unshap_plugin.estimators.surrogates import CHOSEN, MOST_PLAYERS, SURROGATES
 
-__all__ = ["Stratified", "least_budget"]
+__all__ = ["Stratified", "least_budget", "least_of"]
 
 DEFAULT_BUDGET = 5_000
 #: Folds, and how many there are of fewer pairs than 500, or than three to a player: what is left out counts more there.
@@ -30,10 +30,17 @@ def least_budget(n_players: int) -> int:
     >>> [least_budget(n) for n in (1, 2, 3, 1000)]
     [2, 4, 6, 6]
     """
-    return _least(sizes_of(np.full(n_players, 1 / n_players)))
+    return least_of(sizes_of(np.full(n_players, 1 / n_players)))
 
 
-def _least(sizes: Sizes) -> int:
+def least_of(sizes: Sizes) -> int:
+    """Return the same for another semivalue.
+
+    Examples
+    --------
+    >>> least_of(sizes_of(np.full(3, 1 / 3)))
+    6
+    """
     return 2 + 2 * min(2, pairs_in_all(sizes))
 
 
@@ -107,7 +114,7 @@ class Stratified(Estimator):
                 f"surrogate 'gp' is for at most {MOST_PLAYERS} players, but there are {n_players}: use 'linear'."
             )
         sizes = sizes_of(np.full(n_players, 1 / n_players) if weights is None else weights)
-        needed = _least(sizes)
+        needed = least_of(sizes)
         available = max(DEFAULT_BUDGET, 4 * n_players) if budget is None else budget
         if available < needed:
             raise BudgetError(

@@ -110,7 +110,7 @@ class Assisted:
         counts: NDArray[np.float64],
         even: bool = False,
     ) -> None:
-        pairs, half, u, counts = (one[:MOST_PAIRS] for one in (pairs, half, features, counts))
+        pairs, half, u, counts = pairs[:MOST_PAIRS], half[:MOST_PAIRS], features[:MOST_PAIRS], counts[:MOST_PAIRS]
         t, q = u.shape[1:]
         scale = np.sqrt(np.mean(u**2, axis=0)) if len(u) else np.zeros((t, q))
         scale[scale == 0] = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class Linear(Surrogate):
         self._slopes = turn(best)
 
     @classmethod
-    def of(cls, slopes: NDArray[np.float64], even: bool) -> Self:
+    def of(cls, slopes: NDArray[np.float64], even: bool) -> Linear:
         """Return the function with these slopes of ``features_of``, ``[n_players + 4, t]``."""
         one = cls.__new__(cls)
         one._slopes, one._even = slopes, even
