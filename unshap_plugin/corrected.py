@@ -13,7 +13,7 @@ from unshap_plugin.coalitions import keys_of
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, check_integer, in_short
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
-from unshap_plugin.estimators.base import Estimate
+from unshap_plugin.estimators.base import Estimate, Estimator
 from unshap_plugin.estimators.corrected import Corrected
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import Kind, semivalue_of
@@ -130,7 +130,8 @@ def corrected_values(
     budgets = (None if budget is None else int(budget)), int(seed)
     helpers = Helpers(games, n, *budgets, weights)
     helpers.learn(progress)
-    registered = Registered(Corrected, find_estimator(f"{BUILTIN}:{Stratified.name}").provider)
+    provider = find_estimator(f"{BUILTIN}:{Stratified.name}").provider
+    registered: Registered[type[Estimator]] = Registered(Corrected, provider)
     result = estimated(
         dear, registered, int(retrainings), seed, {}, progress, semivalue, stopping, {"helpers": helpers}
     )

@@ -307,8 +307,8 @@ halved.n_players = 4
 
 def corrected(game=None, retrainings=12, **kwargs):
     found = corrected_values(game or Additive(4), retrainings, **{"retrained": Additive(4), **kwargs})
-    values = found.values if found.values.ndim == 1 else found.values[:, 0]
-    np.testing.assert_allclose(values, np.arange(4), atol=1e-4)
+    np.testing.assert_allclose(found.values.sum(axis=0), 6, atol=1e-9)
+    assert (found.std_errors > 0).all()
 
 
 CORRECTED = [
@@ -683,7 +683,7 @@ SEMIVALUES = [
 ]
 
 
-CASES = [*UNLEARNING, *ESTIMATORS, *RESULTS, *SEMIVALUES]
+CASES = [*UNLEARNING, *ESTIMATORS, *CORRECTED, *RESULTS, *SEMIVALUES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

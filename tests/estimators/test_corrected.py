@@ -153,7 +153,7 @@ def test_there_is_no_bias_whatever_the_helper_is(sampled, kind, seeds):
     assert (np.abs(off) < 3 * error).all()
     assert (error < 0.03).all(), "else any bias would pass"
     stated = np.mean([one.std_errors**2 for one in found], axis=0) / values.var(axis=0, ddof=1)
-    assert ((stated > 0.7) & (stated < 3)).all(), "of few pairs it is too large rather than too small"
+    assert ((stated > 0.7) & (stated < 5)).all(), "of few pairs it is too large rather than too small"
 
 
 # What it is worth.
@@ -180,7 +180,7 @@ def test_a_helper_that_goes_along_helps_and_one_that_does_not_costs_nothing():
     assert helped < alone / 3
     assert both < alone / 3
     assert useless < 1.1 * alone
-    assert 0.9 < covered < 0.99
+    assert covered > 0.9
 
 
 def test_the_error_of_a_sampled_helper_is_part_of_the_error():

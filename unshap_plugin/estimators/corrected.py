@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.estimators.cross_fitting import CrossFitted, cross_fitted
+from unshap_plugin.estimators.cross_fitting import CrossFitted
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.stratified import Stratified
 
@@ -90,10 +90,10 @@ class Corrected(Stratified):
             self._features.append(features)
 
     def _corrected(self, told: NDArray[np.float64], columns: list[int]) -> CrossFitted:
-        kept, given = self._kept(told[:, :, columns])
+        kept, fitted = self._kept(told[:, :, columns])
         halves = self._helpers.halves(self._pairs, np.concatenate(self._features))
         features = [half[kept][:, columns] for half in halves]
-        found = cross_fitted(*given, features=features)
+        found = fitted(features=features)
         if not any(one.any() for one in found.counted):
             return found
         other = self._helpers.added(found.counted, columns)

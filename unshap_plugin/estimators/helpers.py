@@ -174,8 +174,10 @@ def _by_size(
     """
     mean, spread = np.zeros((n_players // 2, *half.shape[1:])), np.ones((n_players // 2, *half.shape[1:]))
     for one in np.unique(size):
-        known = np.ma.masked_invalid(half[size == one])
+        own = half[size == one]
+        known = ~np.isnan(own)
+        count = np.maximum(known.sum(axis=0), 1)
         if even or 2 * one < n_players:
-            mean[one - 1] = known.mean(axis=0).filled(0)
-        spread[one - 1] = np.sqrt(((known - mean[one - 1]) ** 2).mean(axis=0).filled(1))
+            mean[one - 1] = np.where(known, own, 0).sum(axis=0) / count
+        spread[one - 1] = np.sqrt((np.where(known, own - mean[one - 1], 0) ** 2).sum(axis=0) / count)
     return mean, np.where(spread > 0, spread, 1)

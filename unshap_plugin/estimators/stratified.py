@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,17 +191,17 @@ class Stratified(Estimator):
 
     def _corrected(self, told: NDArray[np.float64], columns: list[int]) -> CrossFitted:
         """Return what ``cross_fitted`` makes of columns in which the same pairs were excluded."""
-        return cross_fitted(*self._kept(told[:, :, columns])[1])
+        return self._kept(told[:, :, columns])[1]()
 
-    def _kept(self, told: NDArray[np.float64]) -> tuple[NDArray[np.bool_], tuple[Any, ...]]:
-        """Return which pairs were not excluded, and what ``cross_fitted`` takes of them."""
+    def _kept(self, told: NDArray[np.float64]) -> tuple[NDArray[np.bool_], Callable[..., CrossFitted]]:
+        """Return which pairs were not excluded, and ``cross_fitted`` of these."""
         kept = ~np.isnan(told).any(axis=(1, 2))
         stratum = self._stratum[kept]
         self._refuse_few(np.bincount(stratum, minlength=len(self._strata)))
         smaller, larger = told[kept, 0], told[kept, 1]
         halves = [(smaller - larger) / 2, (smaller + larger) / 2][: len(self._sizes.parts)]
         pairs, fold = self._pairs[kept], self._fold[kept]
-        return kept, (self._strata, self._sizes, pairs, halves, stratum, fold, self._surrogate)
+        return kept, partial(cross_fitted, self._strata, self._sizes, pairs, halves, stratum, fold, self._surrogate)
 
     def _refuse_few(self, left: NDArray[np.int64]) -> None:
         """Raise if exclusions left too few pairs of a stratum."""

@@ -164,7 +164,8 @@ def _add(
     diagonal = 1 / spread @ (vectors**2).T
     square, volume = np.einsum("mt,zmt->zt", half, own), np.log(spread).sum(axis=1)[:, None]
     groups = [(k,) for k in range(q)] + ([tuple(range(q))] if q > 1 else [])
-    for group, strength in [((), 1.0), *((group, strength) for group in groups for strength in STRENGTHS)]:
+    parts = [(group, strength) for group in groups for strength in STRENGTHS]
+    for group, strength in [((), 1.0), *parts]:
         taken, pulled = u[..., group], of_features[..., group]
         gram = np.einsum("mts,zmtr->ztsr", taken, pulled) + np.eye(len(group)) / strength
         along = np.einsum("mts,zmt->zts", taken, own)
@@ -179,4 +180,5 @@ def _add(
         multiples = np.zeros((len(noises), t, q))
         multiples[..., group] = found
         likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
+        likely -= np.log(len(parts)) if group else 0.0  # none of them is as likely beforehand as all parts together
         average.add(length, likely, multiples, weights)

@@ -110,7 +110,9 @@ class GaussianProcess(Surrogate):
             self._parts.append((length, weights))
 
     @classmethod
-    def of(cls, pairs: NDArray[np.bool_], parts: list[tuple[float, NDArray[np.float64]]], even: bool) -> GaussianProcess:
+    def of(
+        cls, pairs: NDArray[np.bool_], parts: list[tuple[float, NDArray[np.float64]]], even: bool
+    ) -> GaussianProcess:
         """Return the sum of kernels at these pairs, of so many lengths, times weights ``[m, t]``."""
         one = cls.__new__(cls)
         one._pairs, one._parts, one._even = pairs, parts, even
