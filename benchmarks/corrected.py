@@ -64,10 +64,11 @@ def main() -> None:
         for name, kept in _parts(rows).items():
             if kept:
                 ratios, randoms, covers = (np.array([one[k] for one in kept]) for k in (2, 3, 4))
+                mean = stats.gmean(np.maximum(ratios, FLOOR))
                 print(
-                    f"{times}n, {name} ({len(kept)}): ratio {stats.gmean(np.maximum(ratios, FLOOR)):.3f} (median {np.median(ratios):.3f}, "
-                    f"most {ratios.max():.2f}); of random {stats.gmean(randoms):.2f} (most {randoms.max():.2f}); "
-                    f"coverage {covers.mean():.3f} ({covers.min():.2f} to {covers.max():.2f})"
+                    f"{times}n, {name} ({len(kept)}): ratio {mean:.3f} (median {np.median(ratios):.3f}, most "
+                    f"{ratios.max():.2f}); of random {stats.gmean(randoms):.2f} (most {randoms.max():.2f}); coverage "
+                    f"{covers.mean():.3f} ({covers.min():.2f} to {covers.max():.2f})"
                 )
 
 

@@ -344,7 +344,9 @@ CORRECTED = [
     ),
     Case(
         "other players",
-        lambda: corrected_values(of("newton"), 12, retrained=of("retrain", asked=problem(groups=UNEQUAL != "a"))),
+        lambda: corrected_values(
+            of("newton"), 12, retrained=of("retrain", asked=problem(groups=UNEQUAL != "a", fit=RECIPE))
+        ),
         "make both with the same groups= and valued=.",
         (lambda: plausible(corrected_values(of("newton"), 12, retrained=of("retrain", asked=problem(fit=RECIPE)))),),
     ),
