@@ -75,8 +75,7 @@ class ValuationResult:
         Of ``corrected_values``: utilities of retraining that were asked for, and how many times the variance the values
         would have from these alone, estimated from held-out errors. Otherwise 0 and 1.
     unlearned
-        Of ``corrected_values``: for each unlearner its own values and their standard errors, ``[2, n_players]`` or
-        ``[2, n_players, t]``.
+        Of ``corrected_values``: by unlearner its own values and their standard errors, ``[2, n_players(, t)]``.
 
     Examples
     --------
