@@ -17,7 +17,7 @@ from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
 
-__all__ = ["semivalues"]
+__all__ = ["leaving_one_out", "semivalues", "weighted"]
 
 
 def semivalues(
@@ -84,16 +84,28 @@ def semivalues(
     stopping = Stopping(target_error, max_time, stable_top)
     stopping.check_players(n)
     if isinstance(kind, str) and kind == "loo":
-        registered = _leaving_one_out(estimator, stopping)
+        registered = leaving_one_out(estimator, stopping)
     else:
         if isinstance(estimator, str) and estimator == "auto":
             chosen, reasons["estimator"] = choose(n, budget, shapley=False)
             estimator = f"{BUILTIN}:{chosen}"
-        registered = _weighted(estimator)
+        registered = weighted(estimator)
     return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
 
 
-def _leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Estimator]]:
+def leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Estimator]]:
+    """Return what computes leave-one-out values.
+
+    Raises
+    ------
+    InvalidValueError
+        If an estimator is named, or rules that end an estimate are given: nothing is estimated.
+
+    Examples
+    --------
+    >>> leaving_one_out("auto", Stopping()).name
+    'loo'
+    """
     if stopping:
         raise InvalidValueError(
             "target_error, max_time and stable_top end an estimate on its way, but leave-one-out values are computed, "
@@ -106,7 +118,21 @@ def _leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Esti
     return Registered(LeaveOneOut, find_estimator(f"{BUILTIN}:exact").provider)
 
 
-def _weighted(estimator: str) -> Registered[type[Estimator]]:
+def weighted(estimator: str) -> Registered[type[Estimator]]:
+    """Return the estimator of a name, which has other values than Shapley's.
+
+    Raises
+    ------
+    InvalidValueError
+        If it has Shapley values only.
+    UnknownNameError, InvalidTypeError
+        As from ``find_estimator``.
+
+    Examples
+    --------
+    >>> weighted("stratified").name
+    'stratified'
+    """
     registered = find_estimator(estimator)
     if not registered.offer.weighted:
         able = ", ".join(name for name, one in plugins().estimators.usable.items() if one.offer.weighted)

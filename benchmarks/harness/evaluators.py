@@ -19,7 +19,7 @@ from unshap_opendataval import UnlearningShapley
 from harness.tasks import TRAINING, Task
 from harness.timing import checked
 
-__all__ = ["OURS", "row_values", "run_evaluator"]
+__all__ = ["OURS", "of_permutations", "row_values", "run_evaluator"]
 
 #: Of which the others' times are multiples.
 OURS = "UnlearningShapley"
@@ -40,6 +40,11 @@ def run_evaluator(make: Callable[[], Any], task: Task, seed: int) -> NDArray[np.
     return checked(values, len(task.y))
 
 
+def of_permutations(cls: Any, permutations: int, seed: int, **kwargs: Any) -> Any:
+    """Return a semivalue of OpenDataVal that samples so many truncated permutations."""
+    return cls(TMCSampler(permutations, cache_name=None, random_state=seed), **kwargs)
+
+
 def row_values(task: Task, seed: int, sizes: Mapping[str, int]) -> dict[str, Callable[[], NDArray[np.float64]]]:
     """Return what gives values of rows, by name.
 
@@ -53,9 +58,6 @@ def row_values(task: Task, seed: int, sizes: Mapping[str, int]) -> dict[str, Cal
     """
     models, permutations, budget = (sizes[key] for key in ("models", "permutations", "budget"))
 
-    def semivalue(cls: Any, **kwargs: Any) -> Any:
-        return cls(TMCSampler(permutations, cache_name=None, random_state=seed), **kwargs)
-
     makers: dict[str, Callable[[], Any]] = {
         OURS: partial(UnlearningShapley, random_state=seed),
         f"{OURS}, {budget:,} coalitions": partial(UnlearningShapley, budget=budget, random_state=seed),
@@ -67,7 +69,9 @@ def row_values(task: Task, seed: int, sizes: Mapping[str, int]) -> dict[str, Cal
         f"InfluenceSubsample({models})": partial(dataval.InfluenceSubsample, models, random_state=seed),
         f"AME(4 x {models // 4})": partial(dataval.AME, models // 4, random_state=seed),
         f"DataBanzhaf({models})": partial(dataval.DataBanzhaf, models, random_state=seed),
-        f"DataShapley({permutations} permutations)": partial(semivalue, dataval.DataShapley),
-        f"BetaShapley({permutations} permutations)": partial(semivalue, dataval.BetaShapley, alpha=4, beta=1),
+        f"DataShapley({permutations} permutations)": partial(of_permutations, dataval.DataShapley, permutations, seed),
+        f"BetaShapley({permutations} permutations)": partial(
+            of_permutations, dataval.BetaShapley, permutations, seed, alpha=4, beta=1
+        ),
     }
     return {name: partial(run_evaluator, make, task, seed) for name, make in makers.items()}

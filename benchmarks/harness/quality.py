@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from harness.evaluators import OURS, row_values
 from harness.question import Question
-from harness.report import Report, Row, Table, seeds_of
+from harness.report import Report, Row, Table, seeds_of, spread
 from harness.tasks import Task, flipped
 from harness.timing import alternate
 
@@ -85,19 +85,13 @@ def tables(report: Report) -> list[Table]:
                 lines.append([method, f"failed for {len(failed)} seeds: {failed[0]}", *[""] * 5])
                 continue
             columns = [_column(same, method, key) for key in FIGURES]
-            cells = [_spread(one) for one in columns[:-1]]
+            cells = [spread(one) for one in columns[:-1]]
             seconds = columns[-1]
             ratio = f"{np.median(seconds) / np.median(ours):,.2f}" if seconds and ours else ""
             lines.append([method, *cells, f"{np.median(seconds):.2f}" if seconds else "", ratio])
         if same:
             made.append(Table(f"{data}, {rows} rows, {seeds_of(same)}: mean ± standard deviation.", header, lines))
     return made
-
-
-def _spread(numbers: Sequence[float]) -> str:
-    if not numbers:
-        return ""
-    return f"{np.mean(numbers):.3f}" + (f" ± {np.std(numbers):.3f}" if len(numbers) > 1 else "")
 
 
 def _column(rows: Sequence[Row], method: str, key: str) -> list[float]:

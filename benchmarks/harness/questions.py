@@ -5,6 +5,8 @@ from __future__ import annotations
 from harness.accuracy import ACCURACY
 from harness.bounds import BOUNDS
 from harness.estimators import ESTIMATORS
+from harness.noise import NOISE
+from harness.pipeline import PIPELINE
 from harness.quality import QUALITY
 from harness.question import Question
 from harness.scale import SCALE
@@ -12,5 +14,5 @@ from harness.speed import SPEED
 
 __all__ = ["QUESTIONS"]
 
-_ALL = (SPEED, BOUNDS, ACCURACY, ESTIMATORS, QUALITY, SCALE)
+_ALL = (SPEED, BOUNDS, ACCURACY, ESTIMATORS, QUALITY, NOISE, PIPELINE, SCALE)
 QUESTIONS: dict[str, Question] = {question.name: question for question in _ALL}

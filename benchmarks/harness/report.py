@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-__all__ = ["Report", "Table", "machine", "number", "seeds_of", "versions"]
+__all__ = ["Report", "Table", "machine", "number", "seeds_of", "spread", "versions"]
 
 FORMAT = "unshap-benchmark/1"
 PACKAGES = ("unshap-plugin", "opendataval", "pydvl", "shapiq", "torch", "numpy", "scikit-learn")
@@ -136,6 +137,19 @@ def seeds_of(rows: Sequence[Row]) -> str:
     """
     count = len({row["seed"] for row in rows})
     return "one seed" if count == 1 else f"{count} seeds"
+
+
+def spread(numbers: Sequence[float]) -> str:
+    """Return the mean of numbers with their standard deviation, where there are several.
+
+    Examples
+    --------
+    >>> spread([0.5, 0.75]), spread([0.5]), spread([])
+    ('0.625 ± 0.125', '0.500', '')
+    """
+    if not numbers:
+        return ""
+    return f"{np.mean(numbers):.3f}" + (f" ± {np.std(numbers):.3f}" if len(numbers) > 1 else "")
 
 
 def machine() -> dict[str, Any]:

@@ -154,6 +154,16 @@ def an_extra_brings_opendataval():
     assert any(re.match(r"opendataval\b.*extra == .opendataval", one) for one in needed)
 
 
+def others(*command):
+    """Return what types a command as was advised, and finds values, which do not add up."""
+
+    def run():
+        _prepare(TRAIN, {})
+        assert "they do not add up" in printed(*command)
+
+    return run
+
+
 def _audited(*command, code=0):
     def run():
         _prepare(TRAIN, {})
@@ -378,6 +388,43 @@ CASES = [
         fails(*VALUE, "--scheduler", "tcp://127.0.0.1:8786", "--jobs", "1"),
         "leave one out",
         (works(*VALUE, "--jobs", "1"),),
+    ),
+    Case(
+        "a semivalue without its parameters",
+        fails(*VALUE, "--semivalue", "beta"),
+        "give them, such as beta:4,1",
+        (others(*VALUE, "--semivalue", "beta:4,1"),),
+    ),
+    Case(
+        "money by values that do not add up",
+        fails(*VALUE, "--semivalue", "banzhaf", "--pay", "100"),
+        "leave one out",
+        (others(*VALUE, "--semivalue", "banzhaf"), works(*VALUE, "--pay", "100")),
+    ),
+    Case(
+        "an estimator of Shapley values alone",
+        fails(*VALUE, "--semivalue", "banzhaf", "--estimator", "permutation"),
+        "use one of auto, exact, stratified",
+        tuple(others(*VALUE, "--semivalue", "banzhaf", "--estimator", name) for name in ("auto", "exact", "stratified")),
+    ),
+    Case(
+        "rules that end what is computed",
+        fails(*VALUE, "--semivalue", "loo", "--max-time", "9"),
+        "--target-error, --max-time and --stable-top end an estimate on its way, but leave-one-out values are "
+        "computed, not estimated: leave them out",
+        (others(*VALUE, "--semivalue", "loo"),),
+    ),
+    Case(
+        "an estimator of what is computed",
+        fails(*VALUE, "--semivalue", "loo", "--estimator", "exact"),
+        "leave it out",
+        (others(*VALUE, "--semivalue", "loo"),),
+    ),
+    Case(
+        "a semivalue as an estimator",
+        fails(*VALUE, "--estimator", "loo"),
+        "--semivalue loo has them",
+        (others(*VALUE, "--semivalue", "loo"),),
     ),
     Case(
         "no dask",

@@ -11,8 +11,9 @@ import pytest
 from made_results import made
 
 from unshap_plugin import ValuationResult
+from unshap_plugin.cli._summary import table_lines
 from unshap_plugin.cli.main import main
-from unshap_plugin.cli.value import _paid, _pay, table_lines
+from unshap_plugin.cli.value import _paid, _pay
 
 
 def test_payments_are_printed_and_written_to_the_cent(providers, capsys):

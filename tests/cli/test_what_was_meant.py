@@ -26,6 +26,7 @@ TUNE = ("tune", *VALUE[1:], "--unlearner", "newton", "--grid")
         ([*VALUE, "--unlearner", "Newton"], "newton"),
         ([*VALUE, "--estimator", "permutations"], "permutation"),
         ([*VALUE, "--metric", "Accuracy"], "accuracy"),
+        ([*VALUE, "--semivalue", "Banzhaf"], "banzhaf"),
         ([*VALUE, "--setting", "step=3"], "steps"),
         ([*VALUE, "--valued", "Acme"], "acme"),
         ([*TUNE, "step=1,2"], "steps"),

@@ -75,6 +75,8 @@ def in_options(message: str, given: Mapping[str, Any]) -> str:
         options["coalitions"] = "--audit"
     for phrase, here in _PHRASES.items():
         message = message.replace(phrase, here)
+    if "semivalue" in given:
+        message = re.sub(r"\bsemivalues\(game, '(\w+)'\)", r"--semivalue \1", message)
 
     def typed(found: re.Match[str]) -> str:
         name, value = found.groups()

@@ -14,7 +14,8 @@ from unshap_plugin.cli._output import check_out, say, write
 from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._signals import Interruption
-from unshap_plugin.cli.value import add_stops, summary_lines, table_lines, values_so_far
+from unshap_plugin.cli._summary import summary_lines, table_lines
+from unshap_plugin.cli.value import add_stops, values_so_far
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.model.recipe import resolve_recipe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -16,35 +16,32 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, number, say, write
+from unshap_plugin.cli._output import check_out, say, write
 from unshap_plugin.cli._progress import progress_bar
+from unshap_plugin.cli._semivalue import NAMES, check_semivalue, semivalue_kind
 from unshap_plugin.cli._signals import Interruption
+from unshap_plugin.cli._summary import summary_lines, table_lines
 from unshap_plugin.errors import BudgetError, InvalidValueError
 from unshap_plugin.estimators import METHODS, Exact
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import Estimator
+from unshap_plugin.estimators.leave_one_out import LeaveOneOut
+from unshap_plugin.estimators.semivalue import Kind
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.money import cents_of
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.printing import lines_of
+from unshap_plugin.semivalues import semivalues
 from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
-__all__ = ["add", "add_stops", "run", "summary_lines", "table_lines", "values_so_far"]
+__all__ = ["add", "add_stops", "run", "values_so_far"]
 
-MAX_LINES, SHOWN = 40, 10
 #: What ends a run that nothing else is said of.
 DEFAULT = Stopping(target_error="10%", max_time=60)
-_ENDINGS = {
-    "target_error": "target error",
-    "stable_top": "stable top",
-    "max_time": "time limit",
-    "interrupted": "interruption, with the values so far",
-}
 
 
 def add(commands: Any) -> None:
@@ -53,7 +50,8 @@ def add(commands: Any) -> None:
         "value",
         help="value the rows, or the groups of rows, of a table",
         description="Train a model on a table and say what each row, or each group of rows, was worth to it: the "
-        "Shapley value of keeping that data, with a standard error. Writes values.csv, result.json and values.png.",
+        "Shapley value (or --semivalue) of keeping that data, with a standard error. Writes values.csv, result.json "
+        "and values.png.",
     )
     method = data.add_arguments(parser)
     method.add_argument(
@@ -63,6 +61,13 @@ def add(commands: Any) -> None:
         help=f"auto, {', '.join(one.name for one in METHODS)}, or a plugin's (default: %(default)s, which is "
         "exact where the budget allows it, up to 12 players without one, else stratified, and for more than 1,500 "
         "players permutation)",
+    )
+    method.add_argument(
+        "--semivalue",
+        metavar="NAME",
+        default="shapley",
+        help=f"which values: {', '.join(NAMES)} (the larger A, the more small coalitions count); others than Shapley's "
+        "do not add up (default: %(default)s)",
     )
     add_stops(parser)
     method.add_argument(
@@ -114,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
         draw(game.n_players, options.audit, options.seed)  # refuses a number that is too small
     artifacts = None if options.save_artifacts is None else compute_artifacts(game.problem)
     interruption = Interruption()
-    result = values_so_far(game, options, interruption)
+    result = values_so_far(game, options, interruption, semivalue_kind(options.semivalue))
     marked = set(table.groups[loaded.flipped].tolist())
     # Notes of the values first: one may be that the ranking below is not to be used.
     notes = (*(in_options(note, vars(options)) for note in result.notes), *table.notes)
@@ -147,14 +152,17 @@ def run(options: argparse.Namespace) -> int:
     return interruption.exit_code
 
 
-def values_so_far(game: UnlearningGame, options: argparse.Namespace, interruption: Interruption) -> ValuationResult:
-    """Return the values, those so far where somebody asks for the end."""
+def values_so_far(
+    game: UnlearningGame, options: argparse.Namespace, interruption: Interruption, kind: Kind | None = None
+) -> ValuationResult:
+    """Return Shapley values, or those of a kind of semivalue; those so far where somebody asks for the end."""
     given = {name: getattr(options, name) for name in ("budget", "target_error", "max_time", "stable_top")}
-    name = choose(game.n_players, None)[0] if options.estimator == "auto" else options.estimator
-    on_its_way = find_estimator(name).offer.anytime_from is not Estimator.anytime_from  # else none can be kept
-    if on_its_way and all(one is None for one in given.values()):
-        given["max_time"] = DEFAULT.max_time
-        given["target_error"] = None if name == Exact.name else DEFAULT.target_error
+    estimator = options.estimator
+    if kind != LeaveOneOut.name and all(one is None for one in given.values()):
+        name = choose(game.n_players, None, shapley=kind is None)[0] if estimator == "auto" else estimator
+        if find_estimator(name).offer.anytime_from is not Estimator.anytime_from:  # else none can be kept
+            given["max_time"] = DEFAULT.max_time
+            given["target_error"] = None if name == Exact.name else DEFAULT.target_error
     with progress_bar("evaluations") as show, interruption.awaited():
 
         def progress(now: Progress) -> bool:
@@ -162,7 +170,9 @@ def values_so_far(game: UnlearningGame, options: argparse.Namespace, interruptio
             return interruption.signal is not None
 
         try:
-            return shapley_values(game, options.estimator, seed=options.seed, progress=progress, **given)
+            if kind is None:
+                return shapley_values(game, estimator, seed=options.seed, progress=progress, **given)
+            return semivalues(game, kind, estimator, seed=options.seed, progress=progress, **given)
         except BudgetError as error:
             if interruption.signal is None:
                 raise
@@ -196,7 +206,8 @@ def _check(options: argparse.Namespace) -> None:
         cents_of("--pay", options.pay, zero=False)
     if options.estimator != "auto":
         find_estimator(options.estimator)
-    Stopping(options.target_error, options.max_time, options.stable_top)  # refuses what is no rule
+    stopping = Stopping(options.target_error, options.max_time, options.stable_top)  # refuses what is no rule
+    check_semivalue(options.semivalue, options.estimator, stopping, options.pay)
     if options.flip is not None and options.group is not None:
         raise InvalidValueError(
             "--flip looks for single rows by their values, but with --group the players are groups: leave one out."
@@ -217,57 +228,6 @@ def _paid(paid: Payouts | InvalidValueError) -> str:
     open_ = sum(float(low) == 0 < float(high) for low, high in zip(paid.low, paid.high, strict=True))
     doubt = f"; that of {open_} of {len(paid)} players may be nothing, by its interval" if open_ else ""
     return f"{paid.total:,} in all, by value{doubt}"
-
-
-def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
-    """Yield the players by rank, with what they are paid; of many the first and the last."""
-    frame = result.to_frame()
-    largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
-    # Four digits of the largest value, so that all values line up.
-    form = f".{min(max(0, 3 - int(np.floor(np.log10(largest)))), 12) if largest > 0 else 0}f"
-    columns = {
-        "player": map(str, frame["player"]),
-        "value": (number(one, form) for one in frame["value"]),
-        "std error": (number(one, form) for one in frame["std_error"]),
-        "95% interval": _intervals(number(one, form) for one in frame[["ci_low", "ci_high"]].to_numpy().flat),
-        "rank": map(str, frame["rank"]),
-    }
-    if (frame["rank_low"] < frame["rank_high"]).any():
-        columns["95% ranks"] = _intervals(map(str, frame[["rank_low", "rank_high"]].to_numpy().flat))
-    if isinstance(paid, Payouts):
-        ends = (one for pair in zip(paid.low, paid.high, strict=True) for one in pair)
-        columns["payment"] = (f"{one:,}" for one in paid.payments)
-        columns["95% payment"] = _intervals("-" if one.is_nan() else f"{one:,}" for one in ends)
-    rows = list(zip(*columns.values(), strict=True))
-    rows = [tuple(columns), *(rows[i] for i in np.argsort(frame["rank"], kind="stable"))]
-    if len(frame) > MAX_LINES:
-        rows[1 + SHOWN : -SHOWN] = [("...", *[""] * (len(columns) - 1))]
-    yield from lines_of(rows)
-
-
-def _intervals(ends: Iterable[str]) -> Iterator[str]:
-    """Yield what stands in a cell for each pair of ends."""
-    each = iter(ends)
-    return (f"[{low}, {high}]" for low, high in zip(each, each, strict=True))
-
-
-def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:
-    """Yield what the values add up to, and how they were made."""
-    yield f"v(all)       {float(result.utility_all):.6g}  ({result.metric} on {rows} test rows)"
-    yield f"v(none)      {float(result.utility_none):.6g}  (when every player is unlearned)"
-    gain = float(result.utility_all - result.utility_none)
-    yield f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is {gain:.6g})"
-    yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
-    if result.stopped != "budget":
-        yield f"ended by     {_ENDINGS[result.stopped]}"
-    yield f"seconds      {result.seconds:.2f}"
-    yield f"estimator    {result.estimator}{_why(result, 'estimator')}"
-    settings = ", ".join(f"{name}={value!r}" for name, value in result.settings.items())
-    yield f"unlearner    {result.unlearner} ({settings or 'no settings'}){_why(result, 'unlearner')}"
-
-
-def _why(result: ValuationResult, what: str) -> str:
-    return f" (auto: {result.reasons[what]})" if what in result.reasons else ""
 
 
 def _found(result: ValuationResult, marked: Collection[Any]) -> str:

@@ -251,7 +251,7 @@ class ValuationResult:
 
         Its columns are player, value, std_error, ci_low, ci_high, rank, rank_low and rank_high, and of corrected values
         those that each unlearner has without retrainings. A metric that measures several things gives one row per
-        player and column ``metric``.
+        player and column ``metric``; other values than Shapley's have a column ``semivalue`` that says which they are.
         """
         return frame_of(self)
 

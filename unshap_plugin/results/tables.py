@@ -31,11 +31,15 @@ def frame_of(result: ValuationResult) -> pd.DataFrame:
     """Return a table with a row per player, or per player and part of the metric."""
     unlearned = {f"unlearned by {name}": one[0] for name, one in result.unlearned.items()}
     data = {"value": result.values, "std_error": result.std_errors, **derived(result), **unlearned}
+    # What Shapley values are is not said: a table without the column is theirs.
+    kind = {} if result.semivalue == SHAPLEY else {"semivalue": result.semivalue}
     if result.values.ndim == 1:
-        return pd.DataFrame({"player": result.players, **data})
+        return pd.DataFrame({"player": result.players, **kind, **data})
     names = result.columns or tuple(f"{result.metric}[{k}]" for k in range(result.values.shape[1]))
     frames = [
-        pd.DataFrame({"player": result.players, "metric": name, **{key: each[:, k] for key, each in data.items()}})
+        pd.DataFrame(
+            {"player": result.players, **kind, "metric": name, **{key: each[:, k] for key, each in data.items()}}
+        )
         for k, name in enumerate(names)
     ]
     return pd.concat(frames, ignore_index=True)
