@@ -49,7 +49,7 @@ def measure(settings: dict[str, Any], seeds: Sequence[int]) -> Iterator[Row]:
 
 
 def tables(report: Report) -> list[Table]:
-    """Return a table for each model: AUC, seconds, and how many times faster than the slowest each is."""
+    """Return a table for each model: AUC, seconds, and how many times faster than DataShapley each is."""
     made = []
     header = ["data set", "rows", "evaluator", "AUC", "seconds", "times faster than DataShapley"]
     for model in report.settings["models"]:

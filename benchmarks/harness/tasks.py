@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from unshap_opendataval.conventions import log_likelihood, recipe_of, training_loss
 
-from unshap_plugin import ValuationProblem
+from unshap_plugin import Metric, ValuationProblem
 
 __all__ = ["LOADERS", "MODELS", "TRAINING", "Task", "flipped", "fresh"]
 
@@ -78,14 +78,14 @@ class Task:
         """Return the utility of the outputs for the validation rows, ``[rows, classes]``."""
         return float(log_likelihood(self.start, self.y).score(outputs[None], self.y_valid)[0])
 
-    def problem(self, model: Any, groups: NDArray[Any] | None = None) -> ValuationProblem:
-        """Return the problem of valuing its rows, or groups of them, for a trained model."""
+    def problem(self, model: Any, groups: NDArray[Any] | None = None, metric: Metric | None = None) -> ValuationProblem:
+        """Return the problem of valuing its rows, or groups of them, for a trained model, by log-likelihood or else."""
         return ValuationProblem(
             model,
             (self.x, self.y),
             (self.x_valid, self.y_valid),
             loss=training_loss(model, self.y),
-            metric=log_likelihood(model, self.y),
+            metric=log_likelihood(model, self.y) if metric is None else metric,
             groups=groups,
             fit=recipe_of(model, TRAINING, self.start.state_dict()),
         )

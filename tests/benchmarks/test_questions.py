@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 
-from harness import accuracy, bounds, estimators, games, groups, quality, samplers, scale, speed
+from harness import accuracy, bounds, estimators, games, groups, noise, pipeline, quality, samplers, scale, speed
 from harness.evaluators import row_values
 from harness.question import Question
 from harness.questions import QUESTIONS
@@ -141,6 +141,62 @@ def test_quality(tmp_path, monkeypatch):
     }
     assert found[quality.OURS]["without_lowest"] > found["upside down"]["without_lowest"]
     assert "auc" not in found["at random"]
+
+
+def test_noise(tmp_path, monkeypatch):
+    def values(task, utility, estimator, budget, seed):
+        assert budget == 4 * 60
+        if utility == "accuracy" and estimator == noise.PERMUTATION and seed == 1:
+            raise ZeroDivisionError("this one is broken")
+        return (1.0 - task.wrong) if estimator == noise.AUTO else task.wrong * 1.0
+
+    monkeypatch.setattr(noise, "retrained", values)
+    settings = {
+        "model": "ClassifierMLP",
+        "data": [["wine", 60]],
+        "utilities": list(noise.METRICS),
+        "evaluations": 4,
+    }
+    report = asked(noise.NOISE, settings, tmp_path, seeds=2)
+    assert [row["auc"] for row in report.rows if row["method"] == noise.AUTO] == [1, 1, 1, 1]
+    likelihood, accuracy_ = noise.tables(report)
+    assert likelihood.rows[0][:6] == ["wine", "60", "240", "1.000 ± 0.000", "0.000 ± 0.000", "2 of 2"]
+    assert accuracy_.rows[0][4:6] == ["failed for 1 seeds: ZeroDivisionError: this one is broken", "1 of 1"]
+
+
+@pytest.mark.parametrize("utility", noise.METRICS)
+def test_values_of_noise_are_of_the_utility_that_is_asked_for(utility):
+    task = flipped("wine", "ClassifierMLP", 8, 0)
+    values = noise.retrained(task, utility, "exact", 256, 0)
+    labels = task.y_valid.argmax(dim=1)
+    trained, untrained = task.fit(seed=0), task.start
+    if utility == "accuracy":
+        ends = [
+            float((one.predict(task.x_valid).argmax(dim=1) == labels).float().mean()) for one in (trained, untrained)
+        ]
+    else:
+        ends = [task.likelihood(one) for one in (trained, untrained)]
+    assert values.sum() == pytest.approx(ends[0] - ends[1], abs=1e-5)
+
+
+def test_pipeline(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "of_permutations", broken)
+    settings = {"models": ["LogisticRegression"], "data": [["wine", 20]], "evaluations": 8, "permutations": 1}
+    report = asked(pipeline.PIPELINE, settings, tmp_path)
+    default, fewer, theirs = report.rows
+    assert (default["method"], fewer["method"]) == (pipeline.OURS, f"{pipeline.OURS}(budget=8 for each row)")
+    assert min(default["auc"], fewer["auc"]) >= 0
+    assert theirs["failure"] == "ZeroDivisionError: this peer is broken"
+    [table] = pipeline.tables(report)
+    assert table.rows[2][3:] == ["failed for 1 seeds: ZeroDivisionError: this peer is broken", "", ""]
+    for row in report.rows[:2]:
+        row["seconds"] = 2.0
+    report.rows[2] = {**report.rows[0], "method": "DataShapley(1 permutations)", "seconds": 50.0}
+    assert [row[-2:] for row in pipeline.tables(report)[0].rows] == [
+        ["2.00", "25.0"],
+        ["2.00", "25.0"],
+        ["50.00", "1.0"],
+    ]
 
 
 @pytest.mark.slow

@@ -405,7 +405,9 @@ CASES = [
         "an estimator of Shapley values alone",
         fails(*VALUE, "--semivalue", "banzhaf", "--estimator", "permutation"),
         "use one of auto, exact, stratified",
-        tuple(others(*VALUE, "--semivalue", "banzhaf", "--estimator", name) for name in ("auto", "exact", "stratified")),
+        tuple(
+            others(*VALUE, "--semivalue", "banzhaf", "--estimator", name) for name in ("auto", "exact", "stratified")
+        ),
     ),
     Case(
         "rules that end what is computed",
