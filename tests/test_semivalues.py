@@ -156,3 +156,19 @@ def test_they_are_no_estimators_of_shapley_values():
         shapley_values(Table([0.0, 1.0]), "loo")
     with pytest.raises(InvalidValueError, match=r"estimator 'permutation' has Shapley values only"):
         semivalues(Table([0.0, 1.0]), "banzhaf", "permutation")
+
+
+def test_tables_of_other_values_than_shapley_say_which():
+    game = Table([0.0, 1.0, 2.0, 4.0])
+    assert "semivalue" not in shapley_values(game).to_frame()
+    frame = semivalues(game, ("beta", 4, 1)).to_frame()
+    assert list(frame)[:3] == ["player", "semivalue", "value"]
+    assert set(frame["semivalue"]) == {"Beta(4, 1) Shapley value"}
+
+    class Two(Table):
+        def __call__(self, coalitions):
+            return np.stack([super().__call__(coalitions)] * 2, axis=1)
+
+    frame = semivalues(Two([0.0, 1.0, 2.0, 4.0]), "loo").to_frame()
+    assert list(frame)[:4] == ["player", "semivalue", "metric", "value"]
+    assert set(frame["semivalue"]) == {"leave-one-out value"}
