@@ -71,7 +71,8 @@ def stdlib(kind: str = "gpt2", *, seed: int = 0, rows: int = 100, base_rows: int
     """Return a model of the standard library's source.
 
     A model of two layers of 32 is trained on the source of idlelib, and then an adapter of rank 4 on six sources: one
-    has the bytes of each row in random order, and two have the same files.
+    has the bytes of each row in random order, and two are of the same files, the smaller with half of its rows from the
+    larger.
 
     Parameters
     ----------
@@ -94,7 +95,13 @@ def stdlib(kind: str = "gpt2", *, seed: int = 0, rows: int = 100, base_rows: int
     rng = np.random.default_rng(seed)
     train: list[dict[str, Any]] = []
     for source, (files, share) in _SOURCES.items():
-        for row in _rows(files, max(2, share * rows // 100), rng):
+        found = _rows(files, max(2, share * rows // 100), rng)
+        if source == "email":
+            shared = found
+        elif source == "email again":
+            half = len(found) // 2
+            found[:half] = rng.choice(shared, half, replace=False)
+        for row in found:
             train.append(
                 {"input_ids": (rng.permutation(row) if source == "scrambled" else row).tolist(), "source": source}
             )

@@ -1,7 +1,9 @@
-"""Time and peak memory of a call, in a process of its own: what others left allocated is not counted."""
+"""Time and peak memory of a call, in this process or in one of its own."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 import sys
 import time
@@ -13,13 +15,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["apart"]
+__all__ = ["apart", "watched"]
 
 _STATUS = Path("/proc/self/status")
 
 
 def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[str, Any]:
-    """Run ``prepare(*arguments)()`` in a fresh process on one thread.
+    """Run ``prepare(*arguments)()`` in a fresh process on one thread: what others left allocated is not counted.
 
     Parameters
     ----------
@@ -31,8 +33,7 @@ def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[st
     Returns
     -------
     dict
-        ``result``, ``seconds`` (processor time), ``wall``, and ``bytes``: how far memory rose above what it was before
-        (``None`` where the system does not tell).
+        See ``watched``.
 
     Raises
     ------
@@ -55,6 +56,32 @@ def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[st
     return answer
 
 
+def watched(run: Callable[[], Any]) -> dict[str, Any]:
+    """Run ``run()`` in this process, after everything that is free was given back to the system.
+
+    Returns
+    -------
+    dict
+        ``result``, ``seconds`` (processor time), ``wall``, and ``bytes``: how far memory rose above what it was before
+        (``None`` where the system does not tell).
+
+    Examples
+    --------
+    >>> done = watched(lambda: len(bytes(2**20)))
+    >>> done["result"], done["seconds"] >= 0
+    (1048576, True)
+    """
+    _give_back()
+    _forget_the_peak()
+    before = _kilobytes("VmRSS")
+    begin, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    seconds, wall = time.process_time() - cpu, time.perf_counter() - begin
+    peak = _kilobytes("VmHWM")
+    rise = None if before is None or peak is None else max(0, peak - before) * 1024
+    return {"result": result, "seconds": seconds, "wall": wall, "bytes": rise}
+
+
 def _answer(
     connection: Connection, path: list[str], prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]
 ) -> None:
@@ -62,17 +89,17 @@ def _answer(
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     try:
-        run = prepare(*arguments)
-        _forget_the_peak()
-        before = _kilobytes("VmRSS")
-        begin, cpu = time.perf_counter(), time.process_time()
-        result = run()
-        seconds, wall = time.process_time() - cpu, time.perf_counter() - begin
-        peak = _kilobytes("VmHWM")
-        rise = None if before is None or peak is None else max(0, peak - before) * 1024
-        connection.send({"result": result, "seconds": seconds, "wall": wall, "bytes": rise})
+        connection.send(watched(prepare(*arguments)))
     except Exception as error:  # told to the other process, which raises it
         connection.send({"failure": f"{type(error).__name__}: {error}"})
+
+
+def _give_back() -> None:
+    """Return free memory to the system, so that what is allocated anew counts as a rise; glibc does so when asked."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _forget_the_peak() -> None:
