@@ -27,6 +27,9 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 
 __all__ = ["absent", "measured"]
 
+#: Coalitions of a pass, of retraining too.
+CHUNK = 8
+
 
 def absent(peers: Mapping[str, Peer]) -> list[str]:
     """Return the names of those whose package is not installed."""
@@ -45,7 +48,7 @@ def measured(example: Example, methods: Mapping[str, Method], peers: Mapping[str
     everybody = all_of(full.n_players)
     truths, took = [], []
     for seed in (1, 2):
-        done = watched(lambda seed=seed: UnlearningGame(full, "retrain", seed=seed)(everybody))  # type: ignore[misc]
+        done = watched(lambda seed=seed: UnlearningGame(full, "retrain", seed=seed, chunk=CHUNK)(everybody))  # type: ignore[misc]
         truths.append(done.pop("result"))
         took.append(done)
     truth = np.mean(truths, axis=0)
@@ -75,7 +78,7 @@ def _problem(example: Example, access: Any) -> ModuleProblem:
 
 def _game(problem: ModuleProblem, method: Method) -> Callable[[], Any]:
     def run() -> Any:
-        game = UnlearningGame(problem, method.unlearner, **method.settings)
+        game = UnlearningGame(problem, method.unlearner, chunk=CHUNK, **method.settings)
         # The other kernels have no second derivatives.
         with sdpa_kernel(SDPBackend.MATH) if method.unlearner == "influence" else nullcontext():
             return game(all_of(problem.n_players))

@@ -43,7 +43,6 @@ METHODS = {
     "`gradient_ascent`": Method("gradient_ascent", "partial", _steps(4, RATE)),
     "`npo`": Method("npo", "partial", _steps(4, RATE / 10)),
     "`simnpo`": Method("simnpo", "partial", _steps(4, RATE / 10)),
-    "`reference_teacher`": Method("reference_teacher", "partial", _steps(8, RATE)),
 }
 
 
