@@ -1,6 +1,7 @@
 """Six sources of a small language model's fine-tune: values by unlearning against those of retraining.
 
     OMP_NUM_THREADS=1 python benchmarks/language_models.py
+    python benchmarks/language_models.py --page    # the table of docs/language_models.md, from what was measured
 
 The model of ``unshap text --example stdlib`` (bytes of the standard library's source, an adapter of rank 4 for six
 sources of unequal size, one scrambled, two that share rows) in two families, GPT-2 and Llama, and all 64 coalitions
@@ -22,10 +23,11 @@ from harness.report import Report
 from language.measuring import absent, measured
 from language.peers import PEERS, TRIED_PEERS
 from language.settings import METHODS, TRIED
-from language.table import table
+from language.table import placed, table
 from unshap_transformers.example import stdlib
 
-RESULTS = Path(__file__).parent / "language" / "results.json"
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "language" / "results.json"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/language_models.py"
 
 
@@ -39,7 +41,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, to see that it runs")
     parser.add_argument("--choose", action="store_true", help="try other settings")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the file to write (default: %(default)s)")
+    parser.add_argument("--page", action="store_true", help="write the table into the page, and measure nothing")
     options = parser.parse_args()
+    if options.page:
+        page = HERE.parent / "docs" / "language_models.md"
+        text = placed(page.read_text(encoding="utf-8"), table(Report.load(options.out).rows))
+        page.write_text(text, encoding="utf-8")
+        return
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=FutureWarning)
     methods, peers = (TRIED, TRIED_PEERS) if options.choose else (METHODS, PEERS)

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from harness.memory import watched
 from harness.report import Row
-from language.agreement import additive, agreement, all_of, values_of
-from language.peers import Peer
-from language.rivals import RIVALS
-from language.settings import Method
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from unshap_transformers.example import Example
 from unshap_transformers.problems import source_problem
 
+from language.agreement import additive, agreement, all_of, values_of
+from language.peers import Peer
+from language.rivals import RIVALS
+from language.settings import Method
 from unshap_plugin import UnlearningGame
 from unshap_plugin.problem.module_problem import ModuleProblem
 
@@ -94,7 +94,9 @@ def _attribution(example: Example, problem: ModuleProblem, peer: Peer) -> Callab
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scores = peer.scores(
-                copy.deepcopy(example.model), problem.x["input_ids"], problem.x_test["input_ids"]  # type: ignore[call-overload,index]
+                copy.deepcopy(example.model),
+                problem.x["input_ids"],
+                problem.x_test["input_ids"],  # type: ignore[call-overload,index]
             )
         return np.bincount(problem.player_of_row, weights=scores)
 

@@ -120,14 +120,17 @@ class Peer:
     scores: Callable[[Any, Tensor, Tensor], Scores]
 
 
-#: What is compared, by its name, with the settings that agreed best with retraining on seed 0 of GPT-2 (``TRIED_PEERS``).
+#: What is compared, by its name, with the settings of ``TRIED_PEERS`` that agreed best with retraining on seed 0.
 PEERS = {
     "EK-FAC (kronfluence)": Peer("kronfluence", "kronfluence.analyzer", partial(ekfac, damping=1e-8)),
     "TRAK (dattri)": Peer("dattri", "dattri.algorithm.trak", partial(trak, size=512, regularization=1e-4)),
 }
 #: What is tried with ``--choose``.
 TRIED_PEERS = {
-    **{f"EK-FAC {damping}": Peer("kronfluence", "kronfluence.analyzer", partial(ekfac, damping=damping)) for damping in (None, 1e-8, 1e-3)},
+    **{
+        f"EK-FAC {damping}": Peer("kronfluence", "kronfluence.analyzer", partial(ekfac, damping=damping))
+        for damping in (None, 1e-8, 1e-3)
+    },
     **{
         f"TRAK {size} {ridge}": Peer("dattri", "dattri.algorithm.trak", partial(trak, size=size, regularization=ridge))
         for size in (32, 128, 512)

@@ -18,7 +18,7 @@ Theta = dict[str, Tensor]
 
 
 def untrac(problem: ModuleProblem, lr: float = 1e-3, size: int = 16) -> NDArray[np.float64]:
-    """Return for each source how far the evaluation falls when its loss is ascended (arXiv 2401.15241), ``[players]``."""
+    """Return how far the evaluation falls when a source's loss is ascended (arXiv 2401.15241), ``[players]``."""
     before, scores = _loss(problem, None, problem.x_test), []
     for mine in _sources(problem):
         scores.append(_loss(problem, _ascended(problem, mine, lr, size), problem.x_test) - before)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from harness.report import Row, Table
 
-__all__ = ["table"]
+__all__ = ["placed", "table"]
 
 HEADER = [
     "method",
@@ -30,10 +31,9 @@ def table(rows: Sequence[Row]) -> Table:
     --------
     >>> row = {"method": "`merge`", "access": "full", "values": 0.5, "good": 0.25, "left out": 1.0, "utilities": 0.5}
     >>> row |= {"kind": "gpt2", "seed": 1, "retrainings": 3.2, "bytes": 2**21, "coalitions": 64}
-    >>> print(table([row, {**row, "seed": 2, "values": 0.75}]).text())
-    Means over 2 models (gpt2, seeds 1 and 2).
-    method   access  values: Pearson  of the five    leave-one-out: Pearson  utilities: Spearman  time  per coalition  memory
-    `merge`  full    0.625 (0.500)    0.250 (0.250)  1.000 (1.000)           0.500 (0.500)        3.2   0.050          2
+    >>> found = table([row, {**row, "seed": 2, "values": 0.75}])
+    >>> found.caption, found.rows[0][:3], found.rows[0][-3:]
+    ('Means over 2 models (gpt2, seeds 1 and 2).', ['`merge`', 'full', '0.625 (0.500)'], ['3.2', '0.050', '2'])
     """
     methods = dict.fromkeys(row["method"] for row in rows)
     models = dict.fromkeys((row["kind"], row["seed"]) for row in rows)
@@ -41,6 +41,18 @@ def table(rows: Sequence[Row]) -> Table:
     named = f"{' and '.join(kinds)}, seed{'s' * (len(seeds) > 1)} {_joined(seeds)}"
     lines = [_line([row for row in rows if row["method"] == method]) for method in methods]
     return Table(f"Means over {len(models)} models ({named}).", HEADER, lines)
+
+
+def placed(page: str, new: Table) -> str:
+    r"""Return a page with a table in the place of the one that it has.
+
+    Examples
+    --------
+    >>> new = Table("Means over three.", ["b"], [["1"]])
+    >>> placed("Means over two.\n\n| a |\n|---|\n\nAfter.\n", new).splitlines()
+    ['Means over three.', '', '| b |', '|---|', '| 1 |', '', 'After.']
+    """
+    return re.sub(r"(?m)^Means over .*\n\n(?:\|.*\n)+", lambda _: new.markdown() + "\n", page)
 
 
 def _line(rows: Sequence[Row]) -> list[str]:
