@@ -18,7 +18,19 @@ import torch
 __all__ = ["Report", "Table", "machine", "number", "seeds_of", "spread", "versions"]
 
 FORMAT = "unshap-benchmark/1"
-PACKAGES = ("unshap-plugin", "opendataval", "pydvl", "shapiq", "torch", "numpy", "scikit-learn")
+PACKAGES = (
+    "unshap-plugin",
+    "opendataval",
+    "pydvl",
+    "shapiq",
+    "kronfluence",
+    "dattri",
+    "transformers",
+    "peft",
+    "torch",
+    "numpy",
+    "scikit-learn",
+)
 
 #: One thing that was measured: names, numbers, and ``"failure"`` where there are no numbers.
 Row = dict[str, Any]

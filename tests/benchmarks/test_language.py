@@ -19,12 +19,12 @@ def test_the_table_of_the_guide_is_that_of_the_report():
     assert f"`{REPORT.command}`" in guide
 
 
-def test_the_report_is_of_three_seeds_of_two_families_that_settings_were_not_chosen_by():
+def test_the_report_is_of_seeds_of_two_families_that_settings_were_not_chosen_by():
     models = [(row["kind"], row["seed"]) for row in REPORT.rows]
-    assert set(models) == {(kind, seed) for kind in ("gpt2", "llama") for seed in (1, 2, 3)}
-    assert REPORT.seeds == [1, 2, 3]
+    assert set(models) == {(kind, seed) for kind in ("gpt2", "llama") for seed in REPORT.seeds}
+    assert 0 not in REPORT.seeds
     methods = [row["method"] for row in REPORT.rows]
-    assert all(methods.count(name) == 6 for name in methods)
+    assert all(methods.count(name) == len(set(models)) for name in methods)
     assert sum("(kronfluence)" in name or "(dattri)" in name for name in set(methods)) == 2
 
 
