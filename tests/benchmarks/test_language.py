@@ -1,4 +1,4 @@
-"""The table of language models says what was measured, and what is not installed is left out of it."""
+"""The table of language models says what was measured."""
 
 from __future__ import annotations
 
@@ -62,28 +62,3 @@ def test_the_scrambled_source_is_left_out_of_the_good_ones():
     found = agreement(truth, wrong, players)
     assert found["values"] > 0.9
     assert found["good"] == pytest.approx(-1)
-
-
-def test_a_package_that_is_not_installed_is_left_out():
-    pytest.importorskip("peft", reason="language models are an extra")
-    from language.measuring import absent
-    from language.peers import Peer
-
-    peers = {name: Peer(name, name, lambda *_: np.zeros(1)) for name in ("no_such_package", "numpy")}
-    assert absent(peers) == ["no_such_package"]
-
-
-def test_rivals_find_the_scrambled_source():
-    pytest.importorskip("peft", reason="language models are an extra")
-    from language.rivals import RIVALS
-    from unshap_transformers.example import stdlib
-    from unshap_transformers.problems import source_problem
-
-    example = stdlib(rows=20, base_rows=300)
-    problem = source_problem(example.model, **example.data())
-    for name, rival in RIVALS.items():
-        scores = rival(problem)
-        assert scores.shape == (6,), name
-        assert np.isfinite(scores).all(), name
-        np.testing.assert_array_equal(rival(problem), scores)
-    assert problem.players[int(np.argmin(RIVALS["cosine of gradients"](problem)))] == "scrambled"
