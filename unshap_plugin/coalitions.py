@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["as_coalitions", "in_words", "keys_of"]
+__all__ = ["as_coalitions", "coalitions_of", "in_words", "keys_of"]
 
 
 _NAMED = 6
@@ -54,6 +54,18 @@ def keys_of(matrix: NDArray[np.bool_]) -> list[bytes]:
     [b'A']
     """
     return [row.tobytes() for row in np.packbits(matrix, axis=1)]
+
+
+def coalitions_of(keys: Iterable[bytes], n_players: int) -> NDArray[np.bool_]:
+    """Return the coalitions of keys (see ``keys_of``), bool ``[m, n_players]``.
+
+    Examples
+    --------
+    >>> coalitions_of([b"A"], 8).astype(int)
+    array([[0, 1, 0, 0, 0, 0, 0, 1]])
+    """
+    bits = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, -(-n_players // 8))
+    return np.unpackbits(bits, axis=1, count=n_players).view(np.bool_)
 
 
 def in_words(coalition: NDArray[np.bool_], players: Sequence[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.accuracy import ACCURACY
 from harness.bounds import BOUNDS
+from harness.choice import CHOICE
 from harness.estimators import ESTIMATORS
 from harness.noise import NOISE
 from harness.pipeline import PIPELINE
@@ -14,5 +15,5 @@ from harness.speed import SPEED
 
 __all__ = ["QUESTIONS"]
 
-_ALL = (SPEED, BOUNDS, ACCURACY, ESTIMATORS, QUALITY, NOISE, PIPELINE, SCALE)
+_ALL = (SPEED, BOUNDS, CHOICE, ACCURACY, ESTIMATORS, QUALITY, NOISE, PIPELINE, SCALE)
 QUESTIONS: dict[str, Question] = {question.name: question for question in _ALL}

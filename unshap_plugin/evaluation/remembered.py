@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.coalitions import keys_of
+from unshap_plugin.coalitions import coalitions_of, keys_of
 from unshap_plugin.support.portable import Portable
 
 __all__ = ["Remembered"]
@@ -36,33 +37,38 @@ class Remembered(Portable):
     def __init__(self, n_players: int, everybody: NDArray[np.float64]) -> None:
         self.n_players, self.shape = n_players, everybody.shape
         [key] = keys_of(np.ones((1, n_players), dtype=bool))
-        self._known: dict[bytes, NDArray[np.float64]] = {key: everybody}
+        # One array for all of them: as objects of their own they would take several times the memory.
+        self._places: dict[bytes, int] = {key: 0}
+        self._utilities = np.array(everybody, dtype=np.float64)[None]
 
     def __len__(self) -> int:
         """Return the number of coalitions."""
-        return len(self._known)
+        return len(self._places)
 
     @property
     def excluded(self) -> int:
         """Number of coalitions whose utility is not finite."""
-        return int(np.isnan(self._table().reshape(len(self), -1)).any(axis=1).sum())
+        return int(np.isnan(self._utilities[: len(self)].reshape(len(self), -1)).any(axis=1).sum())
 
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
         """Return which keys (see ``coalitions.keys_of``) are of coalitions that are not known, each once."""
-        return [key for key in dict.fromkeys(keys) if key not in self._known]
+        return [key for key in dict.fromkeys(keys) if key not in self._places]
 
     def add(self, keys: Sequence[bytes], utilities: NDArray[np.float64]) -> None:
-        """Take the utilities ``[m]`` or ``[m, t]`` of coalitions that were not known."""
-        self._known.update(zip(keys, utilities, strict=True))
+        """Take the utilities ``[m]`` or ``[m, t]`` of coalitions; of those that were known they are replaced."""
+        new = dict(zip(Remembered.missing(self, keys), itertools.count(len(self)), strict=False))
+        size = len(self) + len(new)
+        if size > len(self._utilities):
+            more = np.empty((max(size, 2 * len(self._utilities)) - len(self._utilities), *self.shape))
+            self._utilities = np.concatenate([self._utilities, more])
+        places = (new[key] if key in new else self._places[key] for key in keys)
+        self._utilities[np.fromiter(places, np.intp, len(keys))] = utilities
+        self._places.update(new)  # at last: what is interrupted before is not known
 
     def of(self, keys: Sequence[bytes]) -> NDArray[np.float64]:
         """Return the utilities ``[m]`` or ``[m, t]`` of coalitions that are known."""
-        return np.array([self._known[key] for key in keys], dtype=np.float64).reshape(len(keys), *self.shape)
+        return self._utilities[np.fromiter((self._places[key] for key in keys), np.intp, len(keys))]
 
     def all(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return the coalitions, bool ``[m, n_players]``, and their utilities, ``[m]`` or ``[m, t]``."""
-        bits = np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(len(self), -1)
-        return np.unpackbits(bits, axis=1, count=self.n_players).view(np.bool_), self._table()
-
-    def _table(self) -> NDArray[np.float64]:
-        return np.array(list(self._known.values()), dtype=np.float64)
+        return coalitions_of(self._places, self.n_players), self._utilities[: len(self)].copy()

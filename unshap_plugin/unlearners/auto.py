@@ -26,6 +26,9 @@ __all__ = ["choose"]
 
 U = TypeVar("U", bound=Unlearner)
 
+#: Up to so many parameters Newton steps cost less than a fit of scikit-learn's classifiers (docs/decisions.md).
+FEWER_THAN_A_FIT = 100
+
 
 def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
@@ -75,6 +78,8 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     elif _unpenalised(problem) and not partial:
         why = f"{kind} has no penalty: where a plane separates classes, values go by where each fit stops"
         return _checked(Retrain(), problem), why
+    elif problem.linear is not None and engine.n_parameters > FEWER_THAN_A_FIT and not partial:
+        return _checked(Retrain(), problem), f"{kind} of {size} is fitted in less time than Newton steps take, exactly"
     elif problem.once(stopped_short):
         why = f"{kind} stopped before the optimum of its loss (too few iterations, or columns that are not scaled)"
         return _checked(Retrain(), problem), f"{why}, from which Newton steps set out"
