@@ -30,8 +30,8 @@ ROWS, TESTS, REFERENCES = 500, 700, 500
 SIZES = (20, 30, 40, 50, 60, 80, 100, 120)
 NOISES = {"heavy": (0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.8), "light": (0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4)}
 METRICS = {"accuracy": "accuracy", "log-likelihood": "log_likelihood"}
-FULL = ("replay", "finetune", "graddiff", "influence", "ssd")
-PARTIAL = ("reference_teacher", "anchored", "gradient_ascent", "npo", "random_label", "task_vector")
+FULL = ("replay", "finetune", "graddiff", "influence", "ssd", "merge")
+PARTIAL = ("reference_teacher", "anchored", "gradient_ascent", "npo", "simnpo", "random_label", "task_vector")
 ALL = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(bool)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["as_coalitions", "coalitions_of", "in_words", "keys_of"]
+__all__ = ["as_coalitions", "by_size", "coalitions_of", "in_words", "keys_of"]
 
 
 _NAMED = 6
@@ -66,6 +66,19 @@ def coalitions_of(keys: Iterable[bytes], n_players: int) -> NDArray[np.bool_]:
     """
     bits = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, -(-n_players // 8))
     return np.unpackbits(bits, axis=1, count=n_players).view(np.bool_)
+
+
+def by_size(keys: Iterable[bytes]) -> list[bytes]:
+    """Return keys (see ``keys_of``), those of the smallest coalitions first, and otherwise in their own order.
+
+    Coalitions of one size train for equally long, so that those that are evaluated together wait for none of them.
+
+    Examples
+    --------
+    >>> by_size([b"c", b"a", b"`"])
+    [b'`', b'a', b'c']
+    """
+    return sorted(sorted(keys), key=lambda key: int.from_bytes(key, "big").bit_count())
 
 
 def in_words(coalition: NDArray[np.bool_], players: Sequence[Any]) -> str:

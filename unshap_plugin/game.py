@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from unshap_plugin.coalitions import as_coalitions, coalitions_of, keys_of
+from unshap_plugin.coalitions import as_coalitions, by_size, coalitions_of, keys_of
 from unshap_plugin.errors import InvalidTypeError, UnknownNameError, check_integer
 from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.evaluation.passes import Passes, check_jobs
@@ -61,7 +61,7 @@ class UnlearningGame(Portable):
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
         for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
         modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters
-        or with a short training; ``reason`` then says why.
+        or where that takes no longer; ``reason`` then says why.
     seed
         Seed of everything random in the unlearner, together with the coalition.
     on_error
@@ -78,8 +78,7 @@ class UnlearningGame(Portable):
     memory
         What the passes of all jobs may take together, in bytes or as text (``"2GB"``), beside the data and what is
         computed once; by default a quarter of what is free. One coalition is the least that a pass takes. What runs out
-        of memory is done again with half as many. A coalition that is known stays known, in about 200 bytes and an
-        eighth of a byte for each player.
+        of memory is done again with half as many. Coalitions that are known take some 200 bytes each.
     store
         A file of utilities of any number of games, made where there is none: what it has of this game is known from the
         start, and what is evaluated is written at once. Any number of processes may share it.
@@ -287,11 +286,8 @@ class UnlearningGame(Portable):
 
     def _learn(self, keys: list[bytes]) -> None:
         """Evaluate those of the coalitions whose utility is not known yet."""
-        ordered = self._known.missing(keys)
-        if not self.unlearner.order_dependent:
-            # Coalitions of one size train for equally long, so that a chunk of them wastes nothing.
-            ordered.sort()
-            ordered.sort(key=lambda key: int.from_bytes(key, "big").bit_count())
+        missing = self._known.missing(keys)
+        ordered = missing if self.unlearner.order_dependent else by_size(missing)
         for start in range(0, len(ordered), block := max(BLOCK, self.at_once)):
             part, done = ordered[start : start + block], 0
             for utilities in self._passes.over(coalitions_of(part, self.n_players)):

@@ -1,9 +1,9 @@
-"""*auto*: what ``auto`` takes for each class of models, beside every other unlearner: how near retraining, at what cost."""
+"""*auto*: what it takes for each class of models, beside every other unlearner: how near retraining, at what cost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -217,14 +217,14 @@ def cell(row: Row, ceiling: Row) -> list[str]:
 CHOICE = Question(
     "auto",
     "What auto takes",
-    "Every unlearner, with its defaults, against two retrainings of the same coalitions. Rank correlation (Spearman) of "
-    "the utilities of coalitions of single rows of all sizes (rows), and of all 64 coalitions of six providers with "
-    "unequal shares of wrong labels (providers); for the latter also the correlation (Pearson) of utilities, and of "
-    "exact Shapley values (values). `retrain` is held against its other seed, which is the agreement of two retrainings. "
-    "Cost: processor time of a coalition of rows, with a thousandth of what is done once, in units of batched "
-    "retraining; once: what is done once, in the same units. Best per unit of cost is the cheapest method with nine "
-    "tenths of the agreement of two retrainings, in rows and in values alike, or where none has, the one that comes "
-    "nearest, of those that cost no more than retraining.",
+    "Every unlearner, with its defaults, against two retrainings of the same coalitions. Rank correlation "
+    "(Spearman) of the utilities of coalitions of single rows of all sizes (rows), and of all 64 coalitions of six "
+    "providers with unequal shares of wrong labels (providers); for the latter also the correlation (Pearson) of "
+    "utilities, and of exact Shapley values (values). `retrain` is held against its other seed, which is the "
+    "agreement of two retrainings. Cost: processor time of a coalition of rows, with a thousandth of what is done "
+    "once, in units of batched retraining; once: what is done once, in the same units. Best per unit of cost is the "
+    "cheapest method with nine tenths of the agreement of two retrainings, in rows and in values alike, or where "
+    "none has, the one that comes nearest, of those that cost no more than retraining.",
     measure,
     tables,
     full={"classes": list(CLASSES), "first seed": 10},

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from problems import breast_cancer
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, compute_artifacts, shapley_values
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.plugin import Unlearner
 
@@ -96,3 +97,24 @@ def test_the_largest_network_of_the_report_gets_it_too():
         game = UnlearningGame(ValuationProblem(model, (x, y), (torch.rand(50, 784), y), fit=recipe))
         assert game.unlearner.name == name
         assert ("retraining costs at most about twice" in game.reason) == (name == "retrain")
+
+
+@pytest.mark.parametrize(("features", "classes", "name"), [(99, 2, "newton"), (100, 2, "retrain"), (49, 3, "retrain")])
+def test_fits_of_scikit_learn_that_cost_less_than_newton_steps_are_made_again(features, classes, name):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, features)), rng.integers(0, classes, 90)
+    model = LogisticRegression(C=0.1, tol=1e-9, max_iter=10_000).fit(x, y)
+    game = UnlearningGame(ValuationProblem(model, (x, y), (x[:20], y[:20]), groups=np.arange(90) % 3))
+    assert game.unlearner.name == name
+    assert ("is fitted in less time than Newton steps take" in game.reason) == (name == "retrain")
+
+
+def test_stored_artefacts_stand_in_where_a_fit_cannot_be_made_again():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 120)), rng.integers(0, 2, 90)
+    problem = ValuationProblem(LogisticRegression(C=0.1).fit(x, y), (x, y), (x[:20], y[:20]))
+    stored = compute_artifacts(problem)
+    partial = ValuationProblem(
+        problem.given_model, (x[:9], y[:9]), (x[20:40], y[20:40]), access="partial", artifacts=stored
+    )
+    assert UnlearningGame(partial).unlearner.name == "newton"

@@ -33,11 +33,12 @@ FEWER_THAN_A_FIT = 100
 def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
 
-    What measured best (``docs/unlearners.md``). The exact solution for a linear regression; Newton for another linear
-    head; for other modules the replay of their training, or fine-tuning where that is not known, or retraining where
-    training is so short that unlearning would cost more. Where no retained rows are at hand, the first two from stored
-    artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
-    models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none.
+    What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
+    solution for a linear regression; Newton for another linear head; for other modules the replay of their training, or
+    fine-tuning where that is not known, or retraining where training is so short that unlearning would cost more. Where
+    no retained rows are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference
+    set, and ``gradient_ascent`` without. Retraining for models without parameters, and for linear models of
+    scikit-learn that are fitted to no optimum or have none, or in less time than Newton steps take.
 
     Raises
     ------
