@@ -12,7 +12,7 @@ from unshap_plugin.errors import DivergenceError
 pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 
 from harness import choice
-from harness.choice import CHOICE, best, cases, share
+from harness.choice import CHOICE, better, cases, enough, share
 from harness.classes import CLASSES, Class, fitted, network, trained
 from harness.question import Question
 from harness.report import Report
@@ -24,15 +24,22 @@ def row(method, cost, rows=1.0, values=1.0):
     return {"method": method, "cost": cost, "rows": rows, "values": values}
 
 
-def test_the_cheapest_of_those_that_agree_enough_is_best():
+def test_what_is_better_costs_no_more_and_agrees_better():
+    retrain = row("retrain", 1.0, rows=0.8)
+    good, rough, poor = row("good", 0.5, rows=0.73), row("rough", 0.1, rows=0.6), row("poor", 0.2, values=0.5)
+    failed = {"method": "failed", "failure": "dearer than retraining"}
+    rows = [retrain, good, rough, poor, failed]
+    assert better(rows, poor, retrain) is rough
+    assert better(rows, rough, retrain) is better(rows, good, retrain) is better(rows, retrain, retrain) is None
+    assert share(rough, retrain) == pytest.approx(0.75)
+
+
+def test_the_cheapest_with_nine_tenths_of_the_agreement():
     retrain = row("retrain", 1.0, rows=0.8)
     good, rough, dear = row("good", 0.5, rows=0.73), row("rough", 0.1, values=0.89), row("dear", 1.1)
-    assert best([retrain, good, rough, dear], retrain) is good
-    assert best([retrain, rough, dear], retrain) is retrain
-    failed = {"method": "failed", "failure": "dearer than retraining"}
-    nearest = row("nearest", 0.9, rows=0.71)
-    assert best([failed, rough, nearest, dear], retrain) is rough
-    assert share(nearest, retrain) == pytest.approx(0.71 / 0.8)
+    assert enough([retrain, good, rough, dear], retrain) is good
+    assert enough([retrain, rough, dear], retrain) is retrain
+    assert enough([rough, {"method": "failed", "failure": "dearer than retraining"}], retrain) is None
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -74,6 +81,7 @@ def test_every_method_is_measured(tmp_path, monkeypatch):
     assert ("reference", "retrain") not in found
     assert {"all", "reference"} == {at_hand for at_hand, _ in found}
     assert chosen.rows[0][:3] == ["ridge", "`linear_exact`", "1.00"]
+    assert chosen.rows[0][4:8] == ["", "", "", "`linear_exact`"]
     assert chosen.rows[1][0] == "ridge, partial access"
     assert sum("(auto)" in line[1] for line in table.rows) == 2
 
