@@ -40,6 +40,10 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
         ({"epochs": 2, "init": False}, "finetune"),  # retraining would start elsewhere
         ({"epochs": 2, "layer": nn.Dropout(0.5)}, "finetune"),  # and be done one by one
         ({"epochs": 2, "optimizer": "lbfgs"}, "finetune"),
+        ({"epochs": 24, "layer": nn.BatchNorm1d(8)}, "retrain"),
+        ({"epochs": 25, "layer": nn.BatchNorm1d(8)}, "merge"),
+        ({"epochs": 25, "layer": nn.BatchNorm1d(8), "init": False}, "finetune"),
+        ({"epochs": 25, "layer": nn.Dropout(0.5)}, "finetune"),
         ({"epochs": 2, "access": "partial"}, "reference_teacher"),
         ({"epochs": 2, "hidden": 300}, "retrain"),
     ],

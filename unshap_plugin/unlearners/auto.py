@@ -17,6 +17,7 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
+from unshap_plugin.unlearners.merge import Merge
 from unshap_plugin.unlearners.newton import FEW_PARAMETERS, Newton, expansion, stopped_short
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay
@@ -34,11 +35,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
 
     What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
-    solution for a linear regression; Newton for another linear head; for other modules the replay of their training, or
-    fine-tuning where that is not known, or retraining where training is so short that unlearning would cost more. Where
-    no retained rows are at hand, the first two from stored artefacts, otherwise ``reference_teacher`` with a reference
-    set, and ``gradient_ascent`` without. Retraining for models without parameters, and for linear models of
-    scikit-learn that are fitted to no optimum or have none, or in less time than Newton steps take.
+    solution for a linear regression; Newton for another linear head; for other modules the replay of their
+    training, or fine-tuning where that is not known, or retraining where training is so short that unlearning would
+    cost more; with batch norm the average of models of each player. Where no retained rows are at hand, the first
+    two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent``
+    without. Retraining for models without parameters, and for linear models of scikit-learn that are fitted to no
+    optimum or have none, or in less time than Newton steps take.
 
     Raises
     ------
@@ -92,30 +94,36 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         why = f"{kind} has no stored Hessian for Newton steps"
     if not partial:
         # Layers that train differently from how they predict would be replayed as they predict.
-        replayed = _works(Replay(), problem) and not trains_differently(engine, problem.x)
+        layer = trains_differently(engine, problem.x)
+        replayed = _works(Replay(), problem) and layer is None
         method = Replay() if replayed else _checked(FineTune(), problem)
-        if (recipe := _short(problem, method.steps)) is not None:
+        recipe = _at_once(problem)
+        if recipe is not None and recipe.epochs <= 2 * method.steps:
             return Retrain(), (
                 f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the "
                 f"retained rows: retraining costs at most about twice the {method.steps} passes of {method.name}, "
                 f"and is exact"
             )
+        if recipe is not None and layer is not None:
+            why = f"{why}, and steps from the given model do not follow how {layer} trains"
+            return _checked(Merge(), problem), f"{why}: models of each player alone are trained, and averaged"
         return method, why
     if Access.REFERENCE in problem.available:
         return _checked(ReferenceTeacher(), problem), "no retained rows are at hand, but a reference set is"
     return _checked(GradientAscent(), problem), "no retained rows are at hand, and no reference set"
 
 
-def _short(problem: ModuleProblem, passes: int) -> Recipe | None:
-    """Return the recipe if training many models at once costs at most about twice what so many passes for each do.
+def _at_once(problem: ModuleProblem) -> Recipe | None:
+    """Return the recipe if many models can be trained by it at once.
 
-    That much exactness is worth. A pass of a training takes more steps of the optimiser, but only over the rows that
-    are retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of 32) of
-    a pass over all rows. Where the initial parameters are not known, retraining would start elsewhere than the given
+    Up to twice as many epochs as an unlearner makes passes, that costs at most about twice what the unlearner does,
+    which exactness is worth. A pass of a training takes more steps of the optimiser, but only over the rows that are
+    retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of 32) of a
+    pass over all rows. Where the initial parameters are not known, retraining would start elsewhere than the given
     model did.
     """
     recipe = problem.recipe
-    if recipe is None or recipe.init is None or recipe.epochs > 2 * passes:
+    if recipe is None or recipe.init is None:
         return None
     return recipe if problem.once(obstacle_to_batches) is None else None
 
