@@ -59,8 +59,8 @@ class UnlearningGame(Portable):
         The problem: what is to be valued.
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
-        for linear regression, Newton for other linear models, the replay of their training or fine-tuning for other
-        modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters
+        for linear regression, Newton for other linear models, the replay of their training, ``merge`` or fine-tuning for
+        other modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters
         or where that takes no longer; ``reason`` then says why.
     seed
         Seed of everything random in the unlearner, together with the coalition.
