@@ -59,9 +59,9 @@ class UnlearningGame(Portable):
         The problem: what is to be valued.
     unlearner
         A registered name (``distribution:name`` where several offer it), an instance, or ``"auto"``: the exact solution
-        for linear regression, Newton for other linear models, the replay of their training, ``merge`` or fine-tuning for
-        other modules, the reference teacher or gradient ascent in partial access, retraining for models without parameters
-        or where that takes no longer; ``reason`` then says why.
+        for linear regression, Newton for other linear models, replay, merge or fine-tuning for other modules, the
+        reference teacher or gradient ascent in partial access, retraining for models without parameters or
+        where that takes no longer; ``reason`` then says why.
     seed
         Seed of everything random in the unlearner, together with the coalition.
     on_error
