@@ -26,8 +26,9 @@ from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.retraining import retraining_game
 from unshap_plugin.support.progress import Progress
+from unshap_plugin.unlearners import Retrain
 
-__all__ = ["corrected_values"]
+__all__ = ["check_corrected", "corrected_values"]
 
 
 def corrected_values(
@@ -121,6 +122,11 @@ def corrected_values(
     stopping.check_players(n)
     semivalue = None if kind is None else semivalue_of(kind, n)
     weights = np.full(n, 1 / n) if semivalue is None else semivalue.weights
+    if n > 1 and not weights[:-1].any():
+        raise InvalidValueError(
+            f"leave-one-out values of retraining are exact from {n + 1} retrainings, so that nothing is left to "
+            f"correct: take semivalues(game, 'loo') with unlearner='retrain', without retrainings."
+        )
     needed = least_of(sizes_of(weights))
     if retrainings < needed:
         raise BudgetError(
@@ -155,6 +161,33 @@ def corrected_values(
     )
 
 
+def check_corrected(retrainings: int | None, estimator: str) -> None:
+    """Refuse an estimator beside retrainings, whose values have one of their own.
+
+    Parameters
+    ----------
+    retrainings
+        ``None``: nothing is corrected, and any estimator will do.
+    estimator
+        The name of one, or ``"auto"``.
+
+    Raises
+    ------
+    InvalidValueError
+        If both are given.
+
+    Examples
+    --------
+    >>> check_corrected(60, "auto")
+    >>> check_corrected(None, "exact")
+    """
+    if retrainings is not None and estimator != "auto":
+        raise InvalidValueError(
+            f"estimator is {in_short(estimator)}, but values that retrainings correct have one of their own: leave it "
+            f"out, or leave out retrainings."
+        )
+
+
 class _Remembered:
     """Another one's game, which is asked for no coalition twice."""
 
@@ -180,6 +213,11 @@ def _retrained(games: Sequence[Game], retrained: Game | None) -> Game:
             raise InvalidTypeError(
                 f"game is a {type(first).__name__}, which does not say how to retrain: give an UnlearningGame, or the "
                 f"game of retraining as retrained=."
+            )
+        if any(isinstance(game, UnlearningGame) and isinstance(game.unlearner, Retrain) for game in games):
+            raise InvalidValueError(
+                "unlearner 'retrain' retrains for each utility, so that nothing is left for retrainings to correct: "
+                "use another unlearner, or value the game without retrainings."
             )
         return retraining_game(first.problem, first.seed + 1, first.n_jobs, first.store)
     return retrained

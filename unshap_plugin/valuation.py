@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from unshap_plugin.corrected import corrected_values
+from unshap_plugin.corrected import check_corrected, corrected_values
 from unshap_plugin.covariates import has_marginals
-from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, in_short, nearest
+from unshap_plugin.errors import DivergenceError, InvalidTypeError, nearest
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.stopping import Stopping
@@ -97,11 +97,7 @@ def value(
                 else f"other arguments are those of ValuationProblem: {', '.join(list(known)[3:])}"
             )
             raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
-    if retrainings is not None and estimator != "auto":
-        raise InvalidValueError(
-            f"estimator is {in_short(estimator)}, but values that retrainings correct have one of their own: leave it "
-            f"out, or leave out retrainings."
-        )
+    check_corrected(retrainings, estimator)
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time, "stable_top": stable_top}
     try:

@@ -359,6 +359,21 @@ CORRECTED = [
             lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS, estimator="exact")),
         ),
     ),
+    Case(
+        "an unlearner that retrains",
+        lambda: value(MODEL, (X, Y), TEST, groups=GROUPS, fit=RECIPE, unlearner="retrain", retrainings=12),
+        "use another unlearner, or value the game without retrainings.",
+        (
+            lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS, fit=RECIPE, retrainings=12)),
+            lambda: plausible(value(MODEL, (X, Y), TEST, groups=GROUPS, fit=RECIPE, unlearner="retrain")),
+        ),
+    ),
+    Case(
+        "values that need no correction",
+        lambda: corrected_values(of("newton", asked=problem(fit=RECIPE)), 12, kind="loo"),
+        "take semivalues(game, 'loo') with unlearner='retrain', without retrainings.",
+        (lambda: semivalues(of("retrain", asked=problem(fit=RECIPE)), "loo").values.round(3).any(),),
+    ),
 ]
 
 

@@ -299,6 +299,15 @@ CASES = [
         ),
     ),
     Case(
+        "retraining on what is hidden",
+        fails(*PARTIAL, "--retrain", "4"),
+        "--retrain retrains on all training rows, but --access partial hides most of them: leave one out",
+        (
+            works(*PARTIAL, players=2),
+            works(*VALUE, *SOME, "--retrain", "4", players=2),
+        ),
+    ),
+    Case(
         "a setting twice",
         fails(*VALUE, "--setting", "steps=3", "--setting", "steps=4"),
         "leave one out",

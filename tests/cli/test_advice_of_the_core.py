@@ -119,8 +119,53 @@ OTHERS = FULL.replace("gradient_ascent, ", "")
 HIDDEN = "anchored, gradient_ascent, npo, random_label, reference_teacher, simnpo, task_vector"
 MANY = pd.concat([TRAIN.assign(who=f"p{k}") for k in range(21)])
 CONSTANT = NUMBERED.assign(y="5.1")
+RETRAINED = (*VALUE, "--unlearner", "influence", "--retrain")
 
 CASES = [
+    Case(
+        "too few retrainings",
+        fails(*RETRAINED, "5"),
+        "--retrain 5 are too few: values with standard errors need the utilities of none and of all of 3 players, and "
+        "of two coalitions and their complements, 6 retrainings; give that.",
+        (works(*RETRAINED, "6", unlearner="retrain"),),
+    ),
+    Case(
+        "no number of retrainings",
+        fails(*RETRAINED, "-1"),
+        "--retrain is -1, but a whole number of at least 0 is needed.",
+        (works(*RETRAINED, "8", unlearner="retrain"),),
+    ),
+    Case(
+        "too few unlearned utilities beside retrainings",
+        fails(*RETRAINED, "6", "--budget", "5"),
+        "6 evaluations of 3 players; give that.",
+        (works(*RETRAINED, "6", "--budget", "6", unlearner="retrain"),),
+    ),
+    Case(
+        "an estimator beside retrainings",
+        fails(*RETRAINED, "6", "--estimator", "exact"),
+        "estimator is 'exact', but values that retrainings correct have one of their own: leave it out, or leave out "
+        "--retrain.",
+        (
+            works(*RETRAINED, "6", unlearner="retrain"),
+            works(*RETRAINED[:-1], "--estimator", "exact", unlearner="influence"),
+        ),
+    ),
+    Case(
+        "retrainings of what retrains",
+        fails(*VALUE, "--unlearner", "retrain", "--retrain", "6"),
+        "use another --unlearner, or value the game without --retrain.",
+        (
+            works(*RETRAINED, "6", unlearner="retrain"),
+            works(*VALUE, "--unlearner", "retrain", unlearner="retrain"),
+        ),
+    ),
+    Case(
+        "leave-one-out values and retrainings",
+        fails(*RETRAINED, "6", "--semivalue", "loo"),
+        "take --semivalue loo with --unlearner retrain, without --retrain.",
+        (lambda: (prepare(), printed(*VALUE, "--semivalue", "loo", "--unlearner", "retrain")),),
+    ),
     Case(
         "an unknown name",
         fails(*VALUE, "--unlearner", "scrub"),

@@ -56,7 +56,7 @@ def check_access_options(options: argparse.Namespace) -> None:
             "--access partial hides all rows but those of the groups that are valued, but none were named: add "
             "--valued GROUP, or leave out --access."
         )
-    for option, purpose in (("save_artifacts", "sums over"), ("audit", "retrains on")):
+    for option, purpose in (("save_artifacts", "sums over"), ("audit", "retrains on"), ("retrain", "retrains on")):
         if getattr(options, option) is not None:
             raise InvalidValueError(
                 f"--{option.replace('_', '-')} {purpose} all training rows, but --access partial hides most of them: "

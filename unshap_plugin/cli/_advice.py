@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unshap_plugin.audit.audit import audit
+from unshap_plugin.corrected import corrected_values
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.valuation import shapley_values
@@ -16,7 +17,7 @@ __all__ = ["in_options"]
 
 #: The arguments whose values are typed as they are in Python, and what the option of each is called.
 _SAME = ("access", "budget", "coalitions", "estimator", "memory", "metric", "seed", "seeds", "unlearner")
-_CALLS = (ValuationProblem, UnlearningGame, shapley_values, audit)
+_CALLS = (ValuationProblem, UnlearningGame, shapley_values, corrected_values, audit)
 _ARGUMENTS = sorted({name for call in _CALLS for name in inspect.signature(call).parameters})
 # Settings of an unlearner are no arguments of these: "(steps=5)" says what it was made with.
 _KEYWORD = rf"\b({'|'.join(_ARGUMENTS)})=('[^']*'|[A-Z]\w*\([^()]*\)|[\w.]+)"
@@ -37,6 +38,9 @@ _PHRASES = {
     "other settings": "other values of --setting",
     "n_jobs is": "--jobs is",
     "leave out store": "leave out --store",
+    "leave out retrainings": "leave out --retrain",
+    "without retrainings": "without --retrain",
+    "retrainings is": "--retrain is",
     "target_error": "--target-error",
     "max_time": "--max-time",
     "stable_top": "--stable-top",
@@ -70,11 +74,13 @@ def in_options(message: str, given: Mapping[str, Any]) -> str:
     """
     if "unlearner" not in given:
         return message
-    options = {name: f"--{name.replace('_', '-')}" for name in _SAME} | {"n_jobs": "--jobs"}
+    options = {name: f"--{name.replace('_', '-')}" for name in _SAME} | {"n_jobs": "--jobs", "retrainings": "--retrain"}
     if "coalitions" not in given:
         options["coalitions"] = "--audit"
     for phrase, here in _PHRASES.items():
         message = message.replace(phrase, here)
+    if "fit" in given:
+        message = message.replace("pass fit=Recipe(...) to the problem", "give --fit NAME=VALUE")
     if "semivalue" in given:
         message = re.sub(r"\bsemivalues\(game, '(\w+)'\)", r"--semivalue \1", message)
 

@@ -25,7 +25,7 @@ _ENDINGS = {
 
 
 def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
-    """Yield the players by rank, with what they are paid; of many the first and the last."""
+    """Yield the players by rank, with unlearned values and what they are paid; of many the first and the last."""
     frame = result.to_frame()
     largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
     # Four digits of the largest value, so that all values line up.
@@ -39,6 +39,8 @@ def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | Non
     }
     if (frame["rank_low"] < frame["rank_high"]).any():
         columns["95% ranks"] = _intervals(map(str, frame[["rank_low", "rank_high"]].to_numpy().flat))
+    for name in result.unlearned:
+        columns[f"unlearned by {name}"] = (number(one, form) for one in frame[f"unlearned by {name}"])
     if isinstance(paid, Payouts):
         ends = (one for pair in zip(paid.low, paid.high, strict=True) for one in pair)
         columns["payment"] = (f"{one:,}" for one in paid.payments)
@@ -66,6 +68,9 @@ def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:
         yield f"sum          {float(result.values.sum()):.6g}  (of the values; v(all) - v(none) is {gain:.6g})"
     else:
         yield f"values       {result.semivalue}  (not Shapley's: they do not add up to v(all) - v(none))"
+    if result.retrainings:
+        unlearned = " and ".join(result.unlearned)
+        yield f"retrainings  {result.retrainings:,}  (what {unlearned} alone would give stands beside the values)"
     yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
     if result.stopped != "budget":
         yield f"ended by     {_ENDINGS[result.stopped]}"

@@ -15,7 +15,8 @@ from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._signals import Interruption
 from unshap_plugin.cli._summary import summary_lines, table_lines
-from unshap_plugin.cli.value import add_stops, values_so_far
+from unshap_plugin.cli.value import add_retrain, add_stops, values_so_far
+from unshap_plugin.corrected import check_corrected
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.model.recipe import resolve_recipe
@@ -80,6 +81,7 @@ def add(commands: Any) -> None:
         "--setting", action="append", type=setting, default=[], metavar="NAME=VALUE", help="a setting of the unlearner"
     )
     method.add_argument("--estimator", metavar="NAME", default="auto", help="see 'unshap value' (default: %(default)s)")
+    add_retrain(method)
     method.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
     method.add_argument("--store", type=Path, metavar="FILE", help="where utilities are kept: they are evaluated once")
     add_stops(parser)
@@ -92,6 +94,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Value the sources: what can be refused is refused first, and values are said before files are written."""
     check_out("text", options)
+    check_corrected(options.retrain, options.estimator)
     problem = _problem(options)
     game = _game(options, problem)
     interruption = Interruption()

@@ -21,6 +21,7 @@ from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._semivalue import NAMES, check_semivalue, semivalue_kind
 from unshap_plugin.cli._signals import Interruption
 from unshap_plugin.cli._summary import summary_lines, table_lines
+from unshap_plugin.corrected import check_corrected, corrected_values
 from unshap_plugin.errors import BudgetError, InvalidValueError
 from unshap_plugin.estimators import METHODS, Exact
 from unshap_plugin.estimators.auto import choose
@@ -38,7 +39,7 @@ from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
-__all__ = ["add", "add_stops", "run", "values_so_far"]
+__all__ = ["add", "add_retrain", "add_stops", "run", "values_so_far"]
 
 #: What ends a run that nothing else is said of.
 DEFAULT = Stopping(target_error="10%", max_time=60)
@@ -69,6 +70,7 @@ def add(commands: Any) -> None:
         help=f"which values: {', '.join(NAMES)} (the larger A, the more small coalitions count); others than Shapley's "
         "do not add up (default: %(default)s)",
     )
+    add_retrain(method)
     add_stops(parser)
     method.add_argument(
         "--audit",
@@ -86,6 +88,17 @@ def add(commands: Any) -> None:
     add_access(parser)
     data.add_out(parser, "values")
     parser.set_defaults(run=run)
+
+
+def add_retrain(method: Any) -> None:
+    """Add the argument for values of retraining to a group."""
+    method.add_argument(
+        "--retrain",
+        type=int,
+        metavar="N",
+        help="also retrain on N coalitions (three to ten for each player), which correct the unlearned values: those "
+        "of retraining come out, without bias; --budget is then that of unlearning, and the other rules end retraining",
+    )
 
 
 def add_stops(parser: argparse.ArgumentParser) -> None:
@@ -155,10 +168,13 @@ def run(options: argparse.Namespace) -> int:
 def values_so_far(
     game: UnlearningGame, options: argparse.Namespace, interruption: Interruption, kind: Kind | None = None
 ) -> ValuationResult:
-    """Return Shapley values, or those of a kind of semivalue; those so far where somebody asks for the end."""
+    """Return Shapley values, or those of a kind of semivalue; those so far where somebody asks for the end.
+
+    With ``--retrain`` they are those of retraining, which end by themselves.
+    """
     given = {name: getattr(options, name) for name in ("budget", "target_error", "max_time", "stable_top")}
     estimator = options.estimator
-    if kind != LeaveOneOut.name and all(one is None for one in given.values()):
+    if options.retrain is None and kind != LeaveOneOut.name and all(one is None for one in given.values()):
         name = choose(game.n_players, None, shapley=kind is None)[0] if estimator == "auto" else estimator
         if find_estimator(name).offer.anytime_from is not Estimator.anytime_from:  # else none can be kept
             given["max_time"] = DEFAULT.max_time
@@ -170,6 +186,8 @@ def values_so_far(
             return interruption.signal is not None
 
         try:
+            if options.retrain is not None:
+                return corrected_values(game, options.retrain, options.seed, kind=kind, progress=progress, **given)
             if kind is None:
                 return shapley_values(game, estimator, seed=options.seed, progress=progress, **given)
             return semivalues(game, kind, estimator, seed=options.seed, progress=progress, **given)
@@ -207,6 +225,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.estimator != "auto":
         find_estimator(options.estimator)
     stopping = Stopping(options.target_error, options.max_time, options.stable_top)  # refuses what is no rule
+    check_corrected(options.retrain, options.estimator)
     check_semivalue(options.semivalue, options.estimator, stopping, options.pay)
     if options.flip is not None and options.group is not None:
         raise InvalidValueError(

@@ -49,6 +49,16 @@ def test_it_retrains_by_what_it_is_told(folder, tmp_path, capsys):
     assert "unlearner    retrain (no settings)" in capsys.readouterr().out
 
 
+def test_it_retrains_on_some_and_shows_what_unlearning_alone_would_give(folder, tmp_path, capsys):
+    fit = ["--fit", "optimizer=adamw", "--fit", "lr=0.01", "--fit", "epochs=1", "--retrain", "4"]
+    assert main(text(folder, *fit, "--out", str(tmp_path / "out"))) == 0
+    said = capsys.readouterr().out
+    assert "note: 4 retrainings correct what finetune would give" in said
+    assert "unlearned by finetune" in said
+    assert "unlearner    retrain (no settings)" in said
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["retrainings"] == 4
+
+
 def test_the_example_names_the_scrambled_source_last(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(examples, "stdlib", functools.partial(stdlib, rows=10, base_rows=400))
     assert main(["text", "--example", "stdlib", "--out", str(tmp_path / "out")]) == 0
@@ -73,6 +83,9 @@ WRONG = {
     "no model": ({"model": "nowhere"}, [], "there is no config.json"),
     "no adapter": ({"adapter": "model"}, [], "there is no adapter_config.json"),
     "no recipe": ({}, ["--unlearner", "retrain"], "needs to know how the torch model was trained"),
+    "no recipe to correct by": ({}, ["--retrain", "4"], "how the torch model was trained: give --fit NAME=VALUE; "),
+    "an estimator": ({}, ["--retrain", "4", "--estimator", "exact"], "leave it out, or leave out --retrain"),
+    "partial access": ({}, ["--retrain", "4", "--access", "partial"], "unlearner 'retrain' needs access to RETAIN"),
     "nothing trained": ({"adapter": None}, [], "nothing says how it was trained"),
     "a setting of nothing": ({}, ["--fit", "rate=3"], "fit has no setting 'rate'"),
 }
