@@ -138,7 +138,7 @@ CASES = [
     Case(
         "too few unlearned utilities beside retrainings",
         fails(*RETRAINED, "6", "--budget", "5"),
-        "6 evaluations of 3 players; give that.",
+        "6 evaluations; give that.",
         (works(*RETRAINED, "6", "--budget", "6", unlearner="retrain"),),
     ),
     Case(

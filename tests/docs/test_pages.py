@@ -48,6 +48,7 @@ def test_every_snippet_is_marked_and_of_a_page_that_a_test_runs(page):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize(("page", "name"), SNIPPETS, ids=[f"{page}-{name}" for page, name in SNIPPETS])
 def test_snippets(page, name, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
