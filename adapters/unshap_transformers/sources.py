@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from unshap_plugin import UnlearningGame, ValuationResult, shapley_values
+from unshap_plugin.corrected import check_corrected, corrected_values
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -34,6 +35,7 @@ def value_sources(
     unlearner: str | Unlearner = "auto",
     estimator: str = "auto",
     budget: int | None = None,
+    retrainings: int | None = None,
     target_error: float | str | None = None,
     max_time: float | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -51,6 +53,8 @@ def value_sources(
         The name of an unlearner, or one; ``"auto"``: see ``source_game``.
     estimator, budget, target_error, max_time, progress
         See ``shapley_values``.
+    retrainings
+        Train anew on so many coalitions, as ``args`` say, and return the values of that: see ``corrected_values``.
     store
         A file of utilities, which are not evaluated again.
     seed
@@ -72,10 +76,12 @@ def value_sources(
     >>> value_sources(example.model, **example.data()).to_series().idxmin()  # doctest: +SKIP
     'scrambled'
     """
+    check_corrected(retrainings, estimator)
     game = source_game(source_problem(model, **data), unlearner, seed=seed, store=store)
-    return shapley_values(
-        game, estimator, budget, seed, target_error=target_error, max_time=max_time, progress=progress
-    )
+    rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time}
+    if retrainings is not None:
+        return corrected_values(game, retrainings, seed, budget=budget, progress=progress, **rules)
+    return shapley_values(game, estimator, budget, seed, progress=progress, **rules)
 
 
 def source_game(problem: ModuleProblem, unlearner: str | Unlearner = "auto", **settings: Any) -> UnlearningGame:

@@ -67,6 +67,16 @@ def test_the_given_model_answers_and_is_left_alone(example, problem):
     assert all(torch.equal(p, state[name]) for name, p in example.model.state_dict().items())
 
 
+def test_a_few_retrainings_correct_the_values(example):
+    """Of all four coalitions, which leaves nothing open: the values are those of retraining, to the last digit."""
+    result = valued(example, retrainings=4)
+    retrained = valued(example, unlearner="retrain", seed=1)
+    np.testing.assert_allclose(result.values, retrained.values, atol=1e-9)
+    assert (result.unlearner, result.estimator, result.retrainings) == ("retrain", "corrected", 4)
+    np.testing.assert_allclose(result.unlearned["finetune"][0], valued(example).values, atol=1e-9)
+    assert np.abs(result.values - result.unlearned["finetune"][0]).max() > 1e-3, "else nothing would be corrected"
+
+
 def test_the_utility_is_the_log_likelihood_of_a_token(example, problem):
     ids = torch.tensor([row["input_ids"] for row in example.eval_dataset])
     with torch.no_grad():
@@ -280,6 +290,16 @@ ADVISED = {
         lambda e: UnlearningGame(made(e, args=None, reference_dataset=None), "retrain"),
         AccessError,
         "needs to know how",
+    ),
+    "no recipe to correct by": (
+        lambda e: valued(e, args=None, retrainings=4),
+        AccessError,
+        "needs to know how the torch model was trained: pass fit=Recipe(...) to the problem",
+    ),
+    "an estimator beside retrainings": (
+        lambda e: valued(e, estimator="exact", retrainings=4),
+        InvalidValueError,
+        "leave it out, or leave out retrainings",
     ),
     "steps": (
         lambda e: made(e, args=TrainingArguments("unused", max_steps=5, use_cpu=True)),
