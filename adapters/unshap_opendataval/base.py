@@ -18,8 +18,18 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from unshap_opendataval.conventions import Refit, as_tensor, log_likelihood, mediator_metric, recipe_of, training_loss
-from unshap_plugin import Metric, UnlearningGame, ValuationProblem, ValuationResult
+from unshap_plugin import (
+    Metric,
+    UnlearningGame,
+    ValuationProblem,
+    ValuationResult,
+    corrected_values,
+    semivalues,
+    shapley_values,
+)
+from unshap_plugin.corrected import check_corrected
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.estimators.semivalue import Kind
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.evaluation.evaluation import EXCLUDING
 from unshap_plugin.evaluation.passes import check_jobs
@@ -42,7 +52,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     ----------
     unlearner, estimator, budget, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``.
-    target_error, max_time, stable_top
+    target_error, max_time, stable_top, retrainings
         See ``UnlearningShapley``.
     groups
         Labels ``[rows]``, one per training point, to value groups.
@@ -61,7 +71,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
     Raises
     ------
     UnknownNameError, InvalidValueError, InvalidTypeError
-        If there is no such utility, ``random_state`` cannot seed anything, or ``n_jobs`` is no number of jobs.
+        If there is no such utility, ``random_state`` cannot seed anything, ``n_jobs`` is no number of jobs, or an
+        estimator is named beside ``retrainings``.
 
     Examples
     --------
@@ -97,6 +108,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         target_error: float | str | None = None,
         max_time: float | None = None,
         stable_top: int | None = None,
+        retrainings: int | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)
@@ -112,6 +124,8 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         self.store = store
         self.rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time, "stable_top": stable_top}
         Stopping(**self.rules)  # before anything is trained
+        check_corrected(retrainings, estimator)
+        self.retrainings = retrainings
         try:
             self.random_state = check_random_state(random_state)
         except ValueError as error:
@@ -125,7 +139,17 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
 
     @abstractmethod
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        """Return the values of the players of a game, by ``estimator`` with ``budget``, ``seed`` and ``rules``."""
+        """Return the values of the players of a game, such as those of a semivalue that ``_estimated`` returns."""
+
+    def _estimated(self, game: UnlearningGame, kind: Kind | None = None) -> ValuationResult:
+        """Return Shapley values, or those of a kind of semivalue, by all that the evaluator was told."""
+        if self.retrainings is not None:
+            corrected = {"kind": kind, "budget": self.budget, **self.rules}
+            return corrected_values(game, self.retrainings, self.seed, **corrected)
+        given = (self.estimator, self.budget, self.seed)
+        if kind is None:
+            return shapley_values(game, *given, **self.rules)
+        return semivalues(game, kind, *given, **self.rules)
 
     def input_data(self, x_train: Any, y_train: Tensor, x_valid: Any, y_valid: Tensor) -> Self:
         """Take the data, and forget the values of any earlier data.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from unshap_opendataval.base import UnlearningEvaluator
-from unshap_plugin import UnlearningGame, ValuationResult, shapley_values
+from unshap_plugin import UnlearningGame, ValuationResult
 
 __all__ = ["UnlearningShapley"]
 
@@ -42,6 +42,8 @@ class UnlearningShapley(UnlearningEvaluator):
     store
         The file that keeps utilities: what was evaluated there, by any of these evaluators with the same data, model,
         unlearner and ``random_state``, is not evaluated again. A network is the same if its first parameters are.
+    retrainings
+        Train anew on so many coalitions, and return the values of that: see ``corrected_values``.
 
     Attributes
     ----------
@@ -53,8 +55,8 @@ class UnlearningShapley(UnlearningEvaluator):
     Raises
     ------
     UnknownNameError, InvalidValueError
-        If there is no such utility, ``random_state`` cannot seed anything, or ``n_jobs`` is no number of jobs. All else
-        is checked in training.
+        If there is no such utility, ``random_state`` cannot seed anything, ``n_jobs`` is no number of jobs, or an
+        estimator is named beside ``retrainings``. All else is checked in training.
 
     Examples
     --------
@@ -73,4 +75,4 @@ class UnlearningShapley(UnlearningEvaluator):
     }
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return shapley_values(game, self.estimator, self.budget, self.seed, **self.rules)
+        return self._estimated(game)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from unshap_opendataval.base import UnlearningEvaluator
-from unshap_plugin import UnlearningGame, ValuationResult, semivalues
+from unshap_plugin import UnlearningGame, ValuationResult
 from unshap_plugin.estimators.semivalue import semivalue_of
 
 __all__ = ["UnlearningBanzhaf", "UnlearningBetaShapley", "UnlearningLOO"]
@@ -26,6 +26,8 @@ class UnlearningBanzhaf(UnlearningEvaluator):
         See ``UnlearningShapley``. Groups ``[rows]`` are valued as a whole.
     estimator, budget, target_error, max_time, stable_top
         As in ``semivalues``.
+    retrainings
+        See ``UnlearningShapley``.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class UnlearningBanzhaf(UnlearningEvaluator):
     }
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, "banzhaf", self.estimator, self.budget, self.seed, **self.rules)
+        return self._estimated(game, "banzhaf")
 
 
 class UnlearningBetaShapley(UnlearningEvaluator):
@@ -102,7 +104,7 @@ class UnlearningBetaShapley(UnlearningEvaluator):
         semivalue_of(self._kind, 1)  # before anything is trained
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, self._kind, self.estimator, self.budget, self.seed, **self.rules)
+        return self._estimated(game, self._kind)
 
 
 class UnlearningLOO(UnlearningEvaluator):
@@ -114,7 +116,7 @@ class UnlearningLOO(UnlearningEvaluator):
     ----------
     unlearner, groups, utility, pretrained, settings, random_state, n_jobs, store
         See ``UnlearningShapley``. Groups ``[rows]`` are left out as a whole.
-    estimator, budget, target_error, max_time, stable_top
+    estimator, budget, target_error, max_time, stable_top, retrainings
         Nothing is estimated, so that these are left out.
 
     Attributes
@@ -140,4 +142,4 @@ class UnlearningLOO(UnlearningEvaluator):
     conformance: ClassVar[dict[str, Any]] = {"kwargs": _PLAYED, "exact": True, "semivalue": "leave_one_out"}
 
     def _values(self, game: UnlearningGame) -> ValuationResult:
-        return semivalues(game, "loo", self.estimator, self.budget, self.seed, **self.rules)
+        return self._estimated(game, "loo")

@@ -14,7 +14,7 @@ from opendataval.metrics import Metrics
 from opendataval.model import LogisticRegression
 from unshap_opendataval import UnlearningBanzhaf, UnlearningBetaShapley, UnlearningLOO, UnlearningShapley
 
-from unshap_plugin import semivalues
+from unshap_plugin import corrected_values, semivalues
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError
 
 # OpenDataVal pins memory whether or not there is a GPU.
@@ -72,6 +72,28 @@ def test_rules_end_the_estimate(kind):
 def test_rules_are_checked_before_anything_is_trained(wrong):
     with pytest.raises(InvalidValueError, match=next(iter(wrong))):
         UnlearningShapley(**wrong)
+
+
+@pytest.mark.parametrize("kind", [UnlearningShapley, UnlearningBanzhaf], ids=lambda kind: kind.__name__)
+def test_retrainings_correct_the_values(kind):
+    groups = np.arange(20) % 5
+    evaluator = train(kind("influence", groups=groups, retrainings=16, random_state=0))
+    result = evaluator.result
+    game = evaluator._game(evaluator._problem(RECIPE))
+    expected = corrected_values(game, 16, evaluator.seed, kind=KINDS.get(kind))
+    np.testing.assert_array_equal(result.values, expected.values)
+    np.testing.assert_allclose(evaluator.data_values, expected.values[groups] / 4)
+    assert (result.unlearner, result.retrainings, result.semivalue) == ("retrain", 16, expected.semivalue)
+    alone = train(kind("influence", groups=groups, random_state=0)).result
+    np.testing.assert_allclose(result.unlearned["influence"][0], alone.values, atol=1e-9)
+    assert np.abs(result.values - alone.values).max() > 1e-3, "else nothing would be corrected"
+
+
+def test_what_retrainings_do_not_go_with_is_refused():
+    with pytest.raises(InvalidValueError, match=r"estimator is 'exact'.*leave it out, or leave out retrainings"):
+        UnlearningShapley(estimator="exact", retrainings=16)
+    with pytest.raises(InvalidValueError, match=r"take semivalues\(game, 'loo'\) with unlearner='retrain'"):
+        train(UnlearningLOO(retrainings=30))
 
 
 def test_a_beta_of_ones_is_shapley():
