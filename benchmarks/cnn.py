@@ -29,7 +29,7 @@ ROWS, TESTS = 500, 500
 SIZES = (30, 50, 70, 90, 110, 150)
 NOISE = (0, 0.6, 0, 0.1, 0.3, 0.2)
 ALL = (np.arange(64)[:, None] >> np.arange(6) & 1).astype(bool)
-METHODS = ("retrain", "auto", "finetune")
+METHODS = ("retrain", "auto", "finetune", "merge")
 
 
 def network() -> nn.Module:

@@ -20,12 +20,12 @@ class Known:
     """The game of utilities that are known, in the order of ``all_of``."""
 
     def __init__(self, utilities: Numbers) -> None:
-        self._utilities = utilities
+        self.utilities = utilities
         self.n_players = len(utilities).bit_length() - 1
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> Numbers:
         """Return the utilities ``[m]``."""
-        return self._utilities[np.asarray(coalitions) @ (1 << np.arange(self.n_players))]
+        return self.utilities[np.asarray(coalitions) @ (1 << np.arange(self.n_players))]
 
 
 def all_of(players: int) -> NDArray[np.bool_]:

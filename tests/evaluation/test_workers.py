@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import joblib
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from unshap_plugin.evaluation import remote
 from unshap_plugin.evaluation.passes import SHARES, Passes
 from unshap_plugin.evaluation.remote import Done, Failed, Share, packed, shares_of, work
-from unshap_plugin.evaluation.workers import _Local
+from unshap_plugin.evaluation.workers import _Local, _Ray
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 50), st.integers(0, 2**32 - 1))
@@ -97,3 +100,23 @@ def test_what_goes_wrong_in_a_worker_is_told_in_words(monkeypatch):
 def test_a_share_is_as_wide_as_there_are_players(players):
     coalitions = np.eye(players, dtype=bool)
     assert np.array_equal(Share(np.packbits(coalitions, axis=1), players, 1).coalitions, coalitions)
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_what_is_done_on_ray_is_not_cancelled(monkeypatch, taken):
+    """Who asks for as many outcomes as there are never asks whether there are more."""
+    cancelled = []
+    monkeypatch.setitem(
+        sys.modules,
+        "ray",
+        SimpleNamespace(
+            remote=lambda function: SimpleNamespace(remote=lambda name, software, lent, share: share),
+            get=lambda share: share,
+            cancel=cancelled.append,
+        ),
+    )
+    shares = [*shares_of(COALITIONS[:3], 1, 1)]
+    outcomes = _Ray().outcomes(packed(game()._passes.evaluation), None, shares)
+    assert [next(outcomes) for _ in range(taken)] == shares[:taken]
+    outcomes.close()
+    assert cancelled == shares[taken:]

@@ -189,8 +189,9 @@ class _Ray(_Cluster):
         waiting = [task.remote(parcel.name, parcel.software, lent, share) for share in shares]
         try:
             while waiting:
-                yield ray.get(waiting[0])
-                del waiting[0]
+                outcome = ray.get(waiting[0])
+                del waiting[0]  # before anybody can leave: ray ends this process where what is done is cancelled
+                yield outcome
         finally:
             for one in waiting:
                 ray.cancel(one)
