@@ -13,11 +13,23 @@ from torch import Tensor, nn
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["initial_state", "trained_parameters"]
+__all__ = ["base_of", "initial_state", "trained_parameters"]
 
 #: The file of an adapter, as PEFT saves it.
 _FILE = "adapter_model.safetensors"
 _NOT_THE_START = "give the adapter that training started from as initial_adapter"
+
+
+def base_of(model: nn.Module) -> Any:
+    """Return the model of transformers itself, where it is one of PEFT around it.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 1)
+    >>> base_of(model) is model
+    True
+    """
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 def trained_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -43,16 +55,16 @@ def trained_parameters(model: nn.Module) -> dict[str, Tensor]:
             f"many adapters at once: load it without quantization_config, in bfloat16 where memory is short, and put "
             f"the adapter on that."
         )
-    if _adapter(model) is None:
-        found: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        if not found:
-            raise InvalidValueError(
-                f"no parameter of {type(model).__name__} needs gradients: give the PeftModel with the adapter that "
-                f"was trained, or set requires_grad of what was."
-            )
-        return found
-    wanted: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    return wanted or {name: p for name, p in model.named_parameters() if _of_adapter(name, model)}
+    adapter, everything = _adapter(model), dict(model.named_parameters())
+    wanted: dict[str, Tensor] = {name: p for name, p in everything.items() if p.requires_grad}
+    if adapter is not None:
+        return wanted or {name: p for name, p in everything.items() if _of_adapter(name, adapter)}
+    if not wanted:
+        raise InvalidValueError(
+            f"no parameter of {type(model).__name__} needs gradients: give the PeftModel with the adapter that "
+            f"was trained, or set requires_grad of what was."
+        )
+    return wanted
 
 
 def initial_state(model: nn.Module, given: Any, name: str = "initial_adapter") -> dict[str, Tensor] | None:
@@ -74,12 +86,13 @@ def initial_state(model: nn.Module, given: Any, name: str = "initial_adapter") -
         If it is something else, or that of another base.
     """
     trained = trained_parameters(model)
+    adapter = _adapter(model)
     if given is None:
-        return None if _adapter(model) is None else _base(model, trained)
+        return None if adapter is None else _base(model, trained, adapter)
     known = _known(given, name)
     found = {}
     for key, p in trained.items():
-        value = known.get(_plain(key, _adapter(model)))
+        value = known.get(_plain(key, adapter))
         if value is None or value.shape != p.shape:
             raise InvalidValueError(
                 f"{name} lacks {key!r}, or has it in another shape than the model's {list(p.shape)}: it is of another "
@@ -111,12 +124,16 @@ def _adapter(model: nn.Module) -> str | None:
     return str(names[0])
 
 
-def _of_adapter(name: str, model: nn.Module) -> bool:
-    parts = name.split(".")
-    return _adapter(model) in parts and any(one.startswith("lora_") or one == "modules_to_save" for one in parts)
+def _of_adapter(name: str, adapter: str) -> bool:
+    return adapter in name.split(".") and _learns(name.split("."))
 
 
-def _base(model: nn.Module, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _learns(parts: list[str]) -> bool:
+    """Tell by the parts of its name whether a parameter is of LoRA, or one of a layer that is trained beside it."""
+    return any(one.startswith("lora_") or one == "modules_to_save" for one in parts)
+
+
+def _base(model: nn.Module, trained: Mapping[str, Tensor], adapter: str) -> dict[str, Tensor]:
     """Return the given adapter with ``B = 0``, and copies of layers as they were."""
     everything, found = dict(model.named_parameters()), {}
     for name, p in trained.items():
@@ -125,7 +142,7 @@ def _base(model: nn.Module, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif ".lora_A." in name or ".lora_embedding_A." in name:
             found[name] = p.detach()
         else:
-            before = everything.get(name.replace(f".modules_to_save.{_adapter(model)}.", ".original_module."))
+            before = everything.get(name.replace(f".modules_to_save.{adapter}.", ".original_module."))
             if before is None or before is p:
                 raise InvalidValueError(
                     f"{name!r} was trained beside the two matrices of LoRA, and nothing says what it was before: "
@@ -161,7 +178,7 @@ def _known(given: Any, name: str) -> dict[str, Tensor]:
 
 def _plain(name: str, adapter: str | None) -> str:
     parts = name.split(".")
-    if adapter is None or not any(one.startswith("lora_") or one == "modules_to_save" for one in parts):
+    if adapter is None or not _learns(parts):
         return name
     saved = [one for one in parts if one not in (adapter, "modules_to_save")]
     return ".".join(saved)

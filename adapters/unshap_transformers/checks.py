@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_transformers.tokens import Tokens
+from unshap_transformers.tokens import IGNORED, Tokens
 
 __all__ = ["check_length", "check_sources", "check_vocabulary", "overlap"]
 
@@ -85,7 +85,7 @@ def check_vocabulary(tokens: Tokens, vocabulary: int) -> None:
     >>> from unshap_transformers import read_documents, tokenise
     >>> check_vocabulary(tokenise(read_documents([{"input_ids": [1, 2]}]), None, 8), vocabulary=3)
     """
-    learned = tokens.labels[tokens.labels != -100]
+    learned = tokens.labels[tokens.labels != IGNORED]
     for what, ids in (("token", tokens.input_ids), ("label", learned)):
         if not len(ids):  # of classifiers, which learn no token
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,16 @@ from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNam
 from unshap_plugin.metrics import Metric
 from unshap_plugin.numerics.filling import FULL
 from unshap_plugin.scoring.measures import accuracy, log_likelihood
+from unshap_transformers.adapters import base_of
 from unshap_transformers.checks import check_vocabulary, overlap
 from unshap_transformers.encoding import Encoded, encode
 from unshap_transformers.evaluation import EvaluationSet, halves, named_sets
 from unshap_transformers.labelled import class_numbers, read_labelled
 from unshap_transformers.model import SharingModule
-from unshap_transformers.parts import Pair, Parts
+from unshap_transformers.parts import Asked, Pair, Parts
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    pass
 
 __all__ = ["METRICS", "TextClassifier", "check_kind", "classified"]
 
@@ -74,7 +75,7 @@ def check_kind(model: nn.Module, label_column: str | None) -> None:
     InvalidTypeError, InvalidValueError
         If it is the other one, does not choose one class of several, or is not told what padding is.
     """
-    base = _base(model)
+    base = base_of(model)
     kind = next((one.__name__ for one in type(base).__mro__ if one.__name__.endswith(_KIND)), None)
     if label_column is None:
         if kind is not None:
@@ -100,37 +101,26 @@ def check_kind(model: nn.Module, label_column: str | None) -> None:
         )
 
 
-def classified(
-    model: nn.Module,
-    *,
-    processing_class: PreTrainedTokenizerBase | None,
-    train_dataset: Any,
-    label_column: str,
-    source_column: str | None,
-    eval_dataset: Any,
-    reference_dataset: Any,
-    split: bool,
-    metric: str,
-    max_length: int,
-    computing: Mapping[str, bool],
-) -> Parts:
+def classified(model: nn.Module, label_column: str, asked: Asked) -> Parts:
     """Return what the problem of a classifier is made of; see ``source_problem``.
 
     Parameters
     ----------
-    split
-        Whether half of the evaluation set is to be the reference set where there is no other one.
-    computing
-        How the module computes: see ``computing_of``.
+    model
+        A classifier of text of transformers, or of PEFT around one.
+    label_column
+        The column of the labels.
+    asked
+        The rest.
 
     Raises
     ------
     InvalidTypeError, InvalidValueError, UnknownNameError
         If something cannot be used.
     """
-    if metric not in METRICS:
-        raise UnknownNameError("metric", metric, METRICS)
-    base = _base(model)
+    if asked.metric not in METRICS:
+        raise UnknownNameError("metric", asked.metric, METRICS)
+    base = base_of(model)
     config: Any = base.config
     padding = _padding(base)
     assert padding is not None  # see check_kind
@@ -139,15 +129,16 @@ def classified(
         texts = read_labelled(data, label_column, source, name=name)
         known = {str(one): int(number) for one, number in (config.label2id or {}).items()}
         labels = class_numbers(texts.labels, known, config.num_labels, texts.name)
-        encoded = encode(texts, processing_class, max_length, padding=padding, parts=_takes(base, "token_type_ids"))
+        how = asked.processing_class, asked.max_length
+        encoded = encode(texts, *how, padding=padding, parts=_takes(base, "token_type_ids"))
         check_vocabulary(encoded.tokens, model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
         return encoded, torch.from_numpy(labels)
 
-    train = read(train_dataset, "train_dataset", source_column)
+    train = read(asked.train_dataset, "train_dataset", asked.source_column)
     _check_several(train[0])
-    sets = named_sets(eval_dataset)
+    sets = named_sets(asked.eval_dataset)
     tested = [read(data, called) for _, data, called in sets]
-    others = [] if reference_dataset is None else [read(reference_dataset, "reference_dataset")]
+    others = [] if asked.reference_dataset is None else [read(asked.reference_dataset, "reference_dataset")]
     everything = [train, *tested, *others]
     length = max(one.tokens.input_ids.shape[1] for one, _ in everything)
 
@@ -159,16 +150,16 @@ def classified(
     sizes = [len(y) for _, y in tested]
     notes = [note for one, _ in everything for note in one.tokens.notes]
     notes += [note for one, _ in tested for note in overlap(train[0].tokens, one.tokens)]
-    if split and reference is None:
+    if asked.split and reference is None:
         test, reference, sizes, note = _split(test, [one for one, _ in tested])
         notes.append(note)
     return Parts(
-        TextClassifier(model, length, **computing),
+        TextClassifier(model, length, **asked.computing),
         pair([train]),
         test,
         reference,
         "cross_entropy",
-        _metric(metric, [name for name, _, _ in sets if name is not None], sizes),
+        _metric(asked.metric, [name for name, _, _ in sets if name is not None], sizes),
         train[0].tokens.source,
         notes,
     )
@@ -198,12 +189,8 @@ class _OfEach:
         )
 
 
-def _base(model: nn.Module) -> nn.Module:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
-
-
 def _takes(model: nn.Module, name: str) -> bool:
-    return name in inspect.signature(_base(model).forward).parameters
+    return name in inspect.signature(base_of(model).forward).parameters
 
 
 def _padding(base: nn.Module) -> int | None:
@@ -225,9 +212,7 @@ def _check_several(train: Encoded) -> None:
 
 def _split(test: Pair, sets: Sequence[Encoded]) -> tuple[Pair, Pair, list[int], str]:
     """Return every second row of each evaluation set, the others for reference, how many are left, and a note."""
-    masks = [
-        halves(EvaluationSet(one.tokens, one.tokens.document, np.ones(len(one.tokens), dtype=bool))) for one in sets
-    ]
+    masks = [halves(EvaluationSet.of_documents(one.tokens)) for one in sets]
     tested, others = (torch.from_numpy(np.concatenate(part)) for part in zip(*masks, strict=True))
     note = (
         f"there is no reference_dataset: every second row of eval_dataset, {int(others.sum())} in all, is taken for "

@@ -46,6 +46,11 @@ class EvaluationSet:
     unit: NDArray[np.int64]
     right: NDArray[np.bool_]
 
+    @classmethod
+    def of_documents(cls, tokens: Tokens) -> EvaluationSet:
+        """Return the set of rows of documents, ``[rows, length]``."""
+        return cls(tokens, tokens.document, np.ones(len(tokens), dtype=bool))
+
     def targets(self, number: int) -> Tensor:
         """Return the targets of its rows as the metrics take them, long ``[rows, 3]``, if it is the set ``number``."""
         columns = np.stack([np.full(len(self.unit), number), self.unit, self.right], axis=1)
@@ -116,8 +121,7 @@ def _read(
     data: Any, tokenizer: PreTrainedTokenizerBase | None, max_length: int, choices: bool, name: str
 ) -> EvaluationSet:
     if not choices:
-        tokens = tokenise(read_documents(data, name=name), tokenizer, max_length)
-        return EvaluationSet(tokens, tokens.document, np.ones(len(tokens), dtype=bool))
+        return EvaluationSet.of_documents(tokenise(read_documents(data, name=name), tokenizer, max_length))
     questions = list(_questions(data, name))
     texts = [
         [(prompt, False), (_continued(prompt, choice), True)] for prompt, options, _ in questions for choice in options

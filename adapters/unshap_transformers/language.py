@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,68 +15,57 @@ from unshap_transformers.documents import read_documents
 from unshap_transformers.evaluation import EvaluationSet, evaluation_sets, halves
 from unshap_transformers.metrics import METRICS, token_metric
 from unshap_transformers.model import CausalLM, TokenLoss
-from unshap_transformers.parts import Pair, Parts
+from unshap_transformers.parts import Asked, Pair, Parts
 from unshap_transformers.tokens import IGNORED, Tokens, tokenise
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    pass
 
 __all__ = ["language"]
 
 
-def language(
-    model: nn.Module,
-    *,
-    processing_class: PreTrainedTokenizerBase | None,
-    train_dataset: Any,
-    source_column: str | None,
-    eval_dataset: Any,
-    reference_dataset: Any,
-    split: bool,
-    metric: str,
-    max_length: int,
-    computing: Mapping[str, bool],
-) -> Parts:
+def language(model: nn.Module, asked: Asked) -> Parts:
     """Return what the problem of a language model is made of; see ``source_problem``.
 
     Parameters
     ----------
-    split
-        Whether half of the evaluation set is to be the reference set where there is no other one.
-    computing
-        How the module computes: see ``computing_of``.
+    model
+        A causal language model of transformers, or of PEFT around one.
+    asked
+        The rest.
 
     Raises
     ------
     InvalidTypeError, InvalidValueError, UnknownNameError
         If something cannot be used.
     """
-    if metric not in METRICS:
-        raise UnknownNameError("metric", metric, METRICS)
-    train = tokenise(read_documents(train_dataset, source_column), processing_class, max_length)
+    if asked.metric not in METRICS:
+        raise UnknownNameError("metric", asked.metric, METRICS)
+    how = asked.processing_class, asked.max_length
+    train = tokenise(read_documents(asked.train_dataset, asked.source_column), *how)
     check_sources(train)
-    sets = evaluation_sets(eval_dataset, processing_class, max_length, choices=metric == "choice_accuracy")
+    sets = evaluation_sets(asked.eval_dataset, *how, choices=asked.metric == "choice_accuracy")
     reference = None
-    if reference_dataset is not None:
-        reference = tokenise(read_documents(reference_dataset, name="reference_dataset"), processing_class, max_length)
+    if asked.reference_dataset is not None:
+        reference = tokenise(read_documents(asked.reference_dataset, name="reference_dataset"), *how)
     evaluated = [one.tokens for one in sets.values()]
     everything = [train, *evaluated, *([] if reference is None else [reference])]
     for tokens in everything:
         check_vocabulary(tokens, model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
     length = max(tokens.input_ids.shape[1] for tokens in everything)
-    test, others, notes = _test(sets, length, split=split and reference is None)
+    test, others, notes = _test(sets, length, split=asked.split and reference is None)
     if reference is not None:
         others = _rows(reference, length), torch.zeros(len(reference), 3, dtype=torch.long)
     learned = (train.labels[:, 1:] != IGNORED).sum(dim=1)
     said = [note for tokens in everything for note in tokens.notes]
     said += [note for tokens in evaluated for note in overlap(train, tokens)]
     return Parts(
-        CausalLM(model, length, **computing),
+        CausalLM(model, length, **asked.computing),
         (_rows(train, length), torch.zeros(len(train), 3, dtype=torch.long)),
         test,
         others,
         TokenLoss(float(learned.double().mean())),
-        token_metric(metric, None if None in sets else [str(name) for name in sets]),
+        token_metric(asked.metric, None if None in sets else [str(name) for name in sets]),
         train.source,
         [*said, *notes],
     )

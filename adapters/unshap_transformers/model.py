@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unshap_plugin.numerics.filling import FULL
-from unshap_transformers.adapters import trained_parameters
+from unshap_transformers.adapters import base_of, trained_parameters
 from unshap_transformers.token_losses import token_losses
 from unshap_transformers.tokens import IGNORED
 
@@ -113,9 +113,7 @@ class CausalLM(SharingModule):
 
     def _hidden(self, input_ids: Tensor) -> Tensor:
         """Return what the head is given, ``[rows, length, d]``."""
-        base: Any = self.model
-        base = base.get_base_model() if hasattr(base, "get_base_model") else base
-        hidden: Tensor = base.base_model(input_ids=input_ids, use_cache=False)[0]
+        hidden: Tensor = base_of(self.model).base_model(input_ids=input_ids, use_cache=False)[0]
         return hidden
 
     def _does_end_in_head(self, length: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,38 @@ from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import Metric
 from unshap_transformers.model import SharingModule
 
-__all__ = ["Pair", "Parts"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Asked", "Pair", "Parts"]
 
 #: Rows as the module takes them, ``[rows, length]`` each, and their targets ``[rows, ...]``.
 Pair = tuple[dict[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What somebody gave beside the model; see ``source_problem``.
+
+    Parameters
+    ----------
+    processing_class, train_dataset, source_column, eval_dataset, reference_dataset, metric, max_length
+        See ``source_problem``.
+    split
+        Whether half of the evaluation set is to be the reference set where there is no other one.
+    computing
+        How the module computes: see ``computing_of``.
+    """
+
+    processing_class: PreTrainedTokenizerBase | None
+    train_dataset: Any
+    source_column: str | None
+    eval_dataset: Any
+    reference_dataset: Any
+    split: bool
+    metric: str
+    max_length: int
+    computing: Mapping[str, bool]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from unshap_transformers.adapters import initial_state
 from unshap_transformers.checks import check_length
 from unshap_transformers.classifiers import check_kind, classified
 from unshap_transformers.language import language
+from unshap_transformers.parts import Asked
 from unshap_transformers.training import computing_of, recipe_of
 
 if TYPE_CHECKING:
@@ -103,18 +104,18 @@ def source_problem(
             f"or a PeftModel of one, is needed."
         )
     check_kind(model, label_column)
-    data = {
-        "processing_class": processing_class,
-        "train_dataset": train_dataset,
-        "source_column": source_column,
-        "eval_dataset": eval_dataset,
-        "reference_dataset": reference_dataset,
-        "split": access == "partial",
-        "metric": metric,
-        "max_length": _length(model, max_length, processing_class),
-        "computing": computing_of(args),
-    }
-    parts = language(model, **data) if label_column is None else classified(model, label_column=label_column, **data)
+    asked = Asked(
+        processing_class=processing_class,
+        train_dataset=train_dataset,
+        source_column=source_column,
+        eval_dataset=eval_dataset,
+        reference_dataset=reference_dataset,
+        split=access == "partial",
+        metric=metric,
+        max_length=_length(model, max_length, processing_class),
+        computing=computing_of(args),
+    )
+    parts = language(model, asked) if label_column is None else classified(model, label_column, asked)
     start = initial_state(model, initial_adapter)
     problem = ValuationProblem(
         parts.module,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 
 from harness.classes import AT_HAND, CLASSES, Given
+from harness.games import of_table
 from harness.question import Question
 from harness.report import Report, Row, Table, number
 from unshap_plugin import UnlearningGame
@@ -137,11 +138,7 @@ def agreement(ours: Truth, truths: Sequence[Truth]) -> Row:
 
 def values(providers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Shapley values ``[6]`` of the utilities of all coalitions, ``[64]``."""
-
-    def game(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return providers[coalitions @ (1 << np.arange(6))]
-
-    return Exact(6, None, 0).run(game).values
+    return Exact(6, None, 0).run(of_table(providers)).values
 
 
 def averaged(rows: Sequence[Row]) -> Row:

@@ -35,12 +35,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
 
     What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
-    solution for a linear regression; Newton for another linear head; for other modules the replay of their
-    training, or fine-tuning where that is not known, or retraining where training is so short that unlearning would
-    cost more; with batch norm the average of models of each player. Where no retained rows are at hand, the first
-    two from stored artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent``
-    without. Retraining for models without parameters, and for linear models of scikit-learn that are fitted to no
-    optimum or have none, or in less time than Newton steps take.
+    solution for a linear regression; Newton for another linear head; for other modules the replay of their training, or
+    fine-tuning where that is not known, or retraining where training is so short that unlearning would cost more; with
+    batch norm the average of models of each player. Where no retained rows are at hand, the first two from stored
+    artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
+    models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or in
+    less time than Newton steps take.
 
     Raises
     ------
@@ -98,6 +98,9 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         replayed = _works(Replay(), problem) and layer is None
         method = Replay() if replayed else _checked(FineTune(), problem)
         recipe = _at_once(problem)
+        # A pass of a training takes more steps of the optimiser than one of an unlearner, but only over the rows that
+        # are retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of
+        # 32) of a pass over all rows. Exactness is worth about twice what the unlearner costs.
         if recipe is not None and recipe.epochs <= 2 * method.steps:
             return Retrain(), (
                 f"{why}, and its training is {recipe.epochs} pass{'' if recipe.epochs == 1 else 'es'} over the "
@@ -116,11 +119,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
 def _at_once(problem: ModuleProblem) -> Recipe | None:
     """Return the recipe if many models can be trained by it at once.
 
-    Up to twice as many epochs as an unlearner makes passes, that costs at most about twice what the unlearner does,
-    which exactness is worth. A pass of a training takes more steps of the optimiser, but only over the rows that are
-    retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of 32) of a
-    pass over all rows. Where the initial parameters are not known, retraining would start elsewhere than the given
-    model did.
+    Where the initial parameters are not known, retraining would start elsewhere than the given model did.
     """
     recipe = problem.recipe
     if recipe is None or recipe.init is None:
