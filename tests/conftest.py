@@ -17,6 +17,8 @@ from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.evaluation.evaluation import Evaluation
 from unshap_plugin.losses import cross_entropy
 
+pytest.register_assert_rewrite("adapter_checks")
+
 # Clusters and language models are extras: their tests are no tests where these are not installed.
 collect_ignore = [
     test

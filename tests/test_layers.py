@@ -13,7 +13,7 @@ CORE = ROOT / "unshap_plugin"
 #: From the lowest to the highest; what stands in one line may not import each other, except within a package.
 LAYERS = [
     ["errors"],
-    ["support", "coalitions"],
+    ["support", "coalitions", "frameworks"],
     ["numerics"],
     ["losses"],
     ["scoring"],

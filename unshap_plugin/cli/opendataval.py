@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unshap_plugin.errors import InvalidValueError, UnknownNameError, UnshapError
+from unshap_plugin.frameworks import FrameworkError
 
 __all__ = ["add", "run"]
 
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
         import unshap_opendataval  # noqa: F401
         from opendataval.__main__ import cli
         from opendataval.dataval import DataEvaluator
+    except FrameworkError:
+        raise
     except ImportError as error:
         raise InvalidValueError(
             f"OpenDataVal cannot be imported ({error}): run pip install 'unshap-plugin[opendataval]', which "
