@@ -193,6 +193,12 @@ def whole_x(problem):
     return problem.x if problem.trained.whole is None else problem.trained.whole[1]
 
 
+def test_making_its_problem_draws_nothing():
+    before = torch.get_rng_state()
+    made(LogisticRegression())
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_what_happens_to_the_model_later_does_not_matter():
     model = LogisticRegression()
     problem = made(model, load_breast_cancer, features=6)

@@ -36,7 +36,8 @@ class _Linear(nn.Module):
 
     def __init__(self, features: int, scores: int, bias: bool, link: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, scores, bias=bias, dtype=torch.float64)
+        # Without its own first parameters, for which it would draw from the global generator.
+        self.linear = nn.utils.skip_init(nn.Linear, features, scores, bias=bias, dtype=torch.float64)
         self.constant: Tensor | None
         self.register_buffer("constant", None if bias else self.linear.weight.new_zeros(scores))
         self.link = link
