@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unshap_plugin.errors import InvalidValueError, in_short
-from unshap_plugin.estimated import Game, check_game, estimated
-from unshap_plugin.estimators.auto import choose
-from unshap_plugin.estimators.base import Estimator
-from unshap_plugin.estimators.leave_one_out import LeaveOneOut
+from unshap_plugin.by_name import values_by_name
+from unshap_plugin.estimated import Game, check_game
 from unshap_plugin.estimators.semivalue import Kind, semivalue_of
 from unshap_plugin.estimators.stopping import Stopping
-from unshap_plugin.plugins.catalogue import BUILTIN, Registered
-from unshap_plugin.plugins.manager import plugins
-from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
 
-__all__ = ["leaving_one_out", "semivalues", "weighted"]
+__all__ = ["semivalues"]
 
 
 def semivalues(
@@ -79,65 +73,6 @@ def semivalues(
     0.0
     """
     check_game(game, budget, seed)
-    n = int(game.n_players)
-    semivalue, reasons = semivalue_of(kind, n), {}
+    semivalue_of(kind, int(game.n_players))  # of which nothing is none
     stopping = Stopping(target_error, max_time, stable_top)
-    stopping.check_players(n)
-    if isinstance(kind, str) and kind == "loo":
-        registered = leaving_one_out(estimator, stopping)
-    else:
-        if isinstance(estimator, str) and estimator == "auto":
-            chosen, reasons["estimator"] = choose(n, budget, shapley=False)
-            estimator = f"{BUILTIN}:{chosen}"
-        registered = weighted(estimator)
-    return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
-
-
-def leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Estimator]]:
-    """Return what computes leave-one-out values.
-
-    Raises
-    ------
-    InvalidValueError
-        If an estimator is named, or rules that end an estimate are given: nothing is estimated.
-
-    Examples
-    --------
-    >>> leaving_one_out("auto", Stopping()).name
-    'loo'
-    """
-    if stopping:
-        raise InvalidValueError(
-            "target_error, max_time and stable_top end an estimate on its way, but leave-one-out values are computed, "
-            "not estimated: leave them out."
-        )
-    if estimator not in ("auto", LeaveOneOut.name):
-        raise InvalidValueError(
-            f"estimator is {in_short(estimator)}, but leave-one-out values are computed, not estimated: leave it out."
-        )
-    return Registered(LeaveOneOut, find_estimator(f"{BUILTIN}:exact").provider)
-
-
-def weighted(estimator: str) -> Registered[type[Estimator]]:
-    """Return the estimator of a name, which has other values than Shapley's.
-
-    Raises
-    ------
-    InvalidValueError
-        If it has Shapley values only.
-    UnknownNameError, InvalidTypeError
-        As from ``find_estimator``.
-
-    Examples
-    --------
-    >>> weighted("stratified").name
-    'stratified'
-    """
-    registered = find_estimator(estimator)
-    if not registered.offer.weighted:
-        able = ", ".join(name for name, one in plugins().estimators.usable.items() if one.offer.weighted)
-        raise InvalidValueError(
-            f"estimator {estimator!r} has Shapley values only, but another semivalue is asked for: use one of auto, "
-            f"{able}."
-        )
-    return registered
+    return values_by_name(game, kind, estimator, budget, seed, stopping, progress)

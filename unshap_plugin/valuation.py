@@ -9,16 +9,14 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from unshap_plugin.by_name import values_by_name
 from unshap_plugin.corrected import check_corrected, corrected_values
-from unshap_plugin.covariates import has_marginals
 from unshap_plugin.errors import DivergenceError, InvalidTypeError, nearest
-from unshap_plugin.estimated import Game, check_game, estimated
-from unshap_plugin.estimators.auto import choose
+from unshap_plugin.estimated import Game
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.evaluation.evaluation import EXCLUDING
 from unshap_plugin.game import UnlearningGame
-from unshap_plugin.plugins.catalogue import BUILTIN
-from unshap_plugin.plugins.registry import find_estimator, find_unlearner, registered_unlearners
+from unshap_plugin.plugins.registry import find_unlearner, registered_unlearners
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
@@ -192,11 +190,5 @@ def shapley_values(
     >>> result.stopped, result.asked < 1000
     ('target_error', True)
     """
-    check_game(game, budget, seed)
     stopping = Stopping(target_error, max_time, stable_top)
-    stopping.check_players(int(game.n_players))
-    reasons: dict[str, str] = {}
-    if isinstance(estimator, str) and estimator == "auto":
-        chosen, reasons["estimator"] = choose(int(game.n_players), budget, assisted=has_marginals(game))
-        estimator = f"{BUILTIN}:{chosen}"
-    return estimated(game, find_estimator(estimator), budget, seed, reasons, progress, stopping=stopping)
+    return values_by_name(game, None, estimator, budget, seed, stopping, progress)

@@ -30,7 +30,7 @@ FOLDERS = [
     "unshap_plugin/plots.py",
     *(
         f"unshap_plugin/{n}.py"
-        for n in ("estimated", "valuation", "corrected", "semivalues", "evaluation/evaluation", "game")
+        for n in ("estimated", "valuation", "corrected", "by_name", "semivalues", "evaluation/evaluation", "game")
     ),
 ]
 #: What only describes.

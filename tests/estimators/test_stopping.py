@@ -95,7 +95,7 @@ def test_a_top_stands_out_where_each_of_it_is_above_each_other(given, top):
     half = stats.t.ppf(1 - 0.025 / len(values), 7) * errors
     order = sorted(range(len(values)), key=lambda i: -values[i])
     slow = all(values[i] - half[i] > values[j] + half[j] for i in order[:top] for j in order[top:])
-    assert (Stopping(stable_top=top).met(estimate) == "stable_top") == slow
+    assert (Stopping(stable_top=top).met(estimate, 100) == "stable_top") == slow
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0, 1)), min_size=2, max_size=6), st.floats(0.01, 2))
@@ -104,7 +104,7 @@ def test_a_target_holds_for_every_player_and_column(given, target):
     values, errors = np.array(given).T
     estimate = Estimate(*(np.stack([a, a[::-1]], axis=1) for a in (values, errors)), np.full((len(values), 2), 3.0))
     wider = stats.t.ppf(0.975, 3) / stats.norm.ppf(0.975)
-    assert (Stopping(target).met(estimate) == "target_error") == all(wider * one <= target for one in errors)
+    assert (Stopping(target).met(estimate, 100) == "target_error") == all(wider * one <= target for one in errors)
 
 
 @pytest.mark.parametrize(

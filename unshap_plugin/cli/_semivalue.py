@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from unshap_plugin.by_name import leaving_one_out, weighted
 from unshap_plugin.errors import InvalidValueError, UnknownNameError, in_short
 from unshap_plugin.estimators.semivalue import NAMED, Kind
 from unshap_plugin.estimators.stopping import Stopping
-from unshap_plugin.semivalues import leaving_one_out, weighted
 
 __all__ = ["NAMES", "check_semivalue", "semivalue_kind"]
 

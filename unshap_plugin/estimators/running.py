@@ -67,7 +67,7 @@ def run(
                     largest = float(estimate.std_errors.max(initial=0.0))
                     if stopping.target_error is not None:
                         expected = estimator.asked * max(1.0, stopping.excess(estimate)) ** 2
-                    ending = stopping.met(estimate)
+                    ending = stopping.met(estimate, estimator.asked)
             look = max(look * GROWTH, estimator.asked + 1)
         if stopping.max_time is not None and report.seconds >= stopping.max_time:
             ending = ending or "max_time"

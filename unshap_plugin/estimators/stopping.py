@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,9 @@ class Stopping:
 spread of the values is needed: give a number such as 0.01, or text such as '10%'.
     """
 
+    #: What errors call the rules.
+    called: ClassVar[str] = "target_error, max_time and stable_top"
+
     target_error: float | str | None = None
     max_time: float | None = None
     stable_top: int | None = None
@@ -105,8 +108,8 @@ spread of the values is needed: give a number such as 0.01, or text such as '10%
                 f"them: give a smaller one."
             )
 
-    def met(self, estimate: Estimate) -> Ending | None:
-        """Return which of the rules on values an estimate meets, if any."""
+    def met(self, estimate: Estimate, asked: int) -> Ending | None:  # noqa: ARG002 (rules of frameworks go by it)
+        """Return which of the rules on values an estimate meets, if any, for which so many utilities were asked."""
         if self.target_error is not None and self.excess(estimate) <= 1:
             return "target_error"
         if self.stable_top is not None and _stands_out(estimate, self.stable_top):

@@ -136,8 +136,8 @@ def estimate_with(
             if stopping:
                 if method.anytime_from is None:
                     raise InvalidValueError(
-                        f"{who} gives no values before it is done, but target_error, max_time and stable_top end a run "
-                        f"on its way: leave them out, or use estimator='stratified'."
+                        f"{who} gives no values before it is done, but {stopping.called} end a run on its "
+                        f"way: leave them out, or use estimator='stratified'."
                     )
                 rules = (stopping,)
                 method = registered.offer(n, UNLIMITED if budget is None else budget, seed, **more)
