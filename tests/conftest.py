@@ -19,10 +19,12 @@ from unshap_plugin.losses import cross_entropy
 
 pytest.register_assert_rewrite("adapter_checks")
 
-# Clusters and language models are extras: their tests are no tests where these are not installed.
+# Frameworks, clusters and language models are extras: their tests are no tests where these are not installed.
 collect_ignore = [
     test
     for test, package in (
+        ("adapters/test_pydvl.py", "pydvl"),
+        ("adapters/test_shapiq.py", "shapiq"),
         ("evaluation/test_dask.py", "distributed"),
         ("evaluation/test_ray.py", "ray"),
         ("adapters/test_tokenizers.py", "peft"),  # OpenDataVal brings transformers too, but an older one

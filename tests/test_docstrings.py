@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.frameworks import FRAMEWORKS
 
 #: The modules whose ``__all__`` are the public names: what the documentation names for users and for authors.
 PUBLIC = [
@@ -30,6 +31,8 @@ PUBLIC = [
     "unshap_conformance",
     "unshap_opendataval",
     "unshap_opendataval.base",
+    "unshap_pydvl",
+    "unshap_shapiq",
     "unshap_transformers",
 ]
 #: And the classes of what these give away: parts of a problem, and what functions and methods return.
@@ -44,7 +47,14 @@ RETURNED = [
     "unshap_plugin.unlearners.models.Models",
 ]
 #: The packages whose examples run.
-PACKAGES = ["unshap_plugin", "unshap_conformance", "unshap_opendataval", "unshap_transformers"]
+PACKAGES = [
+    "unshap_plugin",
+    "unshap_conformance",
+    "unshap_opendataval",
+    "unshap_pydvl",
+    "unshap_shapiq",
+    "unshap_transformers",
+]
 #: Annotations of arrays, and parameters that are arrays or pairs of them, whatever their annotations.
 ARRAYS = re.compile(r"\b(ArrayLike|NDArray|Tensor|Theta|Rows)\b")
 ROWS = {"groups", "reference", "test", "train", "valued", "x_train", "x_valid"}
@@ -96,6 +106,12 @@ WITHOUT_EXAMPLE = {"unshap_plugin.estimators.permutation.Permutation"}
 CHECKS = {name: {InvalidTypeError, InvalidValueError} for name in ("check_integer", "check_number", "check_share")}
 SHAPE = re.compile(r"\[[^]]*\]")
 LACKS_OPENDATAVAL = importlib.util.find_spec("opendataval") is None
+#: Adapters that cannot be imported, for the lack of their framework; that of transformers imports it where it is used.
+LACKING = {
+    one.adapter
+    for one in FRAMEWORKS.values()
+    if importlib.util.find_spec(one.name) is None and one.name != "transformers"
+}
 
 
 # OpenDataVal pins memory whether or not there is a GPU.
@@ -106,12 +122,16 @@ def needs_opendataval(name):
     return "opendataval" in name or "valuator" in name
 
 
+def lacks_its_framework(name):
+    return name.partition(".")[0] in LACKING
+
+
 def public():
     """The public functions and classes, and the methods and properties of these, by where they are defined.
 
     Each comes with the class that defines it, or ``None`` where it is no method.
     """
-    places = [module for module in PUBLIC if not (needs_opendataval(module) and LACKS_OPENDATAVAL)]
+    places = [module for module in PUBLIC if not lacks_its_framework(module)]
     names = [(module, name) for module in places for name in importlib.import_module(module).__all__]
     found = {}
     for module, name in [*names, *(one.rsplit(".", 1) for one in RETURNED)]:
@@ -352,7 +372,7 @@ def modules():
                 yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("name", list(modules()))
+@pytest.mark.parametrize("name", [name for name in modules() if not lacks_its_framework(name)])
 def test_the_examples_of_a_module_run(name):
     if needs_opendataval(name):
         pytest.importorskip("opendataval", reason="OpenDataVal is not installed")

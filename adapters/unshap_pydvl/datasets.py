@@ -41,10 +41,11 @@ def rows_of(data: Dataset, what: str) -> Rows:
 
     Examples
     --------
-    >>> data = GroupedDataset([[0.0], [1.0], [2.0]], [0, 1, 1], [7, 3, 7], group_names=["a", "b"])
+    >>> x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0, 1, 1])
+    >>> data = GroupedDataset(x, y, [1, 0, 1], group_names=["acme", "bolt"])
     >>> rows = rows_of(data, "data")
-    >>> rows.x.ravel(), rows.groups == [str(data.names[list(data.indices).index(group)]) for group in (7, 3, 7)]
-    (array([0., 1., 2.]), True)
+    >>> rows.x.ravel(), rows.groups
+    (array([0., 1., 2.]), ['bolt', 'acme', 'bolt'])
     """
     if not isinstance(data, Dataset):
         raise InvalidTypeError(

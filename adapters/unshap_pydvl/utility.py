@@ -41,9 +41,9 @@ class UnlearningUtility(UtilityBase):  # type: ignore[misc]
         An object with ``fit``, such as scikit-learn's, of which a clone is fitted on the data; or a trained torch
         module, which is taken to be trained on them.
     test
-        The data set that performance is measured on, by the log-likelihood (for regression minus the mean squared
-        error) or a ``metric``; or a ``SupervisedScorer``, whose test data and scoring are taken. Its ``default`` is not
-        needed: the utility of no data is that of having unlearned everything.
+        The data set ``[rows, ...]`` that performance is measured on, by the log-likelihood (for regression minus the
+        mean squared error) or a ``metric``; or a ``SupervisedScorer``, whose test data and scoring are taken. Its
+        ``default`` is not needed: the utility of no data is that of having unlearned everything.
     unlearner, seed, n_jobs, store
         As in ``UnlearningGame``; settings come with an instance of an unlearner.
     problem
@@ -104,7 +104,9 @@ class UnlearningUtility(UtilityBase):  # type: ignore[misc]
         self._numbers: dict[int, int] = {}
 
     def with_dataset(self, data: Dataset, copy: bool = True) -> Self:
-        """Return the utility of subsets of these data, which keeps its game if it was of the same data before.
+        """Return the utility of subsets of these ``data``, which keeps its game if it was of the same data before.
+
+        It is a ``copy``, unless that is not wanted.
 
         Raises
         ------
@@ -150,7 +152,7 @@ class UnlearningUtility(UtilityBase):  # type: ignore[misc]
         return self._game
 
     def players_of(self, indices: Any) -> Any:
-        """Return the numbers in the game of players by pyDVL's indices, ``[m]`` each.
+        """Return the numbers in the game of players by pyDVL's ``indices``, ``[m]`` each.
 
         Raises
         ------
@@ -163,7 +165,7 @@ class UnlearningUtility(UtilityBase):  # type: ignore[misc]
             raise InvalidValueError(f"the data have no index {error}: use those of with_dataset's data.") from error
 
     def __call__(self, sample: Sample | None) -> float:
-        """Return the utility of keeping the subset of a sample; of ``None``, that of keeping nothing.
+        """Return the utility of keeping the subset of a ``sample``; of ``None``, that of keeping nothing.
 
         Raises
         ------

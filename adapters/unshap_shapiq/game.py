@@ -99,7 +99,9 @@ class UnlearningShapiqGame(Game):  # type: ignore[misc]
         )
 
     def __call__(self, coalitions: Any, *, verbose: bool = False) -> NDArray[np.float64]:
-        """Return the utilities ``[m]`` of coalitions, as shapiq writes them: ``[m, n_players]``, or tuples of players.
+        """Return the utilities ``[m]`` of ``coalitions``: ``[m, n_players]``, or tuples of players as shapiq takes them.
+
+        With ``verbose``, a bar shows how they are passed on.
 
         Raises
         ------
@@ -112,7 +114,7 @@ class UnlearningShapiqGame(Game):  # type: ignore[misc]
         return found
 
     def value_function(self, coalitions: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the utilities ``[m]`` of coalitions, ``[m, n_players]``, before normalisation: an array of their own.
+        """Return the utilities ``[m]`` of ``coalitions``, ``[m, n_players]``, not normalised: an array of their own.
 
         Raises
         ------

@@ -9,9 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("pydvl", reason="pyDVL is not installed")
-
 from adapter_checks import AdapterChecks, data
 from joblib import parallel_config
 from pydvl.reporting.scores import compute_removal_score

@@ -5,12 +5,9 @@ from __future__ import annotations
 import pickle
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-pytest.importorskip("shapiq", reason="shapiq is not installed")
-
-import matplotlib.pyplot as plt
 import shapiq
 from adapter_checks import AdapterChecks, data
 from shapiq import ExactComputer, Game

@@ -10,6 +10,7 @@ COMMANDS = (
     "text",
     "store",
     "unlearners",
+    "frameworks",
     "conformance",
     "opendataval",
 )
