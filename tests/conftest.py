@@ -25,6 +25,8 @@ collect_ignore = [
     for test, package in (
         ("adapters/test_pydvl.py", "pydvl"),
         ("adapters/test_shapiq.py", "shapiq"),
+        ("advice_of/test_pydvl.py", "pydvl"),
+        ("advice_of/test_shapiq.py", "shapiq"),
         ("evaluation/test_dask.py", "distributed"),
         ("evaluation/test_ray.py", "ray"),
         ("adapters/test_tokenizers.py", "peft"),  # OpenDataVal brings transformers too, but an older one

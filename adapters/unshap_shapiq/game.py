@@ -99,7 +99,7 @@ class UnlearningShapiqGame(Game):  # type: ignore[misc]
         )
 
     def __call__(self, coalitions: Any, *, verbose: bool = False) -> NDArray[np.float64]:
-        """Return the utilities ``[m]`` of ``coalitions``: ``[m, n_players]``, or tuples of players as shapiq takes them.
+        """Return the utilities ``[m]`` of ``coalitions``: ``[m, n_players]``, or tuples of players by number or name.
 
         With ``verbose``, a bar shows how they are passed on.
 
