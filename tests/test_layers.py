@@ -28,6 +28,7 @@ LAYERS = [
     ["store"],
     ["plots"],
     ["cautions"],
+    ["reports"],
     ["results", "game"],
     ["provenance", "covariates", "retraining"],
     ["estimated"],

@@ -7,16 +7,23 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.reports.page import html_report
+from unshap_plugin.reports.saving import save_report
 from unshap_plugin.support.printing import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_out", "number", "say", "write"]
+    from unshap_plugin.audit.report import FidelityReport
+    from unshap_plugin.results.payments import Payouts
+    from unshap_plugin.results.result import ValuationResult
+
+__all__ = ["add_report", "check_out", "number", "say", "write", "write_report"]
 
 #: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
 FILES = {
@@ -25,8 +32,21 @@ FILES = {
     "tune": ("tune.csv",),
     "text": ("values.csv", "result.json", "values.png"),
 }
+#: The options that name a file which is written, beside the folder of --out.
+_WRITTEN = ("save_artifacts", "report")
 #: The options whose files are read.
 _READ = ("train", "test", "eval", "reference", "artifacts")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for the report."""
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="also write a page of HTML that can be sent: the answer in words, table and picture, how far to trust it, "
+        "and how it was made",
+    )
 
 
 def check_out(command: str, options: argparse.Namespace) -> None:
@@ -35,19 +55,21 @@ def check_out(command: str, options: argparse.Namespace) -> None:
     Raises
     ------
     InvalidValueError
-        If the folder of ``--out``, or that of ``--save-artifacts``, cannot be written to; if a file that is read would
-        be overwritten; or if results of another command are there, which would stand beside those of this one.
+        If the folder of ``--out``, or of a file that an option names, cannot be written to; if a file that is read
+        would be overwritten; or if results of another command are there, which would stand beside those of this one.
     """
     _check_writable(options.out, "--out")
     written = {options.out / name: "--out" for name in FILES[command]}
-    artifacts: Path | None = getattr(options, "save_artifacts", None)
-    if artifacts is not None:
-        _check_file(artifacts, "--save-artifacts")
-        if any(_same(artifacts, path) for path in written):
-            raise InvalidValueError(
-                f"--save-artifacts and --out would both write {str(artifacts)!r}: give another --save-artifacts."
-            )
-        written[artifacts] = "--save-artifacts"
+    for name in _WRITTEN:
+        file: Path | None = getattr(options, name, None)
+        if file is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        _check_file(file, option)
+        for path, other in written.items():
+            if _same(file, path):
+                raise InvalidValueError(f"{option} and {other} would both write {str(file)!r}: give another {option}.")
+        written[file] = option
     for name in _READ:
         given: Path | None = getattr(options, name, None)
         for path, option in written.items():
@@ -106,6 +128,32 @@ def write(command: str, out: Path, outputs: Mapping[str, str | Axes]) -> Iterato
         for word, each in names.items()
         if each
     )
+
+
+def write_report(
+    options: argparse.Namespace,
+    result: ValuationResult,
+    notes: Iterable[str],
+    audit: FidelityReport | None = None,
+    paid: Payouts | None = None,
+) -> Iterator[str]:
+    """Write the report that ``--report`` asks for, with the notes that were printed.
+
+    Returns
+    -------
+    A line that names it, if it was asked for.
+
+    Raises
+    ------
+    InvalidValueError
+        If it cannot be written.
+    """
+    path: Path | None = options.report
+    if path is None:
+        return
+    word = "replaced" if path.exists() else "wrote"
+    save_report(path, html_report(replace(result, notes=tuple(notes)), audit, paid, options.command))
+    yield f"{word:<12} {path}"
 
 
 def say(lines: Iterable[str]) -> None:

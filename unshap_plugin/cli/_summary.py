@@ -11,7 +11,7 @@ from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators.semivalue import SHAPLEY
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.printing import lines_of
+from unshap_plugin.support.printing import digits, lines_of
 
 __all__ = ["summary_lines", "table_lines"]
 
@@ -28,8 +28,7 @@ def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | Non
     """Yield the players by rank, with unlearned values and what they are paid; of many the first and the last."""
     frame = result.to_frame()
     largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
-    # Four digits of the largest value, so that all values line up.
-    form = f".{min(max(0, 3 - int(np.floor(np.log10(largest)))), 12) if largest > 0 else 0}f"
+    form = f".{digits(largest)}f"
     columns = {
         "player": map(str, frame["player"]),
         "value" if result.semivalue == SHAPLEY else result.semivalue: (number(one, form) for one in frame["value"]),

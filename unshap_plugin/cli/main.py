@@ -7,6 +7,7 @@ import functools
 import importlib
 import io
 import re
+import shlex
 import signal
 import sys
 import warnings
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # names and summaries may be of any script, terminals are not
-    options = argparse.Namespace()
+    # What was typed, for reports.
+    options = argparse.Namespace(command=shlex.join(["unshap", *(sys.argv[1:] if argv is None else argv)]))
     try:
         _parser().parse_args(argv, options)
         with warnings.catch_warnings(), at_once():

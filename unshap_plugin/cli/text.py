@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, say, write
+from unshap_plugin.cli._data import add_out
+from unshap_plugin.cli._output import add_report, check_out, say, write, write_report
 from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._signals import Interruption
@@ -85,9 +86,8 @@ def add(commands: Any) -> None:
     method.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
     method.add_argument("--store", type=Path, metavar="FILE", help="where utilities are kept: they are evaluated once")
     add_stops(parser)
-    parser.add_argument(
-        "--out", type=Path, default=Path("values"), metavar="DIR", help="where the files go (default: %(default)s)"
-    )
+    add_report(parser)
+    add_out(parser, "values")
     parser.set_defaults(run=run)
 
 
@@ -99,8 +99,9 @@ def run(options: argparse.Namespace) -> int:
     game = _game(options, problem)
     interruption = Interruption()
     result = values_so_far(game, options, interruption)
-    notes = [f"note: {in_options(note, vars(options))}" for note in result.notes]
-    say([*notes, "", *table_lines(result, None), "", *summary_lines(result, len(problem.y_test))])
+    notes = [in_options(note, vars(options)) for note in result.notes]
+    lines = [*(f"note: {note}" for note in notes), "", *table_lines(result, None), ""]
+    say([*lines, *summary_lines(result, len(problem.y_test))])
     if options.example is not None and interruption.signal is None:
         say(_compared(problem, result))
     outputs = {
@@ -108,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
         "result.json": result.to_json() + "\n",
         "values.png": result.plot(),
     }
-    say(write("text", options.out, outputs))
+    say([*write("text", options.out, outputs), *write_report(options, result, notes)])
     return interruption.exit_code
 
 

@@ -16,7 +16,7 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, say, write
+from unshap_plugin.cli._output import add_report, check_out, say, write, write_report
 from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._semivalue import NAMES, check_semivalue, semivalue_kind
 from unshap_plugin.cli._signals import Interruption
@@ -86,6 +86,7 @@ def add(commands: Any) -> None:
         "cent, and write payments.csv; negative values are paid nothing",
     )
     add_access(parser)
+    add_report(parser)
     data.add_out(parser, "values")
     parser.set_defaults(run=run)
 
@@ -151,12 +152,14 @@ def run(options: argparse.Namespace) -> int:
     }
     if isinstance(paid, Payouts):
         outputs["payments.csv"] = paid.to_frame().to_csv(index=False, lineterminator="\n")
+    report = None
     if options.audit is not None and interruption.signal is None:
         report = _audited(game, options.audit, interruption)
         if report is not None:
             outputs["audit.json"] = report.to_json() + "\n"
             say([f"audit        {in_options(report.verdict, vars(options))}"])
     wrote = [*write("value", options.out, outputs)]
+    wrote += write_report(options, result, notes, report, paid if isinstance(paid, Payouts) else None)
     if artifacts is not None:
         word = "replaced" if options.save_artifacts.exists() else "wrote"
         artifacts.save(options.save_artifacts)

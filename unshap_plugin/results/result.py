@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from unshap_plugin.cautions import biased
 from unshap_plugin.estimators.semivalue import SHAPLEY
-from unshap_plugin.plots import draw_values
 from unshap_plugin.results.comparison import Comparison, compare
 from unshap_plugin.results.intervals import check_level, round_off, student_interval
 from unshap_plugin.results.lookup import place_of
 from unshap_plugin.results.money import Amount
 from unshap_plugin.results.payments import Payouts, payouts
 from unshap_plugin.results.ranks import rank_intervals
-from unshap_plugin.results.tables import DERIVED, derived, frame_of, line_of
+from unshap_plugin.results.tables import DERIVED, derived, line_of
+from unshap_plugin.results.views import Views
 from unshap_plugin.support.serialization import from_text, numbers, to_text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 __all__ = ["ValuationResult"]
 
@@ -32,7 +31,7 @@ _ARRAYS = ("values", "std_errors", "degrees_of_freedom", "utility_all", "utility
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ValuationResult:
+class ValuationResult(Views):
     """The values of the players, with what is needed to trust and to repeat them.
 
     Parameters
@@ -209,13 +208,6 @@ class ValuationResult:
         errors = (self.std_errors, self.degrees_of_freedom)
         return rank_intervals(self.values, *errors, level, round_off(self))
 
-    def to_series(self) -> pd.Series:
-        """Return the values by player, or ``[n_players, t]`` as one series by player and part of the metric."""
-        frame = self.to_frame()
-        index = ["player"] if self.values.ndim == 1 else ["player", "metric"]
-        series: pd.Series = frame.set_index(index)["value"]
-        return series
-
     def payouts(self, total: Amount, floor: Amount = 0, *, level: float = 0.95) -> Payouts:
         """Return what each player is paid of a ``total``, to the cent: the ``floor``, and of the rest by its value.
 
@@ -246,15 +238,6 @@ class ValuationResult:
         """
         return compare(self, other, level)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return a table with a row per player: values with errors and 95% intervals, and ranks (1 = best) with theirs.
-
-        Its columns are player, value, std_error, ci_low, ci_high, rank, rank_low and rank_high, and of corrected values
-        those that each unlearner has without retrainings. A metric that measures several things gives one row per
-        player and column ``metric``; other values than Shapley's have a column ``semivalue`` that says which they are.
-        """
-        return frame_of(self)
-
     def to_json(self) -> str:
         """Return everything as JSON, from which ``from_json`` makes an equal result."""
         return to_text(self, _FORMAT, **derived(self))
@@ -275,26 +258,3 @@ class ValuationResult:
             data[name] = tuple(data[name])
         data["unlearned"] = {name: numbers(name, one) for name, one in data["unlearned"].items()}
         return cls(**data)
-
-    def plot(self, ax: Axes | None = None, *, highlight: Collection[Any] = (), label: str = "highlighted") -> Axes:
-        """Draw the values: sorted bars with 95% intervals up to 100 players, a histogram for more.
-
-        Parameters
-        ----------
-        ax
-            Where to draw; a new figure by default.
-        highlight
-            Players to draw in another colour.
-        label
-            What the highlighted players are called in the legend.
-
-        Raises
-        ------
-        InvalidValueError
-            If the values are vectors: draw one metric at a time.
-        InvalidTypeError
-            If the highlighted players are no list.
-        UnknownNameError
-            If a highlighted player is none of the players.
-        """
-        return draw_values(self, ax, highlight, label)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-__all__ = ["lines_of", "one_line"]
+__all__ = ["digits", "lines_of", "one_line"]
+
+_MOST = 12
+
+
+def digits(largest: float) -> int:
+    """Return how many decimals show four digits of the largest number of a column, so that all numbers line up.
+
+    Examples
+    --------
+    >>> digits(0.0123), digits(1234.5), digits(0.0)
+    (5, 0, 0)
+    """
+    return min(max(0, 3 - math.floor(math.log10(largest))), _MOST) if largest > 0 else 0
 
 
 def one_line(text: str) -> str:
