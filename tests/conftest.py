@@ -27,6 +27,7 @@ collect_ignore = [
         ("adapters/test_shapiq.py", "shapiq"),
         ("advice_of/test_pydvl.py", "pydvl"),
         ("advice_of/test_shapiq.py", "shapiq"),
+        ("benchmarks/test_frameworks.py", "pydvl"),
         ("evaluation/test_dask.py", "distributed"),
         ("evaluation/test_ray.py", "ray"),
         ("adapters/test_tokenizers.py", "peft"),  # OpenDataVal brings transformers too, but an older one

@@ -23,6 +23,7 @@ RUN_BY = {
     "docs/conformance.md": "tests/conformance/test_installed.py",
     "docs/contracts.md": HERE,
     "docs/corrected.md": HERE,
+    "docs/frameworks.md": "tests/docs/test_frameworks_page.py",
     "docs/glossary.md": HERE,
     "docs/language_models.md": "tests/adapters/transformers/test_guide.py",
     "docs/markets.md": HERE,
