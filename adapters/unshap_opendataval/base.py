@@ -36,6 +36,7 @@ from unshap_plugin.evaluation.passes import check_jobs
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.plugins.registry import find_estimator, resolve_unlearner
+from unshap_plugin.problem.players import shares_of_rows
 
 __all__ = ["UnlearningEvaluator"]
 
@@ -219,9 +220,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         """
         if "result" not in self.__dict__:
             raise InvalidValueError("there are no values yet: call train, or input_data and train_data_values, first.")
-        share = self.result.values / np.bincount(self._player_of_row, minlength=len(self.result.players))
-        values: NDArray[np.float64] = share[self._player_of_row]
-        return values
+        return shares_of_rows(self.result.values, self._player_of_row)
 
     def _forget(self) -> None:
         # OpenDataVal caches data_values on the object, and would answer them after another training too.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, in_short, nearest
 
-__all__ = ["players_of"]
+__all__ = ["players_of", "shares_of_rows"]
 
 
 def players_of(
@@ -63,6 +63,26 @@ def players_of(
         chosen = known
     number = {player: index for index, player in enumerate(chosen)}
     return chosen, np.array([number.get(label, -1) for label in per_row.tolist()], dtype=np.int64)
+
+
+def shares_of_rows(values: NDArray[np.float64], player_of_row: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return an equal share of the value of its player for every row, ``[rows]`` or ``[rows, t]``.
+
+    Parameters
+    ----------
+    values
+        Of the players, ``[n_players]`` or ``[n_players, t]``.
+    player_of_row
+        The number of the player of every row, int64 ``[rows]``: without background.
+
+    Examples
+    --------
+    >>> shares_of_rows(np.array([6.0, 1.0]), np.array([0, 1, 0]))
+    array([3., 1., 3.])
+    """
+    rows = np.bincount(player_of_row, minlength=len(values))
+    shares: NDArray[np.float64] = (values.T / rows).T[player_of_row]
+    return shares
 
 
 def _chosen(valued: Sequence[Any] | NDArray[Any], known: list[Any]) -> list[Any]:

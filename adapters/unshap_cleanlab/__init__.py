@@ -1,0 +1,5 @@
+"""An issue manager for cleanlab's Datalab: rows that harm a trained model are issues of the data."""
+
+from unshap_cleanlab.issues import UnlearningIssueManager
+
+__all__ = ["UnlearningIssueManager"]

@@ -1,0 +1,5 @@
+"""An unlearning attributor for dattri: it stands beside dattri's own, and scores rows for every test point."""
+
+from unshap_dattri.attributor import UnlearningAttributor
+
+__all__ = ["UnlearningAttributor"]
