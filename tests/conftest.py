@@ -23,8 +23,12 @@ pytest.register_assert_rewrite("adapter_checks")
 collect_ignore = [
     test
     for test, package in (
+        ("adapters/test_cleanlab.py", "cleanlab"),
+        ("adapters/test_dattri.py", "dattri"),
         ("adapters/test_pydvl.py", "pydvl"),
         ("adapters/test_shapiq.py", "shapiq"),
+        ("advice_of/test_cleanlab.py", "cleanlab"),
+        ("advice_of/test_dattri.py", "dattri"),
         ("advice_of/test_pydvl.py", "pydvl"),
         ("advice_of/test_shapiq.py", "shapiq"),
         ("benchmarks/test_frameworks.py", "pydvl"),

@@ -28,7 +28,9 @@ PUBLIC = [
     "unshap_plugin.losses",
     "unshap_plugin.metrics",
     "unshap_plugin.unlearners",
+    "unshap_cleanlab",
     "unshap_conformance",
+    "unshap_dattri",
     "unshap_opendataval",
     "unshap_opendataval.base",
     "unshap_pydvl",
@@ -49,7 +51,9 @@ RETURNED = [
 #: The packages whose examples run.
 PACKAGES = [
     "unshap_plugin",
+    "unshap_cleanlab",
     "unshap_conformance",
+    "unshap_dattri",
     "unshap_opendataval",
     "unshap_pydvl",
     "unshap_shapiq",

@@ -38,7 +38,14 @@ LAYERS = [
     ["audit"],
     ["plugin"],
     ["unshap_plugin"],  # the public names
-    ["unshap_opendataval", "unshap_pydvl", "unshap_shapiq", "unshap_transformers"],
+    [
+        "unshap_cleanlab",
+        "unshap_dattri",
+        "unshap_opendataval",
+        "unshap_pydvl",
+        "unshap_shapiq",
+        "unshap_transformers",
+    ],
     ["unshap_conformance"],
     ["cli"],
     ["__main__"],

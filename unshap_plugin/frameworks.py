@@ -72,6 +72,8 @@ FRAMEWORKS = {
         Framework("opendataval", "==1.3.0", "unshap_opendataval"),
         Framework("shapiq", ">=1.4.1,<2", "unshap_shapiq"),
         Framework("pydvl", ">=0.10,<0.11", "unshap_pydvl"),
+        Framework("dattri", ">=0.3,<0.4", "unshap_dattri"),
+        Framework("cleanlab", ">=2.9,<3", "unshap_cleanlab"),
         Framework("transformers", ">=5", "unshap_transformers"),
     )
 }

@@ -15,8 +15,11 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from unshap_cleanlab.labels import labels_for
-from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult, shapley_values
+from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult
+from unshap_plugin.by_name import values_by_name
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
+from unshap_plugin.estimators.semivalue import Kind
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike
 from unshap_plugin.plugin import Unlearner
@@ -29,7 +32,7 @@ __all__ = ["UnlearningIssueManager"]
 class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
     """Issues of the type ``"negative_value"``: rows whose value is below zero by more than its error.
 
-    The values are Shapley values of what a trained model is worth on test rows, by unlearning. Importing
+    The values are those of what a trained model is worth on test rows, by unlearning. Importing
     ``unshap_cleanlab`` registers the type for classification and regression; its parameters are what
     ``issue_types={"negative_value": {...}}`` holds. Scores are in [0, 1] and the lower the further the upper end of the
     interval of a value lies below zero; they are one half where it is zero.
@@ -48,6 +51,9 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         As in ``UnlearningGame``.
     estimator, budget, target_error, max_time
         As in ``shapley_values``.
+    semivalue
+        Other values than Shapley's, as in ``semivalues``: ``"banzhaf"`` has smaller errors, and so finds more rows with
+        the same budget.
     level
         Of the confidence interval of each value that must lie below zero.
 
@@ -105,6 +111,7 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         budget: int | None = None,
         target_error: float | str | None = None,
         max_time: float | None = None,
+        semivalue: Kind | None = None,
         level: float = 0.95,
         seed: int = 0,
         n_jobs: int | None = None,
@@ -132,14 +139,9 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
                 f"here: name a metric that is one number."
             )
         self.level = level
+        stopping = Stopping(target_error, max_time)
         self.game = UnlearningGame(problem, unlearner, seed=seed, n_jobs=n_jobs, store=store, **settings)
-        self.asked: dict[str, Any] = {
-            "estimator": estimator,
-            "budget": budget,
-            "seed": seed,
-            "target_error": target_error,
-            "max_time": max_time,
-        }
+        self.asked = (semivalue, estimator, budget, seed, stopping)
 
     def find_issues(self, **_: Any) -> None:
         """Estimate the values, and say which rows are issues.
@@ -151,7 +153,7 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         BudgetError, DivergenceError, UnknownNameError
             If the estimator cannot be used within the budget, or if unlearning a coalition fails.
         """
-        result = shapley_values(self.game, **self.asked)
+        result = values_by_name(self.game, *self.asked)
         owners = self.game.problem.player_of_row
         _, high = result.interval(self.level)
         # Without errors nothing lies beyond them: such values are ranked, and none of them is an issue.
@@ -165,10 +167,9 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
             }
         )
         self.summary = self.make_summary(score=float(self.issues[self.issue_score_key].mean()))
-        self.info = self.collect_info(result)
+        self.info = self._info(result)
 
-    def collect_info(self, result: ValuationResult) -> dict[str, Any]:
-        """Return what ``lab.get_info("negative_value")`` has, of the ``result``."""
+    def _info(self, result: ValuationResult) -> dict[str, Any]:
         owners = self.game.problem.player_of_row
         values = shares_of_rows(result.values, owners)
         return {

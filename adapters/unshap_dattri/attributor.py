@@ -20,9 +20,11 @@ with warnings.catch_warnings():
 
 from unshap_dattri.loaders import Pair, places_of, rows_of
 from unshap_dattri.tasks import loss_of, models_of, target_of
-from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, ValuationResult, semivalues, shapley_values
+from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, ValuationResult
+from unshap_plugin.by_name import values_by_name
 from unshap_plugin.errors import InvalidTypeError
 from unshap_plugin.estimators.semivalue import Kind
+from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.losses import Loss, losses_of
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.problem.players import shares_of_rows
@@ -122,7 +124,7 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         self.task = task
         self.unlearner, self.settings = unlearner, settings
         self.estimator, self.budget = estimator, budget
-        self.rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time}
+        self.stopping = Stopping(target_error, max_time)  # before any work
         self.semivalue, self.target, self.loss, self.fit, self.groups = semivalue, target, loss, fit, groups
         self.seed, self.n_jobs, self.store = seed, n_jobs, store
         self.results: tuple[ValuationResult, ...] = ()
@@ -201,9 +203,7 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         )
 
     def _values(self, game: UnlearningGame, seed: int) -> ValuationResult:
-        if self.semivalue is None:
-            return shapley_values(game, self.estimator, self.budget, seed, **self.rules)
-        return semivalues(game, self.semivalue, self.estimator, self.budget, seed, **self.rules)
+        return values_by_name(game, self.semivalue, self.estimator, self.budget, seed, self.stopping)
 
 
 def _falls(outputs: Tensor, targets: Tensor, target: Loss) -> Tensor:

@@ -1,0 +1,306 @@
+"""Scores of dattri's attributor: those of the core at every test point, in dattri's own metrics and benchmark tasks."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.func import functional_call
+from torch.utils.data import DataLoader, TensorDataset
+from unshap_dattri import UnlearningAttributor
+from unshap_dattri.tasks import loss_of
+
+# isort: split
+from dattri.algorithm.data_shapley import KNNShapleyAttributor
+from dattri.benchmark.datasets.mnist import loss_mnist_lr, train_mnist_lr
+from dattri.benchmark.utils import SubsetSampler
+from dattri.metric import (
+    calculate_lds_ground_truth,
+    calculate_loo_ground_truth,
+    lds,
+    loo_corr,
+    mislabel_detection_auc,
+)
+from dattri.model_util.retrain import retrain_lds, retrain_loo
+from dattri.task import AttributionTask
+
+from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, semivalues, shapley_values
+from unshap_plugin.errors import AccessError, InvalidTypeError, InvalidValueError, UnknownNameError
+from unshap_plugin.losses import LOSSES, cross_entropy
+
+RECIPE = Recipe("lbfgs", lr=1.0, epochs=100, batch_size=None, l2=0.1)
+
+
+def digits(rows, tests, classes=3):
+    x, y = load_digits(n_class=classes, return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))[: rows + tests]
+    x = torch.as_tensor(StandardScaler().fit_transform(x[order])[:, 10:30])
+    y = torch.as_tensor(y[order])
+    return TensorDataset(x[:rows], y[:rows]), TensorDataset(x[rows:], y[rows:])
+
+
+def loader(data, size=8, **others):
+    return DataLoader(data, batch_size=size, **others)
+
+
+def mean_loss(model):
+    def loss(params, data):
+        return F.cross_entropy(functional_call(model, params, (data[0],)), data[1])
+
+    return loss
+
+
+TRAIN, TEST = digits(30, 12)
+MODEL = RECIPE.train(nn.Linear(20, 3).double(), cross_entropy, *TRAIN.tensors)
+TASK = AttributionTask(mean_loss(MODEL), MODEL, MODEL.state_dict())
+GROUPS = np.arange(30) % 5
+
+
+def attribute(task=TASK, train=TRAIN, test=TEST, **settings):
+    attributor = UnlearningAttributor(task, **{"budget": 200, **settings})
+    return attributor, attributor.attribute(loader(train), loader(test))
+
+
+def game(test=TEST, metric=None, **problem):
+    per_point = Metric("at_each", lambda out, y: torch.stack([-cross_entropy(one.double(), y) for one in out]))
+    return UnlearningGame(
+        ValuationProblem(MODEL, TRAIN.tensors, test.tensors, metric=metric or per_point, **problem), "newton"
+    )
+
+
+def test_the_scores_are_the_values_of_the_core_at_every_test_point():
+    attributor, scores = attribute(groups=GROUPS)
+    [result] = attributor.results
+    expected = shapley_values(game(groups=GROUPS))
+    assert (result.estimator, result.unlearner, scores.dtype) == ("exact", "newton", torch.float64)
+    np.testing.assert_allclose(result.values, expected.values, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(scores.numpy(), expected.values[GROUPS] / 6, rtol=0, atol=1e-12)
+    whole = shapley_values(game(metric="log_likelihood", groups=GROUPS))
+    np.testing.assert_allclose(result.values.mean(axis=1), whole.values, atol=1e-6)
+
+
+def test_each_column_is_what_its_test_point_alone_would_give(counted):
+    attributor, scores = attribute()
+    assert sum(counted) <= 200
+    evaluated = attributor.results[0].evaluations
+    for column in (0, 7):
+        alone = TensorDataset(*(part[column : column + 1] for part in TEST.tensors))
+        one, [*rows] = attribute(test=alone)
+        assert one.results[0].evaluations == evaluated
+        np.testing.assert_allclose(torch.stack(rows)[:, 0], scores[:, column], rtol=0, atol=1e-9)
+        assert one.std_errors.shape == (30, 1)
+    assert attributor.std_errors.shape == (30, 12)
+    assert (attributor.std_errors > 0).all()
+
+
+def test_the_scores_of_a_test_point_sum_to_what_its_loss_falls():
+    attributor, scores = attribute()
+    result = attributor.results[0]
+    np.testing.assert_allclose(scores.sum(dim=0), result.utility_all - result.utility_none, atol=1e-9)
+    now = cross_entropy(MODEL(TEST.tensors[0]), TEST.tensors[1])
+    np.testing.assert_allclose(result.utility_all, -now.detach(), atol=1e-12)
+
+
+def test_some_of_the_cached_rows_have_the_scores_that_they_have_among_all():
+    attributor, whole = attribute()
+    attributor.cache(loader(TRAIN))
+    chosen = [7, 2, 29]
+    some = attributor.attribute(loader(TRAIN, sampler=SubsetSampler(chosen)), loader(TEST, size=5))
+    assert torch.equal(some, whole[chosen])
+    twice = TensorDataset(*(torch.cat([part, part[:1]]) for part in TRAIN.tensors))
+    attributor.cache(loader(twice))
+    everywhere = attributor.attribute(loader(twice), loader(TEST))
+    again = attributor.attribute(loader(twice, sampler=SubsetSampler([30, 3])), loader(TEST))
+    assert torch.equal(again, everywhere[[0, 3]])  # the rows 0 and 30 are the same: the first comes first
+
+
+def test_another_cache_or_test_set_gives_fresh_scores():
+    attributor, first = attribute()
+    attributor.cache(loader(TensorDataset(TRAIN.tensors[0][:20], TRAIN.tensors[1][:20])))
+    assert attributor.results == ()
+    assert attributor.std_errors is None
+    train = loader(TRAIN, sampler=SubsetSampler(range(20)))
+    second = attributor.attribute(train, loader(TensorDataset(*(part[:4] for part in TEST.tensors))))
+    assert second.shape == (20, 4)
+    assert not torch.allclose(second, first[:20, :4])
+
+
+def test_the_scores_of_several_checkpoints_are_averaged_with_their_errors():
+    other = copy.deepcopy(MODEL.state_dict())
+    other["weight"] *= 0.7
+    task = AttributionTask(mean_loss(MODEL), MODEL, [MODEL.state_dict(), other])
+    both, scores = attribute(task)
+    _, first = attribute()
+    alone, second = attribute(AttributionTask(mean_loss(MODEL), MODEL, other), seed=1)
+    assert len(both.results) == 2
+    np.testing.assert_allclose(scores, (first + second) / 2, atol=1e-3)  # the unlearner's seed differs, not its bits
+    assert both.results[1].seed == alone.results[0].seed
+    errors = np.sqrt(sum(one.std_errors**2 for one in both.results)) / 2
+    np.testing.assert_allclose(both.std_errors, errors, rtol=1e-12)
+
+
+def test_checkpoints_may_be_files_and_load_in_a_way_of_their_own(tmp_path):
+    torch.save(MODEL.state_dict(), tmp_path / "model.pt")
+    _, scores = attribute(AttributionTask(mean_loss(MODEL), nn.Linear(20, 3).double(), str(tmp_path / "model.pt")))
+    own = AttributionTask(mean_loss(MODEL), MODEL, "name", checkpoints_load_func=lambda model, name: MODEL)
+    assert torch.equal(scores, attribute()[1])
+    assert torch.equal(attribute(own)[1], scores)
+
+
+def test_leave_one_out_is_that_of_the_core():
+    attributor, scores = attribute(semivalue="loo")
+    np.testing.assert_allclose(scores, semivalues(game(), "loo").values, rtol=0, atol=1e-12)
+    assert attributor.results[0].semivalue == "leave-one-out value"
+
+
+def test_the_task_s_model_is_left_as_it_is():
+    dropping = nn.Sequential(nn.BatchNorm1d(20, dtype=torch.float64), nn.Dropout(0.5), MODEL)
+    trained = copy.deepcopy(dropping.state_dict())
+    trained["0.running_mean"] += 0.1
+    task = AttributionTask(mean_loss(dropping), dropping.train(), trained)
+    before, generator = copy.deepcopy(dropping.state_dict()), torch.get_rng_state()
+    attributor = UnlearningAttributor(task, "influence", budget=200)
+    attributor.attribute(loader(TRAIN), loader(TEST))
+    assert dropping.training
+    assert all(layer.training for layer in dropping.modules())
+    assert torch.equal(generator, torch.get_rng_state())
+    for name, tensor in dropping.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    batches = torch.stack(
+        [
+            F.cross_entropy(functional_call(dropping.eval(), trained, (x[None],)), y[None])
+            for x, y in zip(*TEST.tensors, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(attributor.results[0].utility_all, -batches.detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_recognised_by_its_numbers(name, batched):
+    model = nn.Sequential(nn.Linear(20, 3).double(), {"nll_loss": nn.LogSoftmax(1)}.get(name, nn.Identity()))
+    if name == "binary_cross_entropy":
+        model = nn.Sequential(model, nn.Sigmoid())
+    x, y = TRAIN.tensors
+    theirs = {"mse": F.mse_loss, "binary_cross_entropy": F.binary_cross_entropy}.get(name, getattr(F, name, None))
+    y = F.one_hot(y, 3).double() if name in ("mse", *(one for one in LOSSES if "binary" in one)) else y
+
+    def loss(params, data):
+        row, label = data if batched else (data[0][None], data[1][None])
+        return theirs(functional_call(model, params, (row,)), label)
+
+    task = AttributionTask(loss, model, model.state_dict())
+    assert loss_of(task, model, x, y) is LOSSES[name]
+
+
+def test_a_target_of_its_own_is_taken_if_it_is_the_task_s():
+    def margin(params, data):
+        p = functional_call(MODEL, params, (data[0][None],))[0].softmax(dim=0)[data[1]]
+        return torch.log1p(-p) - p.log()
+
+    def said(outputs, targets):
+        own = -cross_entropy(outputs, targets)
+        return torch.log1p(-own.exp()) - own
+
+    task = AttributionTask(mean_loss(MODEL), MODEL, MODEL.state_dict(), target_func=margin)
+    attributor, scores = attribute(task, target=said)
+    result = attributor.results[0]
+    assert result.metric == "neg_said"
+    p = MODEL(TEST.tensors[0]).softmax(dim=1).gather(1, TEST.tensors[1][:, None])[:, 0]
+    np.testing.assert_allclose(result.utility_all, torch.logit(p).detach(), atol=1e-9)
+    for wrong in (None, "mse", lambda outputs, targets: -said(outputs, targets)):
+        with pytest.raises(InvalidValueError, match="pass target="):
+            attribute(task, target=wrong)
+    with pytest.raises(UnknownNameError, match="did you mean 'mse'"):
+        attribute(task, target="msee")
+    assert (scores.abs().sum(dim=0) > 0).all()
+
+
+def test_what_cannot_be_used_is_refused():
+    with pytest.raises(InvalidTypeError, match="task is a Linear"):
+        UnlearningAttributor(MODEL)
+    with pytest.raises(InvalidValueError, match="train_dataloader is a DataLoader that reads its rows by RandomSampler"):
+        UnlearningAttributor(TASK).attribute(loader(TRAIN, shuffle=True), loader(TEST))
+    with pytest.raises(InvalidValueError, match="full_train_dataloader is a DataLoader that leaves out"):
+        UnlearningAttributor(TASK).cache(loader(TRAIN, drop_last=True, sampler=SubsetSampler(range(5))))
+    attributor = UnlearningAttributor(TASK)
+    attributor.cache(loader(TRAIN, sampler=SubsetSampler(range(5))))
+    with pytest.raises(InvalidValueError, match="row 5 of train_dataloader is not among the 5 rows"):
+        attributor.attribute(loader(TRAIN), loader(TEST))
+    decayed = AttributionTask(lambda p, data: mean_loss(MODEL)(p, data) + p["weight"].square().sum(), MODEL, [{}])
+    decayed.checkpoints = [MODEL.state_dict()]
+    with pytest.raises(InvalidValueError, match="the target_func of the task is none of cross_entropy"):
+        attribute(decayed)
+    with pytest.raises(AccessError, match="unlearner 'replay' needs to know the initial parameters"):
+        attribute(unlearner="replay")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Digits as images of MNIST's size, with the benchmark's own model, training and losses."""
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))[:90]
+    pixels = F.pad(torch.as_tensor(x[order] / 16, dtype=torch.float32).reshape(-1, 1, 8, 8), (10, 10, 10, 10))
+    labels = torch.as_tensor(y[order])
+    train, test = TensorDataset(pixels[:60], labels[:60]), TensorDataset(pixels[60:], labels[60:])
+    with torch.random.fork_rng():
+        model = train_mnist_lr(loader(train), seed=0)
+    return AttributionTask(mean_loss(model), model, model.state_dict()), loader(train), loader(test)
+
+
+@pytest.fixture
+def generators():
+    """What trains here draws from the global generators of python, numpy and torch."""
+    python, numpy = __import__("random").getstate(), np.random.get_state()
+    deterministic = torch.backends.cudnn.deterministic
+    with torch.random.fork_rng():
+        yield
+    __import__("random").setstate(python)
+    np.random.set_state(numpy)
+    torch.backends.cudnn.deterministic = deterministic
+
+
+def test_it_predicts_the_retrained_models_of_their_benchmark(images, tmp_path, generators):
+    """The linear datamodeling score on their ground truth: above that of their own Shapley values of neighbours."""
+    task, train, test = images
+    retrain_lds(train_mnist_lr, train, str(tmp_path), num_subsets=20, seed=0)
+    truth = calculate_lds_ground_truth(loss_mnist_lr, str(tmp_path), test)
+    attributor = UnlearningAttributor(task, "influence", budget=500)
+    attributor.cache(train)
+    ours = lds(attributor.attribute(train, test), truth)[0].mean()
+    knn = KNNShapleyAttributor(5, distance_func=lambda a, b: torch.cdist(a[0].flatten(1), b[0].flatten(1)))
+    neighbours = lds(knn.attribute(train, test).T, truth)[0].nanmean()
+    assert ours > 0.7 > neighbours
+
+
+def test_leave_one_out_correlates_with_retraining_without_each_row(images, tmp_path, generators, monkeypatch):
+    task, train, test = images
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # they save whole models, and load them by the default
+    without = list(range(0, 60, 4))
+    retrain_loo(train_mnist_lr, train, str(tmp_path), indices=without, seed=0)
+
+    def losses(model, batches):
+        with torch.no_grad():
+            return torch.cat([F.cross_entropy(model(x), y, reduction="none") for x, y in batches])
+
+    with pytest.warns(UserWarning, match="TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
+        truth = calculate_loo_ground_truth(losses, str(tmp_path), test)
+    attributor = UnlearningAttributor(task, "finetune", semivalue="loo")
+    scores = attributor.attribute(train, test)[without]
+    assert loo_corr(scores, truth)[0].mean() > 0.8
+
+
+def test_wrong_labels_are_detected_by_their_metric():
+    x, y = TRAIN.tensors
+    wrong = torch.arange(30) % 6 == 0
+    flipped = TensorDataset(x, torch.where(wrong, (y + 1) % 3, y))
+    model = RECIPE.train(nn.Linear(20, 3).double(), cross_entropy, *flipped.tensors)
+    _, scores = attribute(AttributionTask(mean_loss(model), model, model.state_dict()), flipped)
+    auc, _ = mislabel_detection_auc(-scores.mean(dim=1), wrong)  # theirs takes high scores for wrong labels
+    assert auc > 0.9
