@@ -63,7 +63,8 @@ def test_the_core_imports_no_framework():
     code = (
         "import sys, unshap_plugin, unshap_plugin.cli.main; "
         "print([m for m in ('opendataval', 'pydvl', 'shapiq', 'dattri', 'cleanlab', 'transformers', "
-        "'unshap_cleanlab', 'unshap_dattri', 'unshap_opendataval', 'unshap_pydvl', 'unshap_shapiq', 'unshap_transformers') if m in sys.modules])"
+        "'unshap_cleanlab', 'unshap_dattri', "
+        "'unshap_opendataval', 'unshap_pydvl', 'unshap_shapiq', 'unshap_transformers') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

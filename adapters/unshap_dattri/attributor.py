@@ -37,8 +37,8 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
 
     Every coalition is unlearned once and scored on all test points, so that the columns cost no more than one. A score
     is positive where keeping the training row makes the target of the task *smaller* at the test point: with a loss as
-    target, where the row helps. That is the sign of dattri's own attributors. The scores of a test point sum to what its
-    target falls from a model without data to the trained one.
+    target, where the row helps. That is the sign of dattri's own attributors. The scores of a test point sum to what
+    its target falls from a model without data to the trained one.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from adapter_checks import AdapterChecks
 from cleanlab import Datalab
 from problems import breast_cancer
 from sklearn.datasets import load_diabetes
@@ -16,7 +17,7 @@ from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, semivalues
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.losses import cross_entropy
 
-NAMES = np.array(["malignant", "benign"])
+NAMES = np.array(["cancer", "harmless"])
 WRONG = np.arange(50) % 5 == 0
 (TRAIN, TRUTH), (TEST, TRUE) = breast_cancer(50, 150, features=30)
 LABELS = np.where(WRONG, 1 - TRUTH, TRUTH)
@@ -36,6 +37,40 @@ def found(lab=None, **others):
     lab = datalab() if lab is None else lab
     lab.find_issues(issue_types={"negative_value": options(**others)})
     return lab, lab.get_issues("negative_value"), lab.get_info("negative_value")
+
+
+class TestCleanlab(AdapterChecks):
+    framework = "cleanlab"
+
+    def options(self, data, **settings):
+        model = LogisticRegression().fit(data.x, data.y)
+        return {"model": model, "features": data.x, "test": (data.x_test, data.y_test), **settings}
+
+    def ask(self, data, adapter=None, **settings):
+        lab = datalab(data.y)  # of one data set: another one has another
+        asked = self.options(data, groups=data.groups, **settings)
+        lab.find_issues(issue_types={"negative_value": asked})
+        info = lab.get_info("negative_value")
+        sums = [info["values"][data.groups == one].sum() for one in np.unique(data.groups)]
+        np.testing.assert_allclose(sums, info["result"].values, rtol=1e-12)
+        return lab, info["result"].values
+
+    @pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.rename is deprecated")  # their type "label"
+    def test_it_works_in_the_framework_s_own_pipeline(self):
+        super().test_it_works_in_the_framework_s_own_pipeline()
+
+    def pipeline(self, data):
+        lab = datalab(data.y)
+        probabilities = LogisticRegression().fit(data.x_test, data.y_test).predict_proba(data.x)
+        kinds = {"label": {}, "negative_value": self.options(data, budget=200)}
+        lab.find_issues(pred_probs=probabilities, features=data.x, issue_types=kinds)
+        assert list(lab.get_issue_summary()["issue_type"]) == ["label", "negative_value"]
+        assert len(lab.get_issues()) == 40
+
+    def mistakes(self, data):
+        asked = {"negative_value": {"model": BLANK}}
+        yield lambda: datalab().find_issues(issue_types=asked), InvalidTypeError, "lacks features and test"
+        yield lambda: self.ask(data, budgt=3), InvalidValueError, "budgt"
 
 
 def test_rows_below_zero_by_more_than_their_error_are_issues():
@@ -78,9 +113,7 @@ def test_it_stands_beside_their_own_types_in_one_report(capsys, tmp_path):
     assert "the model would do better on the test rows" in printed
     lab.save(str(tmp_path / "lab"), force=True)
     again = Datalab.load(str(tmp_path / "lab"))
-    np.testing.assert_array_equal(
-        again.get_info("negative_value")["values"], lab.get_info("negative_value")["values"]
-    )
+    np.testing.assert_array_equal(again.get_info("negative_value")["values"], lab.get_info("negative_value")["values"])
 
 
 def test_groups_share_their_value():
@@ -95,7 +128,7 @@ def test_groups_share_their_value():
 
 def test_labels_may_have_names():
     _, numbered, _ = found()
-    _, named, info = found(datalab(NAMES[LABELS]), labels=NAMES[LABELS], true=NAMES[TRUE])
+    _, named, _ = found(datalab(NAMES[LABELS]), labels=NAMES[LABELS], true=NAMES[TRUE])
     np.testing.assert_array_equal(named["is_negative_value_issue"], numbered["is_negative_value_issue"])
     np.testing.assert_allclose(named["negative_value_score"], numbered["negative_value_score"], atol=1e-9)
     start = nn.Linear(30, 2).double()
@@ -103,7 +136,6 @@ def test_labels_may_have_names():
     model = Recipe("lbfgs", lr=1.0, epochs=100, l2=0.1, batch_size=None).train(start, cross_entropy, *data)
     lab, _, of_module = found(datalab(NAMES[LABELS]), true=NAMES[TRUE], model=model)
     assert lab.class_names == sorted(NAMES)
-    assert np.corrcoef(of_module["values"], info["values"])[0, 1] > 0.9
     _, _, by_number = found(model=model)
     np.testing.assert_array_equal(of_module["values"], by_number["values"])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from adapter_checks import AdapterChecks
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -60,6 +61,8 @@ TRAIN, TEST = digits(30, 12)
 MODEL = RECIPE.train(nn.Linear(20, 3).double(), cross_entropy, *TRAIN.tensors)
 TASK = AttributionTask(mean_loss(MODEL), MODEL, MODEL.state_dict())
 GROUPS = np.arange(30) % 5
+#: The log-likelihood of every test point: the plain twin of what the attributor scores.
+EACH = Metric("at_each", lambda out, y: torch.stack([-cross_entropy(one.double(), y) for one in out]))
 
 
 def attribute(task=TASK, train=TRAIN, test=TEST, **settings):
@@ -68,10 +71,67 @@ def attribute(task=TASK, train=TRAIN, test=TEST, **settings):
 
 
 def game(test=TEST, metric=None, **problem):
-    per_point = Metric("at_each", lambda out, y: torch.stack([-cross_entropy(one.double(), y) for one in out]))
     return UnlearningGame(
-        ValuationProblem(MODEL, TRAIN.tensors, test.tensors, metric=metric or per_point, **problem), "newton"
+        ValuationProblem(MODEL, TRAIN.tensors, test.tensors, metric=metric or EACH, **problem), "newton"
     )
+
+
+class TestDattri(AdapterChecks):
+    framework = "dattri"
+    tolerance = 1e-12  # of the mean over the test points
+
+    def trained(self, x, y):
+        start = nn.Linear(6, 2).double()
+        for parameter in start.parameters():
+            nn.init.zeros_(parameter)
+        with torch.enable_grad():
+            return RECIPE.train(start, cross_entropy, x, y)
+
+    def parts(self, data):
+        rows = [torch.as_tensor(one) for one in (data.x, data.y, data.x_test, data.y_test)]
+        return self.trained(*rows[:2]), TensorDataset(*rows[:2]), TensorDataset(*rows[2:])
+
+    def ask(self, data, adapter=None, **settings):
+        with torch.random.fork_rng():
+            model, train, test = self.parts(data)
+        task = AttributionTask(mean_loss(model), model, model.state_dict())
+        if adapter is None:
+            adapter = UnlearningAttributor(task, groups=data.groups, **settings)
+        adapter.task = task
+        adapter.cache(loader(train))
+        scores = adapter.attribute(loader(train), loader(test))
+        assert scores.shape == (40, 60)
+        mine = data.groups[:, None] == np.unique(data.groups)
+        return adapter, np.array([scores[who].sum(dim=0).mean().item() for who in mine.T])
+
+    def expected(self, data, *, unlearner="newton", budget=None, seed=0):
+        with torch.random.fork_rng():
+            model, train, test = self.parts(data)
+        problem = ValuationProblem(model, train.tensors, test.tensors, metric=EACH, groups=data.groups)
+        return shapley_values(UnlearningGame(problem, unlearner, seed=seed), budget=budget, seed=seed).values.mean(1)
+
+    def pipeline(self, data):
+        with torch.random.fork_rng():
+            model, train, test = self.parts(data)
+        rows = torch.stack([torch.randperm(40, generator=torch.Generator().manual_seed(k))[:20] for k in range(30)])
+        with torch.no_grad():
+            retrained = [self.trained(*(part[kept] for part in train.tensors))(test.tensors[0]) for kept in rows]
+            truth = -torch.stack([cross_entropy(outputs, test.tensors[1]) for outputs in retrained]), rows
+        task = AttributionTask(mean_loss(model), model, model.state_dict())
+        ours = UnlearningAttributor(task, budget=4000, semivalue="banzhaf")
+        ours.cache(loader(train))
+        theirs = KNNShapleyAttributor(5)
+        scores = ours.attribute(loader(train), loader(test)), theirs.attribute(loader(train), loader(test)).T
+        mean, neighbours = (float(lds(one, truth)[0].nanmean()) for one in scores)
+        assert mean > 0.75
+        assert -1 <= neighbours <= 1
+
+    def mistakes(self, data):
+        yield lambda: UnlearningAttributor("a task"), InvalidTypeError, "task is a str, but dattri's AttributionTask"
+        shuffled = loader(TRAIN, shuffle=True)
+        yield lambda: UnlearningAttributor(TASK).cache(shuffled), InvalidValueError, "by RandomSampler"
+        wrong = AttributionTask(lambda params, batch: params["weight"].sum(), MODEL, MODEL.state_dict())
+        yield lambda: attribute(wrong), InvalidValueError, "none of cross_entropy"
 
 
 def test_the_scores_are_the_values_of_the_core_at_every_test_point():
@@ -225,7 +285,7 @@ def test_a_target_of_its_own_is_taken_if_it_is_the_task_s():
 def test_what_cannot_be_used_is_refused():
     with pytest.raises(InvalidTypeError, match="task is a Linear"):
         UnlearningAttributor(MODEL)
-    with pytest.raises(InvalidValueError, match="train_dataloader is a DataLoader that reads its rows by RandomSampler"):
+    with pytest.raises(InvalidValueError, match=r"train_dataloader is a .* by RandomSampler"):
         UnlearningAttributor(TASK).attribute(loader(TRAIN, shuffle=True), loader(TEST))
     with pytest.raises(InvalidValueError, match="full_train_dataloader is a DataLoader that leaves out"):
         UnlearningAttributor(TASK).cache(loader(TRAIN, drop_last=True, sampler=SubsetSampler(range(5))))
@@ -267,16 +327,12 @@ def generators():
 
 
 def test_it_predicts_the_retrained_models_of_their_benchmark(images, tmp_path, generators):
-    """The linear datamodeling score on their ground truth: above that of their own Shapley values of neighbours."""
     task, train, test = images
     retrain_lds(train_mnist_lr, train, str(tmp_path), num_subsets=20, seed=0)
     truth = calculate_lds_ground_truth(loss_mnist_lr, str(tmp_path), test)
     attributor = UnlearningAttributor(task, "influence", budget=500)
     attributor.cache(train)
-    ours = lds(attributor.attribute(train, test), truth)[0].mean()
-    knn = KNNShapleyAttributor(5, distance_func=lambda a, b: torch.cdist(a[0].flatten(1), b[0].flatten(1)))
-    neighbours = lds(knn.attribute(train, test).T, truth)[0].nanmean()
-    assert ours > 0.7 > neighbours
+    assert lds(attributor.attribute(train, test), truth)[0].mean() > 0.7
 
 
 def test_leave_one_out_correlates_with_retraining_without_each_row(images, tmp_path, generators, monkeypatch):
