@@ -155,7 +155,7 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         """
         result = values_by_name(self.game, *self.asked)
         owners = self.game.problem.player_of_row
-        _, high = result.interval(self.level)
+        high = result.interval(self.level)[1]
         # Without errors nothing lies beyond them: such values are ranked, and none of them is an issue.
         below = np.nan_to_num(high, nan=np.inf) < -round_off(result)
         values = shares_of_rows(result.values, owners)

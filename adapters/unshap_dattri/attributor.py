@@ -62,7 +62,7 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
     groups
         Labels ``[rows]``, one for each training row, to value groups: every row gets an equal share.
     seed
-        Seed of the unlearner and the estimator; each checkpoint has another one for the estimator.
+        Seed of the unlearner and the estimator, the same for every checkpoint.
     n_jobs, store
         As in ``UnlearningGame``.
 
@@ -71,7 +71,8 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
     results
         A ``ValuationResult`` for each checkpoint, whose values are ``[n_players, n_test]``, after ``attribute``.
     std_errors
-        The standard errors of the scores, ``[n_train, n_test]``: of the sampling of coalitions.
+        The standard errors of the scores, ``[n_train, n_test]``: of the sampling of coalitions. Over several
+        checkpoints, which are asked about the same coalitions, their mean is the most that it can be.
 
     Raises
     ------
@@ -173,16 +174,16 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         asked, test = rows_of(train_dataloader, "train_dataloader"), rows_of(test_dataloader, "test_dataloader")
         full = asked if self._full is None else self._full
         places = places_of(asked, full)
-        results, scores, variances = [], [], []
-        for number, model in enumerate(models_of(self.task)):
+        results, scores, errors = [], [], []
+        for model in models_of(self.task):
             game = self._game(model, full, test)
-            result = self._values(game, self.seed + number)
+            result = values_by_name(game, self.semivalue, self.estimator, self.budget, self.seed, self.stopping)
             owners = game.problem.player_of_row
             results.append(result)
             scores.append(shares_of_rows(result.values, owners))
-            variances.append(shares_of_rows(result.std_errors, owners) ** 2)
+            errors.append(shares_of_rows(result.std_errors, owners))
         self.results = tuple(results)
-        self.std_errors = torch.from_numpy(np.sqrt(np.mean(variances, axis=0) / len(results))[places])
+        self.std_errors = torch.from_numpy(np.mean(errors, axis=0)[places])
         return torch.from_numpy(np.mean(scores, axis=0)[places])
 
     def _game(self, model: Any, full: Pair, test: Pair) -> UnlearningGame:
@@ -201,9 +202,6 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         return UnlearningGame(
             problem, self.unlearner, seed=self.seed, n_jobs=self.n_jobs, store=self.store, **self.settings
         )
-
-    def _values(self, game: UnlearningGame, seed: int) -> ValuationResult:
-        return values_by_name(game, self.semivalue, self.estimator, self.budget, seed, self.stopping)
 
 
 def _falls(outputs: Tensor, targets: Tensor, target: Loss) -> Tensor:

@@ -20,7 +20,7 @@ from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.losses import LOSSES, Loss, resolve_loss
 from unshap_plugin.model.generators import kept
 from unshap_plugin.model.given import copied
-from unshap_plugin.model.rows import arguments, as_rows, take, to_like
+from unshap_plugin.model.rows import Rows, arguments, as_rows, map_rows, take, to_like
 
 __all__ = ["loss_of", "models_of", "target_of"]
 
@@ -125,7 +125,9 @@ def _recognised(
     """Return the loss whose numbers the function of a task gives, if there is one."""
     some = torch.arange(min(_ROWS, len(y)))
     like = next(model.parameters())
-    rows, targets = (to_like(take(as_rows(part, "rows"), some), like) for part in (x, y))
+    rows, targets = (to_like(take(as_rows(part, what), some), like) for part, what in ((x, "x"), (y, "y")))
+    if not isinstance(targets, Tensor):
+        return None
     candidates = list(LOSSES.values()) if said is None else [resolve_loss(said)]
     places, named = arguments(rows)
     with kept(), torch.no_grad(), _evaluating(task.model):
@@ -150,21 +152,23 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             layer.training = training
 
 
-def _row_by_row(function: Callable[..., Any], state: dict[str, Tensor], rows: Any, targets: Any) -> Tensor | None:
+def _row_by_row(function: Callable[..., Any], state: dict[str, Tensor], rows: Rows, targets: Tensor) -> Tensor | None:
     """Return what a function of a task gives for each row, ``[rows]``: as a batch of one, or without a batch.
 
     dattri's influence functions ask for the one, its TRAK for the other.
     """
-    for each in (slice(None), 0):
+    ones = [torch.tensor([row]) for row in range(len(targets))]
+    for form in (ones, [one[0] for one in ones]):
         try:
-            numbers = [
-                torch.as_tensor(function(state, (take(rows, one)[each], take(targets, one)[each]))).reshape(())
-                for one in torch.arange(len(targets)).split(1)
-            ]
+            numbers = [torch.as_tensor(function(state, (_row(rows, one), targets[one]))).reshape(()) for one in form]
         except Exception:  # whatever the function of somebody else makes of the form that it does not take
             continue
         return torch.stack(numbers)
     return None
+
+
+def _row(rows: Rows, index: Tensor) -> Rows:
+    return map_rows(lambda tensor: tensor[index], rows)
 
 
 def _same(loss: Loss, outputs: Tensor, targets: Tensor, numbers: Tensor | None) -> bool:

