@@ -146,7 +146,7 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
     def find_issues(self, **_: Any) -> None:
         """Estimate the values, and say which rows are issues.
 
-        What Datalab passes is known already.
+        ``_`` is what Datalab passes, which is known already.
 
         Raises
         ------
