@@ -119,10 +119,8 @@ class Case:
 class Retrained:
     """The game of providers, each subset of which is retrained."""
 
-    n_players = PROVIDERS
-
     def __init__(self, case: Case) -> None:
-        self.case = case
+        self.case, self.n_players = case, PROVIDERS
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the utilities ``[m, TESTS]``."""

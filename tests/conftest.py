@@ -31,6 +31,7 @@ collect_ignore = [
         ("advice_of/test_dattri.py", "dattri"),
         ("advice_of/test_pydvl.py", "pydvl"),
         ("advice_of/test_shapiq.py", "shapiq"),
+        ("benchmarks/test_dattri.py", "dattri"),
         ("benchmarks/test_frameworks.py", "pydvl"),
         ("evaluation/test_dask.py", "distributed"),
         ("evaluation/test_ray.py", "ray"),
