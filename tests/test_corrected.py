@@ -18,6 +18,7 @@ from unshap_plugin import (
     value,
 )
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError
+from unshap_plugin.estimators.corrected import DrawnFromSmall
 from unshap_plugin.retraining import retraining_game
 
 (X, Y), TEST = breast_cancer(rows=48, tests=60)
@@ -72,7 +73,7 @@ def test_results_go_through_json_and_have_columns_of_the_unlearned_values():
 def test_the_variance_ratio_compares_with_the_same_retrainings_alone():
     game = UnlearningGame(problem(), "influence")
     result = corrected_values(game, retrainings=30, seed=2)
-    alone = shapley_values(retraining_game(game.problem, 1), "stratified", 30, seed=2)
+    alone = DrawnFromSmall(6, 30, 2).run(retraining_game(game.problem, 1))
     expected = (alone.std_errors**2).sum() / (result.std_errors**2).sum()
     assert result.variance_ratio == pytest.approx(expected)
     assert f"{expected:.2g} times the variance" in result.notes[0]

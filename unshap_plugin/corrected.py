@@ -14,7 +14,7 @@ from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueErro
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
 from unshap_plugin.estimators.base import Estimate, Estimator
-from unshap_plugin.estimators.corrected import Corrected
+from unshap_plugin.estimators.corrected import Corrected, DrawnFromSmall
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import Kind, semivalue_of
 from unshap_plugin.estimators.sizes import sizes_of
@@ -141,7 +141,7 @@ def corrected_values(
     result = estimated(
         dear, registered, int(retrainings), seed, {}, progress, semivalue, stopping, {"helpers": helpers}
     )
-    alone = Stratified(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
+    alone = DrawnFromSmall(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
     ratio = _ratio(alone, result)
     names = _names(games)
     many = "" if not np.isfinite(ratio) else f", and without them would have {ratio:.2g} times the variance"

@@ -17,7 +17,7 @@ from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import semivalue_of
 from unshap_plugin.estimators.sizes import sizes_of
 from unshap_plugin.estimators.surrogates import Assisted, assisted
-from unshap_plugin.estimators.surrogates.gaussian_process import LENGTHS, NOISES, covariance
+from unshap_plugin.estimators.surrogates.gaussian_process import LENGTHS, covariance
 from unshap_plugin.estimators.surrogates.linear import features_of
 
 
@@ -57,49 +57,54 @@ def some_pairs(n, m, seed):
 # The surrogate.
 
 
-def one_by_one(pairs, half, u, counts, even):
+def one_by_one(pairs, half, u, counts, even, like):
     """Multiples and predictions, each surrogate by its own matrix, and each pair left out in turn."""
     m, q = u.shape
     counts, flat = counts / counts.sum(), features_of(pairs, even)
     trust = min(1.0, (assisted.FEW * pairs.shape[1] / m) ** assisted.FASTER)
-    groups = [[], *([k] for k in range(q)), *([list(range(q))] if q > 1 else [])]
+    groups = [*([k] for k in range(q)), *([list(range(q))] if q > 1 else [])]
     found = []
     kernels = [(flat @ flat.T, assisted.NOISES_OF_LINEAR)]
-    kernels += [(covariance(pairs, pairs, length, even), NOISES) for length in LENGTHS]
+    kernels += [(covariance(pairs, pairs, length, even), assisted.NOISES) for length in LENGTHS]
     for kernel, noises in kernels:
         for noise in noises:
-            for group in groups:
-                for strength in assisted.STRENGTHS if group else (1.0,):
+            for group in [[], *groups]:
+                for whole in [None, *range(like)]:
+                    rest = half if whole is None else half - u[:, whole]
                     scaled = u[:, group] / np.sqrt((u[:, group] ** 2).mean(axis=0))
-                    prior = kernel + strength * scaled @ scaled.T
+                    prior = kernel + assisted.STRENGTH * scaled @ scaled.T
                     missed = []
                     for out in range(m):
-                        rest = np.arange(m) != out
-                        inner = prior[np.ix_(rest, rest)] + noise * np.eye(m - 1)
-                        missed.append(half[out] - prior[out, rest] @ np.linalg.solve(inner, half[rest]))
+                        others = np.arange(m) != out
+                        inner = prior[np.ix_(others, others)] + noise * np.eye(m - 1)
+                        missed.append(rest[out] - prior[out, others] @ np.linalg.solve(inner, rest[others]))
                     squares = np.square(missed)
-                    whole = prior + noise * np.eye(m)
-                    weights = np.linalg.solve(whole, half)
-                    likely = -m / 2 * np.log(half @ weights / m) - np.linalg.slogdet(whole)[1] / 2
+                    all_ = prior + noise * np.eye(m)
+                    weights = np.linalg.solve(all_, rest)
+                    likely = -m / 2 * np.log(rest @ weights / m) - np.linalg.slogdet(all_)[1] / 2
                     errors = -m / 4 * (np.log(squares.mean()) + np.log(counts @ squares))
-                    others = len(assisted.STRENGTHS) * (len(groups) - 1)
-                    prior_share = np.log(others) if group else 0
+                    kind = "multiples" if group else "none" if whole is None else "as they are"
+                    share = {"multiples": 1 / (len(groups) * (1 + like)), "none": 1, "as they are": 1 / max(like, 1)}[
+                        kind
+                    ]
                     multiples = np.zeros(q)
-                    multiples[group] = strength * scaled.T @ weights / np.sqrt((u[:, group] ** 2).mean(axis=0))
-                    found.append((trust * likely + (1 - trust) * errors - prior_share, multiples, kernel @ weights))
+                    multiples[group] = assisted.STRENGTH * scaled.T @ weights / np.sqrt((u[:, group] ** 2).mean(axis=0))
+                    if whole is not None:
+                        multiples[whole] += 1
+                    found.append((trust * likely + (1 - trust) * errors + np.log(share), multiples, kernel @ weights))
     top = np.exp(np.array([one[0] for one in found]) - max(one[0] for one in found))
     top /= top.sum()
     return top @ np.array([one[1] for one in found]), top @ np.array([one[2] for one in found])
 
 
 @pytest.mark.parametrize("even", [False, True])
-@pytest.mark.parametrize("m", [6, 20])
-def test_the_surrogate_is_the_average_of_fits_one_by_one(even, m):
+@pytest.mark.parametrize(("m", "like"), [(6, 1), (20, 2), (20, 0)])
+def test_the_surrogate_is_the_average_of_fits_one_by_one(even, m, like):
     rng = np.random.default_rng(m)
     pairs, u = some_pairs(6, m, 0), rng.normal(size=(m, 2))
-    half, counts = rng.normal(size=m) + 2 * u[:, 0], rng.uniform(0.5, 2, size=m)
-    found = Assisted(pairs, half[:, None], u[:, None], counts, even)
-    multiples, predicted = one_by_one(pairs, half, u, counts, even)
+    half, counts = rng.normal(size=m) / 2 + u[:, 0], rng.uniform(0.5, 2, size=m)
+    found = Assisted(pairs, half[:, None], u[:, None], counts, even, like)
+    multiples, predicted = one_by_one(pairs, half, u, counts, even, like)
     np.testing.assert_allclose(found.multiples[0], multiples, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.predict(pairs)[:, 0], predicted, rtol=1e-4, atol=1e-5)
 
@@ -156,6 +161,23 @@ def test_there_is_no_bias_whatever_the_helper_is(sampled, kind, seeds):
     assert (error < 0.03).all(), "else any bias would pass"
     stated = np.mean([one.std_errors**2 for one in found], axis=0) / values.var(axis=0, ddof=1)
     assert ((stated > 0.7) & (stated < 5)).all(), "of few pairs it is too large rather than too small"
+
+
+@pytest.mark.parametrize("helped", [False, True])
+def test_values_of_one_end_have_errors_though_only_a_players_own_pair_counts(helped):
+    """Of what each player adds to nothing: most players' coalitions are not among those that are drawn."""
+    n, weights = 8, np.eye(8)[0]
+    dear, cheap = two_games(n, 6, rough=1.0)
+    truth = dear[1 << np.arange(n)] - dear[0]
+    np.testing.assert_allclose(exact(dear, weights), truth)
+    off, stated = [], []
+    for seed in range(40):
+        one = run(dear, [cheap], 10, seed, None, weights) if helped else None
+        one = one or Stratified(n, 10, seed, weights=weights).run(table_game(dear))
+        off.append(one.values - truth)
+        stated.append(one.std_errors)
+    assert (np.array(stated) > 0).all()
+    assert 0.5 < np.sqrt(np.mean(np.square(off))) / np.sqrt(np.mean(np.square(stated))) < 1.5
 
 
 # What it is worth.

@@ -12,10 +12,24 @@ from unshap_plugin.estimators.cross_fitting import CrossFitted
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.stratified import Stratified
 
-__all__ = ["Corrected"]
+__all__ = ["Corrected", "DrawnFromSmall"]
 
 
-class Corrected(Stratified):
+class DrawnFromSmall(Stratified):
+    """``Stratified`` with more pairs of small coalitions: models of little data differ by more than models of much.
+
+    Examples
+    --------
+    >>> from unshap_plugin.estimators.strata import divide
+    >>> sizes = [one(12, 60, 0)._sizes for one in (Stratified, DrawnFromSmall)]
+    >>> [[stratum.drawn for stratum in divide(one, 29)] for one in sizes]
+    [[8, 6, 5, 4, 4, 2], [11, 6, 4, 3, 3, 2]]
+    """
+
+    falls: ClassVar[float] = 0.5
+
+
+class Corrected(DrawnFromSmall):
     """Stratified values of a game ``v``, with the utilities ``u`` of others as features of the surrogate.
 
     That of a fold is ``f + b u``, where ``f`` and the multiples ``b`` are fitted together to the other folds (see
@@ -93,7 +107,7 @@ class Corrected(Stratified):
         kept, fitted = self._kept(told[:, :, columns])
         halves = self._helpers.halves(self._pairs, np.concatenate(self._features))
         features = [half[kept][:, columns] for half in halves]
-        found = fitted(features=features)
+        found = fitted(features=features, like=self._helpers.games)
         if not any(one.any() for one in found.counted):
             return found
         other = self._helpers.added(found.counted, columns)

@@ -48,6 +48,7 @@ def cross_fitted(
     fold: NDArray[np.int64],
     surrogate: str,
     features: list[NDArray[np.float64]] | None = None,
+    like: int = 0,
 ) -> CrossFitted:
     """Return ``sum over strata of mass * mean of o(S) g(S) + e(S) h(S)``, its variance, and its degrees of freedom.
 
@@ -67,6 +68,8 @@ def cross_fitted(
     features
         What surrogates may take a multiple of, for each of ``halves``: ``[m, t, q]``. Their own means over all pairs
         are for the caller to add, see ``CrossFitted.counted``.
+    like
+        How many of them, the first ones, mean what ``halves`` are.
 
     Examples
     --------
@@ -102,7 +105,7 @@ def cross_fitted(
                 fitted, known = fit(pairs[~out], half[~out], surrogate, even=k > 0), 0.0
             else:
                 u = features[k]
-                fitted = Assisted(pairs[~out], half[~out], u[~out], counts[stratum[~out]], even=k > 0)
+                fitted = Assisted(pairs[~out], half[~out], u[~out], counts[stratum[~out]], k > 0, like)
                 known = np.einsum("mtq,tq->mt", u, fitted.multiples)
                 counted[k] += (sizes.mass * share[number])[:, None, None] * fitted.multiples
             values += fitted.shares(part, sizes.mass * share[number])
@@ -114,6 +117,8 @@ def cross_fitted(
     for k in np.flatnonzero(~finished):
         rows = stratum == k
         own = _along(pairs[rows], (inside[rows] ** 2, outside[rows] ** 2), np.full(left[k], sampled[k]))
+        # Players to whom none of the pairs says anything, as where only a player's own counts, are like the others.
+        own = np.where(own > 0, own, own.sum(axis=0) / np.maximum((own > 0).sum(axis=0), 1))
         variance += own
         squares += own**2 / (left[k] - 1)
     freedom = np.full_like(values, np.inf if finished.all() else (left - 1)[~finished].sum())

@@ -62,7 +62,7 @@ class Drawing:
             self._streams = [_of_sizes(sizes, one.sizes, _generator(seed, k)) for k, one in enumerate(strata)]
         else:
             counted, there = np.flatnonzero(sizes.mass), populations(sizes.n_players)
-            weight = (sizes.mass * sizes.lengths)[counted]
+            weight = sizes.claims[counted]
             self._order = deal([there[k] for k in counted], weight.tolist())
             self._streams = [_of_size(sizes, int(k) + 1, there[k], _generator(seed, int(k) + 1)) for k in counted]
 

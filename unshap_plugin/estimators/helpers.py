@@ -67,7 +67,7 @@ class Helpers(Stratified):
         super().__init__(
             n_players, 1 << n_players if budget is None and n_players <= EXACT else budget, own, weights=weights
         )
-        self._games = tuple(games)
+        self._played = tuple(games)
         self._typical: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         needed = 2 + 2 * two_of_each(self._sizes)
         if self.total < needed:
@@ -76,6 +76,11 @@ class Helpers(Stratified):
                 f"size and their complements, {needed} evaluations of {n_players} players; give that."
             )
 
+    @property
+    def games(self) -> int:
+        """How many they are."""
+        return len(self._played)
+
     def learn(self, progress: Callable[[Progress], object] | None = None) -> None:
         """Ask the games for all utilities."""
         self.run(lambda coalitions: self.features(coalitions).reshape(len(coalitions), -1), progress)
@@ -83,7 +88,7 @@ class Helpers(Stratified):
             utilities = np.concatenate(self._told)
             self._sort(len(utilities) // 2)
             if all(one.finished for one in self._strata):
-                whole = self._halves(utilities.reshape(len(utilities), -1, len(self._games)))
+                whole = self._halves(utilities.reshape(len(utilities), -1, len(self._played)))
                 size = self._pairs.sum(axis=1)
                 self._typical = [_by_size(half, size, self.n_players, even=k > 0) for k, half in enumerate(whole)]
 
@@ -95,7 +100,7 @@ class Helpers(Stratified):
         InvalidValueError
             If the games measure different numbers of things.
         """
-        found = [np.asarray(game(coalitions), dtype=np.float64).reshape(len(coalitions), -1) for game in self._games]
+        found = [np.asarray(game(coalitions), dtype=np.float64).reshape(len(coalitions), -1) for game in self._played]
         if len({one.shape for one in found}) > 1:
             raise InvalidValueError(
                 f"the games measure {[one.shape[1] for one in found]} things, but they have to measure the same: "
@@ -113,9 +118,9 @@ class Helpers(Stratified):
     def halves(self, pairs: NDArray[np.bool_], utilities: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Return what surrogates take multiples of: functions of a pair that are odd, and even ones if these count.
 
-        Where all coalitions are known, these are the differences (or sums) from their mean over pairs of that size, as
-        they are and in units of their spread there, since how far unlearning overshoots depends on how much is
-        forgotten; else as they are. What was excluded is zero there, a function as good as any.
+        These are the differences (or sums) as they are; where all coalitions are known, beside their distances from
+        the mean over pairs of that size, in units of their spread there, since how far unlearning overshoots depends on
+        how much is forgotten. What was excluded is zero there, a function as good as any.
 
         Parameters
         ----------
@@ -130,8 +135,7 @@ class Helpers(Stratified):
         """
         found, size = self._halves(utilities), pairs.sum(axis=1) - 1
         for k, (mean, spread) in enumerate(self._typical):
-            apart = found[k] - mean[size]
-            found[k] = np.concatenate([apart, apart / spread[size]], axis=2)
+            found[k] = np.concatenate([found[k], (found[k] - mean[size]) / spread[size]], axis=2)
         return [np.nan_to_num(one) for one in found]
 
     def added(self, counted: list[NDArray[np.float64]], columns: list[int]) -> CrossFitted:
@@ -145,7 +149,7 @@ class Helpers(Stratified):
             Which of the ``t`` things are meant.
         """
         utilities = np.concatenate(self._told)
-        utilities = utilities.reshape(len(utilities), -1, len(self._games))
+        utilities = utilities.reshape(len(utilities), -1, len(self._played))
         size = self._pairs.sum(axis=1) - 1
         mass = np.where(np.any([one.any(axis=(1, 2)) for one in counted], axis=0), self._sizes.mass, 0.0)
         halves = []
@@ -159,7 +163,7 @@ class Helpers(Stratified):
 
     def alone(self) -> list[Estimate]:
         """Return the values of each of the games."""
-        found, q = self.estimate(), len(self._games)
+        found, q = self.estimate(), len(self._played)
         each = (found.values, found.std_errors, found.degrees_of_freedom)
         columns = [[one.reshape(self.n_players, -1, q)[..., k] for one in each] for k in range(q)]
         return [Estimate(*one) for one in columns]

@@ -53,6 +53,8 @@ class Sizes:
         ``g`` and ``h``; ``even`` is ``None`` where it is zero.
     ends
         The factor of ``v(N) - v(none)``, of utilities that are counted from the middle between both.
+    falls
+        Residuals are taken to spread as ``|S| ** -falls``, where pairs are shared out among the sizes.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Sizes:
     odd: Along
     even: Along | None
     ends: float
+    falls: float = 0.0
 
     @property
     def parts(self) -> list[Along]:
@@ -79,6 +82,11 @@ class Sizes:
         return np.sqrt(
             np.sum([size * one.inside**2 + (self.n_players - size) * one.outside**2 for one in self.parts], axis=0)
         )
+
+    @property
+    def claims(self) -> NDArray[np.float64]:
+        """In which proportion sizes are given pairs, ``[n_players // 2]``: by Neyman (1934), as they add to the error."""
+        return self.mass * self.lengths * np.arange(1.0, len(self.mass) + 1) ** -self.falls
 
     def contributions(
         self, size: NDArray[np.int64], halves: list[NDArray[np.float64]]

@@ -80,8 +80,8 @@ def divide(sizes: Sizes, pairs: int) -> list[Stratum]:
     """Return strata of the sizes that count, and how many of ``pairs`` each of them gets.
 
     Each size is a stratum where every one can have two pairs (or all that there are). Otherwise neighbouring sizes
-    share one. The shares are those of Neyman (1934) for residuals that spread alike in all sizes: the mass of a stratum
-    times the length of the vector with which a residual counts.
+    share one. The shares are those of Neyman (1934): the mass of a stratum, times the length of the vector with which a
+    residual counts, times how residuals are taken to spread (``Sizes.claims``).
 
     Examples
     --------
@@ -93,7 +93,7 @@ def divide(sizes: Sizes, pairs: int) -> list[Stratum]:
     """
     counted = np.flatnonzero(sizes.mass)
     there = [populations(sizes.n_players)[k] for k in counted]
-    weight = (sizes.mass * sizes.lengths)[counted]
+    weight = sizes.claims[counted]
     parts = [np.array([k]) for k in range(len(counted))]
     if pairs < two_of_each(sizes):
         middle = (np.cumsum(weight) - weight / 2) / weight.sum()

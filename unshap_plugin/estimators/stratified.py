@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -96,6 +97,7 @@ class Stratified(Estimator):
     name: ClassVar[str] = "stratified"
     summary: ClassVar[str] = "Coalitions and their complements by size, corrected by a cross-fitted surrogate."
     weighted: ClassVar[bool] = True
+    falls: ClassVar[float] = 0.0
     source: ClassVar[str] = (
         "this project; Maleki et al. 2013 (strata), Covert & Lee 2021 (pairs), Chernozhukov et al. 2018"
     )
@@ -115,7 +117,7 @@ class Stratified(Estimator):
             raise InvalidValueError(
                 f"surrogate 'gp' is for at most {MOST_PLAYERS} players, but there are {n_players}: use 'linear'."
             )
-        sizes = sizes_of(np.full(n_players, 1 / n_players) if weights is None else weights)
+        sizes = replace(sizes_of(np.full(n_players, 1 / n_players) if weights is None else weights), falls=self.falls)
         needed = least_of(sizes)
         available = max(DEFAULT_BUDGET, 4 * n_players) if budget is None else budget
         if available < needed:

@@ -13,7 +13,6 @@ from unshap_plugin.estimators.surrogates.gaussian_process import (
     LENGTHS,
     MOST_PAIRS,
     MOST_PLAYERS,
-    NOISES,
     GaussianProcess,
     covariance,
 )
@@ -21,9 +20,11 @@ from unshap_plugin.estimators.surrogates.linear import Linear, features_of
 
 __all__ = ["Assisted"]
 
-#: Prior variances of the multiple of a feature whose mean square is one, beside one of the surrogate's own.
-STRENGTHS = (1.0, 10.0)
-#: Noises of a linear one, which leaves more to it.
+#: Prior variance of the multiple of a feature whose mean square is one, beside one of the surrogate's own.
+STRENGTH = 100.0
+#: Noises, of which the larger ones are for what is left beside features that say nearly all.
+NOISES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-5)
+#: Those of a linear one, which leaves more to it.
 NOISES_OF_LINEAR = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7)
 #: Up to so many pairs to a player the likelihood says how much each surrogate counts, and beyond more and more the
 #: errors of pairs that are left out: few of these are too noisy, and the likelihood takes all pairs for alike.
@@ -70,7 +71,8 @@ class Assisted:
     """``f + b u``: a mean of Gaussian processes and ridge regressions, with multiples of features ``u``.
 
     Each has the kernel ``k + tau sum_q u_q u_q'``, with ``k`` that of ``GaussianProcess`` of one length, or that of
-    ``Linear``, one noise, and none, each or all of the features. Each counts as much as it is likely (Hoeting et al.
+    ``Linear``, one noise, and none, each or all of the features. Some features mean what is fitted, and are also taken
+    as they are: their multiples are then one beforehand, and not zero. Each counts as much as it is likely (Hoeting et al.
     1999): where pairs are few by the marginal likelihood, and else by the errors of pairs that are left out, both as
     they are and as they count in the variance of the values.
 
@@ -82,6 +84,8 @@ class Assisted:
         ``u`` of the pairs, ``[m, t, q]``.
     counts
         How much the squared residual of each pair counts in the variance of the values, ``[m]``.
+    like
+        How many features, the first ones, mean what is fitted.
 
     Attributes
     ----------
@@ -109,6 +113,7 @@ class Assisted:
         features: NDArray[np.float64],
         counts: NDArray[np.float64],
         even: bool = False,
+        like: int = 0,
     ) -> None:
         pairs, half, u, counts = pairs[:MOST_PAIRS], half[:MOST_PAIRS], features[:MOST_PAIRS], counts[:MOST_PAIRS]
         t, q = u.shape[1:]
@@ -123,7 +128,7 @@ class Assisted:
         trust = min(1.0, (FEW * pairs.shape[1] / max(len(pairs), 1)) ** FASTER)
         for length, noises in kernels if len(pairs) else []:
             prior = flat @ flat.T if length is None else covariance(pairs, pairs, length, even)
-            _add(average, length, prior, noises, half, u / scale, counts, trust)
+            _add(average, length, prior, noises, half, u / scale, scale[:, :like], counts, trust)
         self.multiples = average.multiples / np.where(average.total > 0, average.total, 1)[:, None] / scale
         self._shape = pairs.shape[1], t
         self._parts: list[Surrogate] = []
@@ -149,36 +154,47 @@ def _add(
     noises: tuple[float, ...],
     half: NDArray[np.float64],
     u: NDArray[np.float64],
+    units: NDArray[np.float64],
     counts: NDArray[np.float64],
     trust: float,
 ) -> None:
     """Add the surrogates of one kernel to the average; ``trust`` is the part that the marginal likelihood has.
 
     Features change a covariance by little, so that its inverse follows by the formula of Sherman & Morrison (1950).
+    The first of them are also taken as they are: what is fitted then is what ``half`` differs from them, ``units`` being
+    what they were divided by, ``[t, like]``.
     """
-    (m, t), q = half.shape, u.shape[2]
+    (m, t), q, like = half.shape, u.shape[2], units.shape[1]
     values, vectors = np.linalg.eigh(prior)
     spread = np.maximum(values, 0) + np.array(noises)[:, None]  # [z, m]
     solved = vectors @ (vectors.T @ np.concatenate([half, u.reshape(m, -1)], axis=1) / spread[..., None])
     own, of_features = solved[..., :t], solved[..., t:].reshape(-1, m, t, q)
     diagonal = 1 / spread @ (vectors**2).T
-    square, volume = np.einsum("mt,zmt->zt", half, own), np.log(spread).sum(axis=1)[:, None]
+    volume = np.log(spread).sum(axis=1)[:, None]
     groups = [(k,) for k in range(q)] + ([tuple(range(q))] if q > 1 else [])
-    parts = [(group, strength) for group in groups for strength in STRENGTHS]
-    for group, strength in [((), 1.0), *parts]:
+    for group in [(), *groups]:
         taken, pulled = u[..., group], of_features[..., group]
-        gram = np.einsum("mts,zmtr->ztsr", taken, pulled) + np.eye(len(group)) / strength
-        along = np.einsum("mts,zmt->zts", taken, own)
+        gram = np.einsum("mts,zmtr->ztsr", taken, pulled) + np.eye(len(group)) / STRENGTH
         inverse = np.linalg.inv(gram)
-        found = np.einsum("ztsr,ztr->zts", inverse, along)
-        weights = own - np.einsum("zmts,zts->zmt", pulled, found)
-        left = diagonal[..., None] - np.einsum("zmts,zmts->zmt", np.einsum("zmts,ztsr->zmtr", pulled, inverse), pulled)
-        squares = (weights / np.maximum(left, ROUND_OFF * diagonal[..., None])) ** 2
-        missed = (np.log(squares.mean(axis=1) + TINY) + np.log(counts @ squares + TINY)) / 2
-        explained = np.log(np.maximum(square - np.einsum("zts,zts->zt", along, found), 0) / m + TINY)
-        volumes = volume + np.linalg.slogdet(gram)[1] + len(group) * np.log(strength)
-        multiples = np.zeros((len(noises), t, q))
-        multiples[..., group] = found
-        likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
-        likely -= np.log(len(parts)) if group else 0.0  # none of them is as likely beforehand as all parts together
-        average.add(length, likely, multiples, weights)
+        turned = np.einsum("zmts,ztsr->zmtr", pulled, inverse)
+        left = diagonal[..., None] - np.einsum("zmts,zmts->zmt", turned, pulled)
+        left = np.maximum(left, ROUND_OFF * diagonal[..., None])
+        volumes = volume + np.linalg.slogdet(gram)[1] + len(group) * np.log(STRENGTH)
+        for whole in range(-1, like):
+            rest, mine, multiples = half, own, np.zeros((len(noises), t, q))
+            if whole >= 0:
+                rest = half - units[:, whole] * u[..., whole]
+                mine = own - units[:, whole] * of_features[..., whole]
+                multiples[..., whole] = units[:, whole]
+            along = np.einsum("mts,zmt->zts", taken, mine)
+            found = np.einsum("ztsr,ztr->zts", inverse, along)
+            weights = mine - np.einsum("zmts,zts->zmt", pulled, found)
+            squares = (weights / left) ** 2
+            missed = (np.log(squares.mean(axis=1) + TINY) + np.log(counts @ squares + TINY)) / 2
+            square = np.einsum("mt,zmt->zt", rest, mine) - np.einsum("zts,zts->zt", along, found)
+            explained = np.log(np.maximum(square, 0) / m + TINY)
+            multiples[..., group] += found
+            likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
+            # None is as likely beforehand as all as they are together, and as all multiples together.
+            alike = len(groups) * (1 + like) if group else like if whole >= 0 else 1
+            average.add(length, likely - np.log(alike), multiples, weights)
