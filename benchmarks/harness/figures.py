@@ -24,6 +24,9 @@ OURS = {
     "stratified, linear": ("#56B4E9", "v"),
     "stratified, gp": ("#009E73", "s"),
     "auto": ("#0072B2", "o"),
+    "unlearned": ("#009E73", "s"),
+    "retrained, many at once": ("#56B4E9", "D"),
+    "corrected": ("#0072B2", "o"),
 }
 PEERS = {
     "OpenDataVal, DataShapley (TMC)": ("#D55E00", "^"),

@@ -72,9 +72,9 @@ class Assisted:
 
     Each has the kernel ``k + tau sum_q u_q u_q'``, with ``k`` that of ``GaussianProcess`` of one length, or that of
     ``Linear``, one noise, and none, each or all of the features. Some features mean what is fitted, and are also taken
-    as they are: their multiples are then one beforehand, and not zero. Each counts as much as it is likely (Hoeting et al.
-    1999): where pairs are few by the marginal likelihood, and else by the errors of pairs that are left out, both as
-    they are and as they count in the variance of the values.
+    as they are: their multiples are then one beforehand, and not zero. Each counts as much as it is likely (Hoeting et
+    al. 1999): where pairs are few by the marginal likelihood, and else by the errors of pairs that are left out, both
+    as they are and as they count in the variance of the values.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def _add(
     """Add the surrogates of one kernel to the average; ``trust`` is the part that the marginal likelihood has.
 
     Features change a covariance by little, so that its inverse follows by the formula of Sherman & Morrison (1950).
-    The first of them are also taken as they are: what is fitted then is what ``half`` differs from them, ``units`` being
-    what they were divided by, ``[t, like]``.
+    The first of them are also taken as they are, which leaves to be fitted what ``half`` differs from them by; they were
+    divided by ``units``, ``[t, like]``.
     """
     (m, t), q, like = half.shape, u.shape[2], units.shape[1]
     values, vectors = np.linalg.eigh(prior)
