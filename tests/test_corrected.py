@@ -138,6 +138,36 @@ def test_a_target_ends_the_retrainings():
     np.testing.assert_array_equal(corrected_values(game, result.retrainings).values, result.values)
 
 
+def test_auto_takes_as_many_as_errors_ask_for_and_says_so():
+    game = UnlearningGame(problem(), "newton")
+    result = corrected_values(game, "auto")
+    assert result.stopped == "target_error"
+    assert 6 < result.retrainings < 60
+    assert (result.std_errors <= 0.1 * result.values.std()).all()
+    assert result.reasons["retrainings"] == "until standard errors are at most 10%, but at most 10 a player"
+    np.testing.assert_array_equal(corrected_values(game, result.retrainings).values, result.values)
+    never = corrected_values(UnlearningGame(problem(), "gradient_ascent"), "auto", target_error="0.0001%")
+    assert (never.retrainings, never.stopped) == (60, "budget")
+    with pytest.raises(InvalidTypeError, match="retrainings is 'many', but a whole number"):
+        corrected_values(game, "many")
+
+
+@pytest.mark.parametrize("budget", [None, 40])
+def test_unlearned_values_are_drawn_and_listed_beside_corrected_ones(budget):
+    result = corrected_values(UnlearningGame(problem(), "influence"), 30, budget=budget)
+    ax = result.plot()
+    labels = [one.get_text() for one in ax.get_legend().get_texts()]
+    assert labels == ["corrected", "influence without retrainings"]
+    drawn, order = ax.containers[-1], np.argsort(result.values, kind="stable")
+    np.testing.assert_allclose(drawn.lines[0].get_xdata(), result.unlearned["influence"][0][order])
+    assert drawn.has_xerr == (budget is not None), "all coalitions leave no error"
+    assert f"30 retrainings (variance ratio {result.variance_ratio:.2g})" in ax.get_title()
+    errors = result.to_frame().get("std error by influence")
+    assert (errors is None) == (budget is None)
+    if errors is not None:
+        np.testing.assert_array_equal(errors, result.unlearned["influence"][1])
+
+
 def test_refusals():
     game = UnlearningGame(problem(), "influence")
     with pytest.raises(BudgetError, match="retrainings"):

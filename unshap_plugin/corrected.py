@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,13 @@ from unshap_plugin.unlearners import Retrain
 
 __all__ = ["check_corrected", "corrected_values"]
 
+#: Of "auto": what errors may be left, and how many retrainings for a player at most.
+AUTO_ERROR, AUTO_MOST = "10%", 10
+
 
 def corrected_values(
     game: Game | Sequence[Game],
-    retrainings: int = 60,
+    retrainings: int | Literal["auto"] = 60,
     seed: int = 0,
     *,
     retrained: Game | None = None,
@@ -57,7 +61,8 @@ def corrected_values(
         The game whose utilities are cheap, or several, such as of different unlearners.
     retrainings
         How many retrained utilities may be asked for, those known already (as from an ``audit`` of the game) included;
-        some three to ten for each player.
+        some three to ten for each player. ``"auto"``: as many as leave the ``target_error``, by default 10% of the
+        spread of the values, and at most ten for each player; ``result.reasons`` says so.
     seed
         Seed of the estimator.
     retrained
@@ -110,14 +115,21 @@ def corrected_values(
     games = list(game) if isinstance(game, Sequence) else [game]
     for one in games:
         check_game(one, budget, seed)
-    check_integer("retrainings", retrainings, 0)
+    if retrainings != "auto":
+        check_integer("retrainings", retrainings, 0)
     dear = _retrained(games, retrained)
-    check_game(dear, retrainings, seed)
+    check_game(dear, None, seed)
     for one in games:
         _check_players(one, dear)
     n = int(dear.n_players)
     if not isinstance(dear, UnlearningGame):
         dear = _Remembered(dear)
+    reasons = {}
+    if retrainings == "auto":
+        most, target_error = min(AUTO_MOST * n, 2**n), AUTO_ERROR if target_error is None else target_error
+        reasons["retrainings"] = f"until standard errors are at most {target_error}, but at most {AUTO_MOST} a player"
+    else:
+        most = int(retrainings)
     stopping = Stopping(target_error, max_time, stable_top)
     stopping.check_players(n)
     semivalue = None if kind is None else semivalue_of(kind, n)
@@ -128,7 +140,7 @@ def corrected_values(
             f"correct: take semivalues(game, 'loo') with unlearner='retrain', without retrainings."
         )
     needed = least_of(sizes_of(weights))
-    if retrainings < needed:
+    if most < needed:
         raise BudgetError(
             f"retrainings={retrainings} are too few: values with standard errors need the utilities of none and of all "
             f"of {n} players, and of two coalitions and their complements, {needed} retrainings; give that."
@@ -138,9 +150,7 @@ def corrected_values(
     helpers.learn(progress)
     provider = find_estimator(f"{BUILTIN}:{Stratified.name}").provider
     registered: Registered[type[Estimator]] = Registered(Corrected, provider)
-    result = estimated(
-        dear, registered, int(retrainings), seed, {}, progress, semivalue, stopping, {"helpers": helpers}
-    )
+    result = estimated(dear, registered, most, seed, {}, progress, semivalue, stopping, {"helpers": helpers})
     alone = DrawnFromSmall(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
     ratio = _ratio(alone, result)
     names = _names(games)
@@ -148,6 +158,7 @@ def corrected_values(
     return dataclasses.replace(
         result,
         retrainings=result.asked,
+        reasons={**result.reasons, **reasons},
         variance_ratio=ratio,
         unlearned={
             name: np.stack([one.values, one.std_errors]).reshape(2, *result.values.shape)
@@ -161,7 +172,7 @@ def corrected_values(
     )
 
 
-def check_corrected(retrainings: int | None, estimator: str) -> None:
+def check_corrected(retrainings: int | str | None, estimator: str) -> None:
     """Refuse an estimator beside retrainings, whose values have one of their own.
 
     Parameters

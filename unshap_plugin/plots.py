@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.support.printing import one_line
@@ -24,6 +26,8 @@ _LONGEST = 24
 _MAX_BARS = 100
 #: With more bars than this they stand closer.
 _SPACIOUS = 40
+#: Half the length of a 95% interval, in standard errors that are known well.
+_NORMAL = 1.96
 
 
 def draw_values(result: ValuationResult, ax: Axes | None, highlight: Collection[Any], label: str) -> Axes:
@@ -55,17 +59,37 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
     marked = np.array([result.players[i] in highlight for i in order])
     values = result.values[order]
     whiskers = np.stack([values - low[order], high[order] - values])
-    for which, colour, name in ((~marked, _PLAIN, "other"), (marked, _MARKED, label)):
+    plain = "other" if marked.any() else "corrected"
+    for which, colour, name in ((~marked, _PLAIN, plain), (marked, _MARKED, label)):
         where = np.flatnonzero(which)
         if len(where):
             ax.barh(where, values[where], color=colour, label=name)
             if np.nanmax(result.std_errors, initial=0.0) > 0:
                 ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
+    _draw_unlearned(result, ax, order)
     names = [_text(result.players[i]) for i in order]
     ax.set_yticks(np.arange(len(order)), names, fontsize=None if len(order) <= _SPACIOUS else 7)
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_ylabel("player")
-    return _finish(result, ax, bool(marked.any()), _errors(result, "whiskers: 95% intervals"))
+    legend = bool(marked.any() or result.unlearned)
+    return _finish(result, ax, legend, _errors(result, "whiskers: 95% intervals"))
+
+
+def _draw_unlearned(result: ValuationResult, ax: Axes, order: NDArray[np.int64]) -> None:
+    """Draw what each unlearner says without retrainings, with 95% intervals where it is not known exactly."""
+    for (name, (values, errors)), marker in zip(result.unlearned.items(), itertools.cycle("Ds^v")):
+        ax.errorbar(
+            values[order],
+            np.arange(len(order)),
+            xerr=_NORMAL * errors[order] if errors.any() else None,
+            fmt=marker,
+            color="black",
+            markerfacecolor="white",
+            ms=5,
+            lw=1,
+            capsize=2,
+            label=f"{_text(name)} without retrainings",
+        )
 
 
 def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any], label: str) -> Axes:
@@ -161,9 +185,10 @@ def _axes(height: float) -> Axes:
 def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({result.metric})")
-    ax.set_title(
-        f"{len(result.players)} players, {result.unlearner}, {result.evaluations} evaluations; {note}", fontsize=9
-    )
+    spent = f"{result.evaluations} evaluations"
+    if result.retrainings:
+        spent = f"{result.retrainings} retrainings (variance ratio {result.variance_ratio:.2g})"
+    ax.set_title(f"{len(result.players)} players, {result.unlearner}, {spent}; {note}", fontsize=9)
     if legend:
         ax.legend(loc="center right" if ax.get_ylabel() == "number of players" else "lower right", fontsize=8)
     return ax

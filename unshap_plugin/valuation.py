@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
@@ -34,7 +34,7 @@ def value(
     unlearner: str | Unlearner = "auto",
     estimator: str = "auto",
     budget: int | None = None,
-    retrainings: int | None = None,
+    retrainings: int | Literal["auto"] | None = None,
     target_error: float | str | None = None,
     max_time: float | None = None,
     stable_top: int | None = None,

@@ -6,7 +6,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ class UnlearningEvaluator(DataEvaluator, ModelMixin):  # type: ignore[misc]
         target_error: float | str | None = None,
         max_time: float | None = None,
         stable_top: int | None = None,
-        retrainings: int | None = None,
+        retrainings: int | Literal["auto"] | None = None,
     ) -> None:
         if not callable(utility) and utility not in _UTILITIES:
             raise UnknownNameError("utility", utility, _UTILITIES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ def value_sources(
     unlearner: str | Unlearner = "auto",
     estimator: str = "auto",
     budget: int | None = None,
-    retrainings: int | None = None,
+    retrainings: int | Literal["auto"] | None = None,
     target_error: float | str | None = None,
     max_time: float | None = None,
     store: str | os.PathLike[str] | None = None,

@@ -21,6 +21,7 @@ RANKS, RANKS_NOT = 0.9, 0.5
 #: Two retrainings that agree less than this on coalitions of one size cannot say who ranks them well.
 JUDGEABLE = 0.3
 _NAMED = 4
+_CORRECT = "or let retrainings='auto' (--retrain auto) correct them"
 
 
 class Verdict(enum.Enum):
@@ -112,12 +113,13 @@ def _clause(unlearner: str, agreement: Agreement, bounds: Bounds, ways: Sequence
     if verdict is Verdict.RANKING:
         return (
             f"{unlearner} ranks coalitions of one size well ({rank}) but is off by {error} on average (two "
-            f"retrainings: {noise}): use the ranking, not the amounts"
+            f"retrainings: {noise}): use the ranking, not the amounts, {_CORRECT}"
         )
     if verdict is Verdict.ROUGH:
         return (
             f"{unlearner} is off by {error} on average (two retrainings: {noise}, doing nothing: {nothing}) and ranks "
-            f"coalitions of one size only roughly ({rank}): trust large differences of values, not small ones"
+            f"coalitions of one size only roughly ({rank}): trust large differences of values, not small ones, "
+            f"{_CORRECT}"
         )
     use = f": use {' or '.join(ways)}" if ways else ""
     if agreement.error >= AS_NOTHING * agreement.nothing_error:

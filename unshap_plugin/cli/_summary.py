@@ -39,7 +39,9 @@ def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | Non
     if (frame["rank_low"] < frame["rank_high"]).any():
         columns["95% ranks"] = _intervals(map(str, frame[["rank_low", "rank_high"]].to_numpy().flat))
     for name in result.unlearned:
-        columns[f"unlearned by {name}"] = (number(one, form) for one in frame[f"unlearned by {name}"])
+        for column in (f"unlearned by {name}", f"std error by {name}"):
+            if column in frame:
+                columns[column] = (number(one, form) for one in frame[column])
     if isinstance(paid, Payouts):
         ends = (one for pair in zip(paid.low, paid.high, strict=True) for one in pair)
         columns["payment"] = (f"{one:,}" for one in paid.payments)
@@ -70,6 +72,8 @@ def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:
     if result.retrainings:
         unlearned = " and ".join(result.unlearned)
         yield f"retrainings  {result.retrainings:,}  (what {unlearned} alone would give stands beside the values)"
+        if "retrainings" in result.reasons:
+            yield f"             as many as it takes {result.reasons['retrainings']}"
     yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
     if result.stopped != "budget":
         yield f"ended by     {_ENDINGS[result.stopped]}"

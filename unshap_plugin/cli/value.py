@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -39,7 +39,7 @@ from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners.stored import compute_artifacts
 from unshap_plugin.valuation import shapley_values
 
-__all__ = ["add", "add_retrain", "add_stops", "run", "values_so_far"]
+__all__ = ["add", "add_retrain", "add_stops", "number_or_auto", "run", "values_so_far"]
 
 #: What ends a run that nothing else is said of.
 DEFAULT = Stopping(target_error="10%", max_time=60)
@@ -95,11 +95,17 @@ def add_retrain(method: Any) -> None:
     """Add the argument for values of retraining to a group."""
     method.add_argument(
         "--retrain",
-        type=int,
+        type=number_or_auto,
         metavar="N",
-        help="also retrain on N coalitions (three to ten for each player), which correct the unlearned values: those "
-        "of retraining come out, without bias; --budget is then that of unlearning, and the other rules end retraining",
+        help="also retrain on N coalitions (three to ten for each player, or 'auto': as many as errors ask for), which "
+        "correct the unlearned values: those of retraining come out, without bias; --budget is then that of "
+        "unlearning, and the other rules end retraining",
     )
+
+
+def number_or_auto(text: str) -> int | Literal["auto"]:
+    """Return a whole number, or the word."""
+    return "auto" if text == "auto" else int(text)
 
 
 def add_stops(parser: argparse.ArgumentParser) -> None:

@@ -85,7 +85,7 @@ class Sizes:
 
     @property
     def claims(self) -> NDArray[np.float64]:
-        """In which proportion sizes are given pairs, by what they add to the error (Neyman 1934), ``[n_players // 2]``."""
+        """In which proportion sizes are given pairs: by what they add to the error (Neyman 1934)."""
         return self.mass * self.lengths * np.arange(1.0, len(self.mass) + 1) ** -self.falls
 
     def contributions(

@@ -29,7 +29,11 @@ def derived(result: ValuationResult) -> dict[str, NDArray[Any]]:
 
 def frame_of(result: ValuationResult) -> pd.DataFrame:
     """Return a table with a row per player, or per player and part of the metric."""
-    unlearned = {f"unlearned by {name}": one[0] for name, one in result.unlearned.items()}
+    unlearned: dict[str, NDArray[np.float64]] = {}
+    for name, (values, errors) in result.unlearned.items():
+        unlearned[f"unlearned by {name}"] = values
+        if errors.any():  # else they are known exactly
+            unlearned[f"std error by {name}"] = errors
     data = {"value": result.values, "std_error": result.std_errors, **derived(result), **unlearned}
     # What Shapley values are is not said: a table without the column is theirs.
     kind = {} if result.semivalue == SHAPLEY else {"semivalue": result.semivalue}

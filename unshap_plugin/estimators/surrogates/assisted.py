@@ -161,8 +161,8 @@ def _add(
     """Add the surrogates of one kernel to the average; ``trust`` is the part that the marginal likelihood has.
 
     Features change a covariance by little, so that its inverse follows by the formula of Sherman & Morrison (1950).
-    The first of them are also taken as they are, which leaves to be fitted what ``half`` differs from them by; they were
-    divided by ``units``, ``[t, like]``.
+    The first of them are also taken as they are, which leaves to be fitted what ``half`` differs from them by; they
+    were divided by ``units``, ``[t, like]``.
     """
     (m, t), q, like = half.shape, u.shape[2], units.shape[1]
     values, vectors = np.linalg.eigh(prior)
