@@ -1,31 +1,35 @@
 """Values of retraining from few retrainings: with unlearned utilities as a feature, against retrainings alone.
 
-    python benchmarks/corrected.py [--runs 12] [--cases 0 1 ...] [--budgets 3 5 10]
+    OMP_NUM_THREADS=1 python benchmarks/corrected.py [--runs 12] [--jobs 1] [--cases 0 1 ...] [--budgets 3 5 10]
 
 Games of 8 to 12 providers of unequal size, of which three have scrambled labels; all coalitions are retrained, and
-unlearned (``harness/twice.py`` lists the games and says on which of them a setting was chosen). For each game and
-number of retrainings (to a player): the mean over runs of the squared error of the values, relative to the squared
-values of retraining, of ``stratified`` and of antithetic permutations (which begin at four to a player) from
-retrainings alone, and of ``corrected``; the ratio of the latter to the better of the former; the same ratio with random
-utilities in place of unlearned ones; the share of 95% intervals that cover; and the error of the unlearned values
-alone. Then the geometric means of the ratios (of those below .01 as .01) and the largest.
+unlearned, once (``harness/twice.py`` lists the games and says on which of them a setting was chosen), and all estimates
+are made of these tables. For each game and number of retrainings (to a player): the mean over runs of the squared error
+of the values, relative to the squared values of retraining, of ``stratified`` and of antithetic permutations (which
+begin at four to a player) from retrainings alone, of *drawn alike*, which is ``stratified`` from the retrainings that
+``corrected`` draws, and of ``corrected``; the ratio of the latter to the better of ``stratified`` and permutations, and
+to *drawn alike*; the former ratio with random utilities in place of unlearned ones; the share of 95% intervals that
+cover; and the error of the unlearned values alone. Then the geometric means of the ratios (of those below .01 as .01)
+and the largest.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from harness.games import of_table
-from harness.twice import CASES, Utilities, played
+from harness.twice import CASES, HELD_OUT, Case, Utilities, played
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.errors import BudgetError
 from unshap_plugin.estimators import Permutation, Stratified
-from unshap_plugin.estimators.corrected import Corrected
+from unshap_plugin.estimators.corrected import Corrected, DrawnFromSmall
 from unshap_plugin.estimators.helpers import Helpers
 
 #: Ratios below count as this in geometric means, so that unlearning that equals retraining does not decide them.
@@ -36,48 +40,98 @@ def main() -> None:
     """Print a row for each game and number of retrainings, and what they come to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--jobs", type=int, default=1, help="games at a time, of a process each")
     parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
     parser.add_argument("--budgets", type=int, nargs="+", default=[3, 5, 10])
     given = parser.parse_args()
     header = "game | unlearner | players | settings | unlearned alone | retrainings | stratified | permutation"
-    header += " | corrected | ratio | of random | coverage"
+    header += " | drawn alike | corrected | ratio | to drawn alike | of random | coverage"
     print(f"| {header} |\n" + "|---" * (header.count("|") + 1) + "|")
-    found: dict[int, list[tuple[bool, bool, float, float, float]]] = {}
-    for case in (CASES[k] for k in given.cases):
-        both, n = played(case), case.players
-        noise = of_table(np.random.default_rng(case.seed).standard_normal(1 << n))
-        off = both.unlearned_values - both.values
-        alone = off @ off / (both.values @ both.values)
-        for times in given.budgets:
-            budget, judged = times * n, []
-            for make in (Stratified, Permutation, _helped(both.unlearned, n), _helped(noise, n)):
-                judged.append(_judged(make, both.retrained, both.values, budget, given.runs))
-            (stratified, _), (permutation, _), (corrected, covered), (random, _) = judged
-            best = np.nanmin([stratified, permutation])
-            ratio = corrected / best
-            row = [case.name, both.unlearner, f"{n}", case.use, f"{alone:.2g}", f"{times}n"]
-            row += [f"{one:.2g}" for one in (stratified, permutation, corrected, ratio, random / best)]
-            print("|", " | ".join([*row, f"{covered:.3f}"]), "|", flush=True)
-            held_out, auto = case.use == "held out", case.unlearner == "auto"
-            found.setdefault(times, []).append((held_out, auto, ratio, random / best, covered))
-    for times, rows in found.items():
-        for name, kept in _parts(rows).items():
+    found: dict[int, list[Judged]] = {}
+    games = (delayed(measured)(CASES[k], given.budgets, given.runs) for k in given.cases)
+    for rows in Parallel(n_jobs=given.jobs, return_as="generator")(games):
+        for row in rows:
+            print(row.line(), flush=True)
+            found.setdefault(row.times, []).append(row)
+    for times, judged in found.items():
+        for name, kept in _parts(judged).items():
             if kept:
-                ratios, randoms, covers = (np.array([one[k] for one in kept]) for k in (2, 3, 4))
-                mean = stats.gmean(np.maximum(ratios, FLOOR))
-                print(
-                    f"{times}n, {name} ({len(kept)}): ratio {mean:.3f} (median {np.median(ratios):.3f}, most "
-                    f"{ratios.max():.2f}); of random {stats.gmean(randoms):.2f} (most {randoms.max():.2f}); coverage "
-                    f"{covers.mean():.3f} ({covers.min():.2f} to {covers.max():.2f})"
-                )
+                print(f"{times}n, {name} ({len(kept)}): {_summary(kept)}")
 
 
-def _parts(rows: list[Any]) -> dict[str, list[Any]]:
+@dataclass(frozen=True)
+class Judged:
+    """What was found on one game with one number of retrainings: errors by estimator, and the share that is covered."""
+
+    case: Case
+    unlearner: str
+    alone: float
+    times: int
+    errors: dict[str, float]
+    covered: float
+
+    @property
+    def best(self) -> float:
+        """The error of the best estimator from retrainings alone."""
+        return float(np.nanmin([self.errors["stratified"], self.errors["permutation"]]))
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """The error over the best one and over that of the same retrainings alone; that of random utilities."""
+        found = self.errors["corrected"]
+        return found / self.best, found / self.errors["drawn alike"], self.errors["random"] / self.best
+
+    def line(self) -> str:
+        """Return the row of the table."""
+        row = [self.case.name, self.unlearner, f"{self.case.players}", self.case.use, f"{self.alone:.2g}"]
+        row += [f"{self.times}n", *(f"{self.errors[name]:.2g}" for name in ESTIMATORS if name != "random")]
+        return "| " + " | ".join([*row, *(f"{one:.2g}" for one in self.ratios), f"{self.covered:.3f}"]) + " |"
+
+
+ESTIMATORS = ("stratified", "permutation", "drawn alike", "corrected", "random")
+
+
+def measured(case: Case, budgets: list[int], runs: int) -> list[Judged]:
+    """Return what was found on one game."""
+    both, n = played(case), case.players
+    noise = of_table(np.random.default_rng(case.seed).standard_normal(1 << n))
+    off = both.unlearned_values - both.values
+    helped = _helped(both.unlearned, n), _helped(noise, n)
+    makers = dict(zip(ESTIMATORS, (Stratified, Permutation, DrawnFromSmall, *helped), strict=True))
+    found = []
+    for times in budgets:
+        judged = {name: _judged(make, both.retrained, both.values, times * n, runs) for name, make in makers.items()}
+        errors = {name: error for name, (error, _) in judged.items()}
+        alone = float(off @ off / (both.values @ both.values))
+        found.append(Judged(case, both.unlearner, alone, times, errors, judged["corrected"][1]))
+    return found
+
+
+def _summary(kept: list[Judged]) -> str:
+    ratios, alike, randoms = np.array([one.ratios for one in kept]).T
+    covers = np.array([one.covered for one in kept])
+    means = (stats.gmean(np.maximum(one, FLOOR)) for one in (ratios, alike))
+    return (
+        "ratio {:.3f} (to drawn alike {:.3f}; median {:.3f}, most {:.2f}); of random {:.2f} (most {:.2f}); coverage "
+        "{:.3f} ({:.2f} to {:.2f})".format(
+            *means,
+            np.median(ratios),
+            ratios.max(),
+            stats.gmean(randoms),
+            randoms.max(),
+            covers.mean(),
+            covers.min(),
+            covers.max(),
+        )
+    )
+
+
+def _parts(rows: list[Judged]) -> dict[str, list[Judged]]:
     return {
         "all": rows,
-        "held out": [one for one in rows if one[0]],
-        "as auto chooses": [one for one in rows if one[1]],
-        "cruder unlearners": [one for one in rows if not one[1]],
+        "held out": [one for one in rows if one.case.use == HELD_OUT],
+        "as auto chooses": [one for one in rows if one.case.unlearner == "auto"],
+        "cruder unlearners": [one for one in rows if one.case.unlearner != "auto"],
     }
 
 
