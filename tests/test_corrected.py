@@ -130,6 +130,15 @@ def test_partial_access_is_corrected_by_who_has_all_data():
     assert result.players == tuple("abcde")
 
 
+def test_errors_of_zero_say_what_they_mean():
+    game = UnlearningGame(problem(), "influence")
+    same = corrected_values(game, 24, retrained=Counting(game))
+    assert (same.std_errors < 1e-9).all()
+    assert same.notes[1].startswith("what was retrained came out as foretold, for 6 of 6 players to the last digit")
+    for other in (corrected_values(game, 24), corrected_values(game, 64)):
+        assert not any("as foretold" in note for note in other.notes)
+
+
 def test_a_target_ends_the_retrainings():
     game = UnlearningGame(problem(), "newton")
     result = corrected_values(game, retrainings=60, target_error="50%")

@@ -33,6 +33,8 @@ __all__ = ["check_corrected", "corrected_values"]
 
 #: Of "auto": what errors may be left, and how many retrainings for a player at most.
 AUTO_ERROR, AUTO_MOST = "10%", 10
+#: Errors below this share of the largest value are those of numbers.
+ROUND_OFF = 1e-9
 
 
 def corrected_values(
@@ -167,6 +169,7 @@ def corrected_values(
         notes=(
             f"{result.asked} retrainings correct what {' and '.join(names)} would give: the values are those of "
             f"retraining{many}.",
+            *_without_a_difference(result, n),
             *result.notes,
         ),
     )
@@ -247,6 +250,18 @@ def _names(games: Sequence[Game]) -> list[str]:
     """Return what to call each game, by its unlearner, with a number where there are several of a name."""
     found = [game.unlearner.name if isinstance(game, UnlearningGame) else "utility" for game in games]
     return [name if found.count(name) == 1 else f"{name} {found[: k + 1].count(name)}" for k, name in enumerate(found)]
+
+
+def _without_a_difference(result: ValuationResult, n: int) -> list[str]:
+    """Say what errors of zero mean where they come of utilities that were all foretold."""
+    none = result.std_errors <= ROUND_OFF * np.abs(result.values).max()
+    if result.asked >= 2**n or not none.any():
+        return []
+    many = int(none.reshape(n, -1).any(axis=1).sum())
+    return [
+        f"what was retrained came out as foretold, for {many} of {n} players to the last digit: errors of zero "
+        f"say that no difference was seen, not that there is none."
+    ]
 
 
 def _ratio(alone: Estimate, result: ValuationResult) -> float:

@@ -297,6 +297,13 @@ EMPTY = Additive(4, lambda kept: not kept.any())
 FEW = Additive(6, lambda kept: kept.sum() == 3 and kept[0] and kept[1])
 
 
+class Rough(Additive):
+    """Utilities that are off by something else for each coalition."""
+
+    def __call__(self, coalitions):
+        return super().__call__(coalitions) + np.cos(coalitions @ np.arange(1, 5) ** 2)
+
+
 def halved(coalitions):
     """Two metrics of the same game."""
     return np.stack([Additive(4)(coalitions)] * 2, axis=1)
@@ -306,7 +313,7 @@ halved.n_players = 4
 
 
 def corrected(game=None, retrainings=12, **kwargs):
-    found = corrected_values(game or Additive(4), retrainings, **{"retrained": Additive(4), **kwargs})
+    found = corrected_values(game or Rough(4), retrainings, **{"retrained": Additive(4), **kwargs})
     np.testing.assert_allclose(found.values.sum(axis=0), 6, atol=1e-9)
     assert (found.std_errors > 0).all()
 

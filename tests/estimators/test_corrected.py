@@ -17,7 +17,7 @@ from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import semivalue_of
 from unshap_plugin.estimators.sizes import sizes_of
 from unshap_plugin.estimators.surrogates import Assisted, assisted
-from unshap_plugin.estimators.surrogates.gaussian_process import LENGTHS, covariance
+from unshap_plugin.estimators.surrogates.gaussian_process import LENGTHS, NOISES, covariance
 from unshap_plugin.estimators.surrogates.linear import features_of
 
 
@@ -65,7 +65,7 @@ def one_by_one(pairs, half, u, counts, even, like):
     groups = [*([k] for k in range(q)), *([list(range(q))] if q > 1 else [])]
     found = []
     kernels = [(flat @ flat.T, assisted.NOISES_OF_LINEAR)]
-    kernels += [(covariance(pairs, pairs, length, even), assisted.NOISES) for length in LENGTHS]
+    kernels += [(covariance(pairs, pairs, length, even), NOISES) for length in LENGTHS]
     for kernel, noises in kernels:
         for noise in noises:
             for group in [[], *groups]:

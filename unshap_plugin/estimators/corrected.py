@@ -23,10 +23,10 @@ class DrawnFromSmall(Stratified):
     >>> from unshap_plugin.estimators.strata import divide
     >>> sizes = [one(12, 60, 0)._sizes for one in (Stratified, DrawnFromSmall)]
     >>> [[stratum.drawn for stratum in divide(one, 29)] for one in sizes]
-    [[8, 6, 5, 4, 4, 2], [11, 6, 4, 3, 3, 2]]
+    [[8, 6, 5, 4, 4, 2], [9, 6, 5, 4, 3, 2]]
     """
 
-    falls: ClassVar[float] = 0.5
+    falls: ClassVar[float] = 0.25
 
 
 class Corrected(DrawnFromSmall):

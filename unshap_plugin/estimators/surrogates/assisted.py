@@ -13,6 +13,7 @@ from unshap_plugin.estimators.surrogates.gaussian_process import (
     LENGTHS,
     MOST_PAIRS,
     MOST_PLAYERS,
+    NOISES,
     GaussianProcess,
     covariance,
 )
@@ -21,10 +22,8 @@ from unshap_plugin.estimators.surrogates.linear import Linear, features_of
 __all__ = ["Assisted"]
 
 #: Prior variance of the multiple of a feature whose mean square is one, beside one of the surrogate's own.
-STRENGTH = 100.0
-#: Noises, of which the larger ones are for what is left beside features that say nearly all.
-NOISES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-5)
-#: Those of a linear one, which leaves more to it.
+STRENGTH = 10.0
+#: Noises of a linear one, which leaves more to it.
 NOISES_OF_LINEAR = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7)
 #: Up to so many pairs to a player the likelihood says how much each surrogate counts, and beyond more and more the
 #: errors of pairs that are left out: few of these are too noisy, and the likelihood takes all pairs for alike.
