@@ -6,7 +6,7 @@ The models of ``language_models.py``. All 64 coalitions are retrained once, and 
 ``merge``; then values are estimated from 20 of the retrained ones, by those alone (``stratified``; antithetic
 permutations take more) and with each unlearner beside them (``corrected``), with 50 seeds. Printed is the mean squared
 error over the variance of the true values among the sources; *alone* is what the unlearner's own values are off by.
-Seed 0 is the one that settings of the unlearners were chosen by.
+Seed 0 is the one that settings of the unlearners and of corrected values were chosen by.
 """
 
 from __future__ import annotations
