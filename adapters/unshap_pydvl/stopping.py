@@ -27,12 +27,15 @@ class Criterion(Stopping):
         The criterion.
     result_of
         Makes the result of pyDVL's that it is asked about, of an estimate and how many utilities that rests on.
+    least
+        How many utilities there were before: with fewer nothing is asked.
     """
 
     called: ClassVar[str] = "criteria such as is_done"
 
     is_done: StoppingCriterion = None
     result_of: Callable[[Estimate, int], ValuationResult] = None  # type: ignore[assignment]
+    least: int = 0
 
     @property
     def of_values(self) -> bool:
@@ -41,11 +44,15 @@ class Criterion(Stopping):
 
     def met(self, estimate: Estimate, asked: int) -> Ending | None:
         """Return ``"interrupted"`` where the criterion is met."""
-        return "interrupted" if self.is_done(self.result_of(estimate, asked)) else None
+        return "interrupted" if asked >= self.least and self.is_done(self.result_of(estimate, asked)) else None
 
 
-def criterion_of(is_done: StoppingCriterion, result_of: Callable[[Estimate, int], ValuationResult]) -> Criterion:
+def criterion_of(
+    is_done: StoppingCriterion, result_of: Callable[[Estimate, int], ValuationResult], least: int = 0
+) -> Criterion:
     """Return a criterion as a rule, which keeps the time itself where that alone may end the run.
+
+    It is asked from the ``least`` number of utilities on.
 
     Examples
     --------
@@ -54,7 +61,7 @@ def criterion_of(is_done: StoppingCriterion, result_of: Callable[[Estimate, int]
     >>> [criterion_of(one, None).max_time for one in (both, MaxTime(60) & MinUpdates(5), MaxTime(2) | both)]
     [60.0, None, 2.0]
     """
-    return Criterion(max_time=_seconds(is_done), is_done=is_done, result_of=result_of)
+    return Criterion(max_time=_seconds(is_done), is_done=is_done, result_of=result_of, least=least)
 
 
 def _seconds(criterion: Any) -> float | None:

@@ -109,7 +109,8 @@ class UnlearningValuation(Valuation):  # type: ignore[misc]
             The data, all of which the model is trained on.
         continue_from
             A result of the same method, seed and data, which the values go on from: they are those of one run with so
-            many utilities more, and nothing is evaluated twice where utility, or its store, are the same.
+            many utilities more (without a budget, as many as ``is_done`` wants, and no fewer than before), and nothing
+            is evaluated twice where utility, or its store, are the same.
 
         Returns
         -------
@@ -122,7 +123,7 @@ class UnlearningValuation(Valuation):  # type: ignore[misc]
         """
         self._result = None
         self.utility = self.utility.with_dataset(data)
-        game, budget = self.utility.game, self.budget
+        game, budget, before = self.utility.game, self.budget, 0
         if continue_from is not None:
             before = self._asked_before(data, continue_from)
             if self.budget is not None or self.is_done is None:
@@ -144,7 +145,7 @@ class UnlearningValuation(Valuation):  # type: ignore[misc]
         stopping = NEVER
         if self.is_done is not None:
             self.is_done.reset()
-            stopping = criterion_of(self.is_done, result_of)
+            stopping = criterion_of(self.is_done, result_of, before)
         try:
             details = values_by_name(game, self.kind, self.estimator, budget, self.seed, stopping)
         except DivergenceError as error:  # the game takes no policy from here

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unshap_plugin.errors import InvalidValueError
 
 __all__ = ["pairs"]
+
+#: Interactions below this share of the largest are none.
+_ROUND_OFF = 1e-9
 
 
 def pairs(interactions: Any, players: Sequence[Any]) -> pd.DataFrame:
@@ -28,7 +32,7 @@ def pairs(interactions: Any, players: Sequence[Any]) -> pd.DataFrame:
     Returns
     -------
     A table with the columns ``first``, ``second``, ``interaction`` and ``together``, which is ``"substitutes"``,
-    ``"complements"`` or ``"independent"``.
+    ``"complements"``, or ``"independent"`` where the interaction is round-off beside the largest of all.
 
     Raises
     ------
@@ -62,6 +66,7 @@ def pairs(interactions: Any, players: Sequence[Any]) -> pd.DataFrame:
     count = range(len(players))
     rows = [(players[i], players[j], float(interactions[(i, j)])) for i in count for j in count[i + 1 :]]
     table = pd.DataFrame(rows, columns=["first", "second", "interaction"])
+    same = _ROUND_OFF * float(np.abs(interactions.values).max(initial=0.0))
     signs = {-1: "substitutes", 0: "independent", 1: "complements"}
-    table["together"] = [signs[(value > 0) - (value < 0)] for value in table["interaction"]]
+    table["together"] = [signs[(value > same) - (value < -same)] for value in table["interaction"]]
     return table.sort_values("interaction", kind="stable", ignore_index=True)

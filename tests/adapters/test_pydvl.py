@@ -167,6 +167,13 @@ def test_it_goes_on_from_a_result_as_if_it_had_never_ended(counted):
     assert (longer.result.stderr < kept.stderr).mean() > 0.8
 
 
+def test_going_on_by_a_criterion_never_rests_on_fewer_utilities_than_before():
+    first = UnlearningValuation(utility(), budget=300).fit(rows())
+    longer = UnlearningValuation(first.utility, is_done=MinUpdates(50)).fit(rows(), continue_from=first.result)
+    assert longer.result.counts[0] >= first.result.counts[0] == 300
+    assert longer.result.status == Status.Converged
+
+
 def test_it_goes_on_in_another_process_with_a_store(tmp_path, counted):
     path = tmp_path / "values.db"
     first = UnlearningValuation(utility(store=path), budget=60).fit(rows()).result

@@ -226,3 +226,14 @@ def test_a_table_of_pairs_needs_pairs_of_these_players(game):
         pairs(wrapped.exact_values("SV", 1), wrapped.players)
     with pytest.raises(InvalidValueError, match=r"there are 2 players, but interactions of 5"):
         pairs(wrapped.exact_values("SII", 2), ["a", "b"])
+
+
+@pytest.mark.parametrize("index", ["SII", "k-SII", "STII", "FSII"])
+def test_players_that_only_add_up_are_independent(index):
+    class Sum(Game):
+        def value_function(self, coalitions):
+            return coalitions @ np.array([0.1, 0.2, 0.3, 0.7])
+
+    found = ExactComputer(game=Sum(4, normalize=False), n_players=4)(index, 2)
+    assert any(found[(i, j)] for j in range(4) for i in range(j)), "there is round-off"
+    assert set(pairs(found, "abcd")["together"]) == {"independent"}
