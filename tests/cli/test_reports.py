@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,9 @@ def test_an_audit_and_notes_are_in_it(providers, capsys):
         (["--report", "nowhere/report.html"], "lies in 'nowhere', which is no folder: give the path of a file"),
         (["--report", "."], "the file '.' of --report is a folder: give the path of a file"),
         (["--report", "values/result.json"], "--report and --out would both write 'values/result.json'"),
+        (["--report", "x" * 300], "of --report cannot be written (File name too long): give the path of a file"),
+        (["--report", "pipe"], "the file 'pipe' of --report is a device or a pipe: give the path of a file"),
+        (["--report", "one", "--store", "one"], "'one' would be overwritten, but it is the store file that is read"),
         (
             ["--report", "one", "--save-artifacts", "one"],
             "--report and --save-artifacts would both write 'one': give another --report",
@@ -52,9 +56,24 @@ def test_an_audit_and_notes_are_in_it(providers, capsys):
 )
 def test_a_path_that_will_not_do_is_refused_before_any_work(given, message, refused):
     Path("values").mkdir()
+    os.mkfifo("pipe")
     assert message in refused(["value", "missing.csv", "--label", "y", *given])
 
 
 def test_the_table_is_not_overwritten(providers, refused):
     table = providers[1]
     assert f"{table!r} would be overwritten" in refused([*providers, "--report", table])
+
+
+def test_it_may_lie_in_the_folder_of_results_before_that_is_there(providers, capsys):
+    assert main([*providers, "--out", "new", "--report", "new/report.html"]) == 0
+    assert capsys.readouterr().out.endswith("wrote        new/report.html\n")
+    assert Path("new/report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_it_does_not_become_text_that_is_trained_on(refused):
+    Path("corpus").mkdir()
+    Path("corpus/acme.txt").write_text("once upon a time", encoding="utf-8")
+    typed = ["text", "--model", "m", "--train", "corpus", "--eval", "e", "--report", "corpus/report.html"]
+    message = "'corpus/report.html' of --report would be among the train files that are read: give another --report."
+    assert message in refused(typed)

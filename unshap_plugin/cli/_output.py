@@ -35,7 +35,7 @@ FILES = {
 #: The options that name a file which is written, beside the folder of --out.
 _WRITTEN = ("save_artifacts", "report")
 #: The options whose files are read.
-_READ = ("train", "test", "eval", "reference", "artifacts")
+_READ = ("train", "test", "eval", "reference", "artifacts", "store")
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def check_out(command: str, options: argparse.Namespace) -> None:
         if file is None:
             continue
         option = f"--{name.replace('_', '-')}"
-        _check_file(file, option)
+        _check_file(file, option, options.out)
         for path, other in written.items():
             if _same(file, path):
                 raise InvalidValueError(f"{option} and {other} would both write {str(file)!r}: give another {option}.")
@@ -77,6 +77,10 @@ def check_out(command: str, options: argparse.Namespace) -> None:
                 raise InvalidValueError(
                     f"{str(path)!r} would be overwritten, but it is the {name} file that is read: give another "
                     f"{option}."
+                )
+            if given is not None and option != "--out" and given.is_dir() and _within(path, given):
+                raise InvalidValueError(
+                    f"{str(path)!r} of {option} would be among the {name} files that are read: give another {option}."
                 )
     others = [name for names in FILES.values() for name in names if name not in FILES[command]]
     for name in others:
@@ -179,12 +183,26 @@ def _check_writable(folder: Path, option: str) -> None:
         ) from error
 
 
-def _check_file(path: Path, option: str) -> None:
-    """Refuse a file that could not be written, whose folder has to be there."""
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {str(path.parent)!r}, which is no folder"
+def _check_file(path: Path, option: str, out: Path) -> None:
+    """Refuse a file that could not be written, whose folder has to be there, or to be that of results."""
+    try:
+        if path.is_dir():
+            what = "is a folder"
+        elif path.exists() and not path.is_file():
+            what = "is a device or a pipe"
+        elif not path.parent.is_dir() and path.parent.resolve() != out.resolve():
+            what = f"lies in {str(path.parent)!r}, which is no folder"
+        else:
+            what = ""
+    except OSError as error:  # such as of a name that is too long
+        what = f"cannot be written ({error.strerror})"
+    if what:
         raise InvalidValueError(f"the file {str(path)!r} of {option} {what}: give the path of a file.")
     _check_writable(path.parent, option)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _same(one: Path, other: Path) -> bool:

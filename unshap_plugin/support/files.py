@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def write_text(path: Path, text: str) -> None:
     Raises
     ------
     OSError
-        If it cannot be written; what was there is left as it is.
+        If it cannot be written, or what is there is no regular file; that is left as it is.
 
     Examples
     --------
@@ -23,6 +24,8 @@ def write_text(path: Path, text: str) -> None:
     ...     (Path(folder) / "page.html").read_text(encoding="utf-8"), len(list(Path(folder).iterdir()))
     ('<p>acme', 1)
     """
+    if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         made = Path(folder) / path.name
         made.write_bytes(text.encode("utf-8"))
