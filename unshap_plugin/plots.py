@@ -148,7 +148,7 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
         ax.set_ylim(bottom, 2 * top)
     ax.set_xticks(place, [name for name, _, _ in ranges])
     ax.set_xlabel(f"players kept, of {len(report.players)}")
-    ax.set_ylabel(f"absolute error ({metric})")
+    ax.set_ylabel(f"absolute error ({_plain(metric)})")
     overall, within = report.agreement(metric), report.bounds(metric)
     ax.set_title(
         f"{report.unlearner} against retraining, {overall.count} coalitions; Spearman at equal size "
@@ -170,9 +170,14 @@ def _errors(result: ValuationResult, drawn: str) -> str:
 
 
 def _text(player: Any) -> str:
-    """Return a name as plain text of bounded length: matplotlib reads what stands between dollars as mathematics."""
+    """Return a name as plain text of bounded length."""
     name = one_line(str(player))
-    return (name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "...").replace("$", r"\$")
+    return _plain(name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "...")
+
+
+def _plain(name: str) -> str:
+    """Return a name in one line, and as text: matplotlib reads what stands between dollars as mathematics."""
+    return one_line(name).replace("$", r"\$")
 
 
 def _axes(height: float) -> Axes:
@@ -184,7 +189,7 @@ def _axes(height: float) -> Axes:
 
 def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({result.metric})")
+    ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({_plain(result.metric)})")
     spent = f"{result.evaluations} evaluations"
     if result.retrainings:
         spent = f"{result.retrainings} retrainings (variance ratio {result.variance_ratio:.2g})"

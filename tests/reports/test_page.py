@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from made_results import made
 from unshap_plugin import UnlearningGame, audit, shapley_values
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.reports.page import ROWS, html_report, html_table
-from unshap_plugin.reports.words import answer, next_steps, standing
+from unshap_plugin.reports.words import ENDINGS, answer, next_steps, question, standing
 
 
 class Page(HTMLParser):
@@ -62,7 +63,7 @@ def test_keys_of_sorting_are_the_numbers_themselves():
     keys = [dict(attrs).get("data-key") for tag, attrs in Page(html_report(result)).elements if tag == "td"]
     assert float(keys[0]) == 0.25
     assert float(keys[4]) == -1 / 3
-    assert keys[5] == "-Infinity", "what is not known comes last"
+    assert np.isnan(float(keys[5])), "what is not known comes last, whichever way is sorted"
 
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
@@ -79,6 +80,18 @@ def test_names_and_notes_are_text(write):
         tag for tag, _ in Page(write(plain)).elements if tag == "script"
     ]
     assert HOSTILE not in text
+
+
+def test_no_name_breaks_lines_turns_the_direction_of_reading_or_goes_into_no_file(tmp_path):
+    names = ("\u202elive", "two\nlines", "\ud800")
+    result = replace(made([1.0, 2.0, -1.0], [0.1] * 3, players=names), notes=names, metric="\u202e$\\frac$")
+    result.to_html(tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "improved the model, beyond the error of their values (two\\nlines, \\u202elive)" in page.words
+    assert "harmed the model, beyond the error of their values (\\ud800)" in page.words
+    assert "Note: \\u202elive" in page.words
+    assert "\u202e" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "\\ud800" in Page(html_report(result, command="unshap value \ud800")).words
 
 
 def test_nothing_is_loaded_from_elsewhere():
@@ -112,6 +125,61 @@ def test_it_says_who_helped_who_harmed_and_who_is_open():
     assert (
         "2 of 4 players may have done either: their intervals contain zero, or are not known (unknown, close)" in words
     )
+
+
+def test_round_off_is_neither_above_zero_nor_below():
+    result = made([1.0, 1e-17, -1e-17, 0.0, -0.5], players=("a", "b", "c", "d", "e"), missing=1e-16)
+    above, below, open_ones = standing(result)
+    assert (above.tolist(), below.tolist()) == ([True, *[False] * 4], [*[False] * 4, True])
+    assert open_ones.tolist() == [False, True, True, True, False]
+    words = " ".join(answer(result))
+    assert "3 of 5 players made no difference: their values are zero without an error (b, d, c)." in words
+    assert "may have done either" not in words
+    assert not [step for step in next_steps(result, audited=False) if "budget" in step], "no budget narrows these"
+    assert "What the values lack of the difference that they divide: 0." in Page(html_report(result)).words
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"unlearner": "newton"}, "made to forget it, averaged over all orders"),
+        ({"unlearner": "retrain"}, "trained without it, averaged over all orders"),
+        ({"unlearner": "none"}, "left without its data, averaged over all orders"),
+        ({"semivalue": "leave-one-out value"}, "made to forget it, with the data of everybody else kept;"),
+        ({"semivalue": "Banzhaf value"}, "averaged over coalitions of the other players, as the Banzhaf value does"),
+    ],
+)
+def test_the_question_is_the_one_that_was_asked(fields, said):
+    assert said in question(made([1.0, 2.0], **fields))
+
+
+def test_games_of_others_are_not_told_to_audit_an_unlearner():
+    assert not [*next_steps(made([1.0, 2.0], unlearner="none"), audited=False)]
+
+
+def test_biased_values_are_not_said_to_divide_the_difference():
+    whole, biased = (made([1.0, 2.0], 0.1, excluded=5, missing=one) for one in (0.0, 3.0))
+    assert "the values divide the difference" in " ".join(answer(whole))
+    assert "the values divide the difference" not in " ".join(answer(biased))
+
+
+def test_one_player_is_one():
+    assert "The one player improved the model" in " ".join(answer(made([1.0], 0.1)))
+
+
+def test_numbers_of_any_size_can_be_read():
+    cells = {cell for size in (1e300, 1e-15) for row in Page(html_report(made([size, -size / 2]))).rows for cell in row}
+    assert {"1.000e+300", "-5.000e+299", "1.000e-15", "-5.000e-16"} <= cells
+    words = Page(html_report(made([1.0], seconds=123456.7, retrainings=9, variance_ratio=12345.6))).words
+    assert "123,457 seconds" in words
+    assert "worth 12,346 times as many" in words
+    assert "Versions" not in words
+
+
+@pytest.mark.parametrize("stopped", ENDINGS)
+def test_what_ended_the_run_is_said_in_words(stopped):
+    assert f"the run was ended by the {ENDINGS[stopped]}." in Page(html_report(made([1.0], stopped=stopped))).words
+    assert "ended by" not in Page(html_report(made([1.0]))).words
 
 
 def test_many_names_are_counted():
@@ -166,6 +234,22 @@ def test_payments_stand_beside_the_values():
     }
 
 
+def test_payments_have_the_level_that_they_were_made_with():
+    result = made([3.0, 1.0], [0.1, 0.1])
+    assert Page(html_report(result, paid=result.payouts(10, level=0.9))).rows[0][-1] == "90% payment interval"
+
+
+@pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
+def test_payments_and_audits_of_others_are_refused(five_providers):
+    result = made([3.0, 1.0], 0.1, players=("a", "b"))
+    for other in (made([3.0, 1.0], players=("b", "a")), made([1.0, 3.0], players=("a", "b")), made([3.0, 1.0, 1.0])):
+        with pytest.raises(InvalidValueError, match=r"the payments go by other values .*: pass payouts of the same"):
+            html_report(result, paid=other.payouts(10))
+    report = audit(UnlearningGame(five_providers, "newton"), coalitions=12)
+    with pytest.raises(InvalidValueError, match=r"the audit is of other players .*: pass one of the same game"):
+        html_report(result, report)
+
+
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_an_audit_is_told_and_drawn(five_providers):
     game = UnlearningGame(five_providers, "newton")
@@ -187,6 +271,14 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(InvalidValueError, match=r"the report cannot be written to .*: give another path"):
         result.to_html(tmp_path / "nowhere" / "report.html")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InvalidValueError, match=r"the report cannot be written to .*no regular file"):
+        made([1.0]).to_html(path)
+    assert path.is_fifo()
 
 
 def test_notebooks_show_the_table():

@@ -9,26 +9,21 @@ import numpy as np
 from unshap_plugin.cli._output import number
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators.semivalue import SHAPLEY
+from unshap_plugin.reports.words import ENDINGS
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.printing import digits, lines_of
+from unshap_plugin.support.printing import form_of, lines_of
 
 __all__ = ["summary_lines", "table_lines"]
 
 MAX_LINES, SHOWN = 40, 10
-_ENDINGS = {
-    "target_error": "target error",
-    "stable_top": "stable top",
-    "max_time": "time limit",
-    "interrupted": "interruption, with the values so far",
-}
 
 
 def table_lines(result: ValuationResult, paid: Payouts | InvalidValueError | None) -> Iterator[str]:
     """Yield the players by rank, with unlearned values and what they are paid; of many the first and the last."""
     frame = result.to_frame()
     largest = float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy())))
-    form = f".{digits(largest)}f"
+    form = form_of(largest)
     columns = {
         "player": map(str, frame["player"]),
         "value" if result.semivalue == SHAPLEY else result.semivalue: (number(one, form) for one in frame["value"]),
@@ -76,7 +71,7 @@ def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:
             yield f"             as many as it takes {result.reasons['retrainings']}"
     yield f"evaluations  {result.evaluations:,}  (seed {result.seed})"
     if result.stopped != "budget":
-        yield f"ended by     {_ENDINGS[result.stopped]}"
+        yield f"ended by     {ENDINGS[result.stopped]}"
     yield f"seconds      {result.seconds:.2f}"
     yield f"estimator    {result.estimator}{_why(result, 'estimator')}"
     settings = ", ".join(f"{name}={value!r}" for name, value in result.settings.items())

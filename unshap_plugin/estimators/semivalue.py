@@ -12,12 +12,13 @@ from scipy import stats
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnknownNameError, check_number, in_short
 
-__all__ = ["NAMED", "SHAPLEY", "Kind", "Semivalue", "semivalue_of"]
+__all__ = ["LEAVE_ONE_OUT", "NAMED", "SHAPLEY", "Kind", "Semivalue", "semivalue_of"]
 
 #: ``"banzhaf"``, ``"loo"``, ``("beta", alpha, beta)``, or weights ``[n_players]``.
 Kind: TypeAlias = "str | tuple[str, float, float] | ArrayLike"
 
 SHAPLEY = "Shapley value"
+LEAVE_ONE_OUT = "leave-one-out value"
 #: Those that a name says, and all.
 NAMED = ("banzhaf", "loo")
 NAMES = (*NAMED, "beta")
@@ -98,7 +99,7 @@ def semivalue_of(kind: Kind, n_players: int) -> Semivalue:
         if kind == "banzhaf":
             return Semivalue("Banzhaf value", np.asarray(stats.binom.pmf(others, n_players - 1, 0.5)))
         if kind == "loo":
-            return Semivalue("leave-one-out value", (others == n_players - 1).astype(np.float64))
+            return Semivalue(LEAVE_ONE_OUT, (others == n_players - 1).astype(np.float64))
         if kind == "beta":
             raise InvalidValueError("semivalue 'beta' has two parameters: give them, such as ('beta', 4, 1).")
         remark = "; Shapley values are those of shapley_values" if kind == "shapley" else ""

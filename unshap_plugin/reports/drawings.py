@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from unshap_plugin.support.printing import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -31,7 +33,7 @@ def svg_of(ax: Axes, label: str) -> Markup:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     drawn = text.getvalue()
     drawn = drawn[drawn.index("<svg") + len("<svg") :]
-    return Markup('<svg role="img" aria-label="{}"').format(label) + Markup(drawn)
+    return Markup('<svg role="img" aria-label="{}"').format(one_line(label)) + Markup(drawn)
 
 
 def _figure(ax: Axes) -> Any:

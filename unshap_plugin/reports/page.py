@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators.semivalue import SHAPLEY
+from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.reports.drawings import svg_of
-from unshap_plugin.reports.words import answer, next_steps, question, standing, unit_of
-from unshap_plugin.support.printing import digits, one_line
+from unshap_plugin.reports.words import ENDINGS, answer, next_steps, question, standing, unit_of
+from unshap_plugin.support.printing import form_of, one_line
 
 if TYPE_CHECKING:
     from unshap_plugin.audit.report import FidelityReport
@@ -55,7 +56,7 @@ def html_report(
     Raises
     ------
     InvalidValueError
-        If the metric measures more than twelve things.
+        If the metric measures more than twelve things, or audit or payments are of other players or values.
 
     Examples
     --------
@@ -68,6 +69,7 @@ def html_report(
     >>> page[:15], "acme" in page, "&lt;script&gt;" in page
     ('<!doctype html>', True, True)
     """
+    _check_same(result, audit, paid)
     parts = [*_parts(result)]
     script = _text("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -97,7 +99,10 @@ def html_report(
         settings=", ".join(f"{name}={value!r}" for name, value in result.settings.items()) or "none",
         kind=result.semivalue[:1].upper() + result.semivalue[1:],
         adds_up=result.semivalue == SHAPLEY,
-        missing=", ".join(f"{one:.2g}" for one in np.ravel(result.missing)),
+        missing=", ".join(f"{one:.2g}" for one in np.ravel(_without_round_off(result))),
+        seconds=_plain(result.seconds),
+        ratio=_plain(result.variance_ratio),
+        ending=ENDINGS.get(result.stopped),
         command=command,
         script=Markup(script),
         digest=digest,
@@ -124,6 +129,30 @@ def html_table(result: ValuationResult) -> str:
     return text
 
 
+def _check_same(result: ValuationResult, audit: FidelityReport | None, paid: Payouts | None) -> None:
+    """Refuse an audit of other players, and payments by other values: their numbers would stand beside wrong names."""
+    if audit is not None and [*map(str, audit.players)] != [*map(str, result.players)]:
+        raise InvalidValueError(
+            "the audit is of other players than the values are: pass one of the same game, or leave it out."
+        )
+    if paid is not None and not (
+        [*map(str, paid.players)] == [*map(str, result.players)] and np.array_equal(paid.values, result.values)
+    ):
+        raise InvalidValueError(
+            "the payments go by other values than those of the report: pass payouts of the same result, or leave them "
+            "out."
+        )
+
+
+def _without_round_off(result: ValuationResult) -> Any:
+    """Return what the values lack, with zeros where they lack nothing."""
+    return np.where(np.abs(result.missing) <= round_off(result), 0.0, result.missing)
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def _parts(result: ValuationResult) -> Iterator[ValuationResult]:
     """Yield a result for each thing that the metric measures."""
     if result.values.ndim == 1:
@@ -148,11 +177,12 @@ def _parts(result: ValuationResult) -> Iterator[ValuationResult]:
 def _table(result: ValuationResult, most: int, paid: Payouts | None) -> dict[str, Any]:
     """Return header and rows of a table, best first: texts, and the number that a column is sorted by."""
     frame = result.to_frame()
-    form = f".{digits(float(np.nanmax(np.abs(frame[['value', 'std_error']].to_numpy()))))}f"
+    form = form_of(float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy()))))
     above, below, _ = standing(result)
     names = ["value", "standard error", "95% interval", "rank"]
     unlearned = [f"unlearned by {name}" for name in result.unlearned]
-    header = ["player", *names, *unlearned, *([] if paid is None else ["payment", "95% payment interval"])]
+    payments = [] if paid is None else ["payment", f"{100 * paid.level:.4g}% payment interval"]
+    header = ["player", *names, *unlearned, *payments]
     order = np.argsort(frame["rank"].to_numpy(), kind="stable")
     shown = order if len(order) <= most else np.concatenate([order[: most // 2], order[-(most // 2) :]])
     rows, records = [], frame.to_dict("records")
@@ -163,7 +193,7 @@ def _table(result: ValuationResult, most: int, paid: Payouts | None) -> dict[str
         if row["rank_low"] < row["rank_high"]:
             ranks += f" ({row['rank_low']} to {row['rank_high']})"
         cells = [
-            (one_line(str(row["player"])), None),
+            (str(row["player"]), None),
             (_number(row["value"], form), row["value"]),
             (_number(row["std_error"], form), row["std_error"]),
             (ends, row["ci_low"]),
@@ -188,8 +218,8 @@ def _number(value: float, form: str) -> str:
 
 
 def _key(value: Any) -> str | None:
-    """Return a number as scripts read it; what is not known comes last."""
-    return None if value is None else "-Infinity" if np.isnan(value) else repr(float(value))
+    """Return a number as scripts read it; what is not known is NaN."""
+    return None if value is None else "NaN" if np.isnan(value) else repr(float(value))
 
 
 @functools.cache
@@ -197,9 +227,19 @@ def _template(name: str) -> jinja2.Template:
     loader = jinja2.FunctionLoader(_text)
     # Names of players are foreign input: everything is escaped but what is marked as our own.
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     return environment.get_template(name)
+
+
+def _shown(one: Any) -> Any:
+    """Return text without what would break lines, turn the direction of reading, or go into no file."""
+    return one_line(one) if isinstance(one, str) and not isinstance(one, Markup) else one
 
 
 def _text(name: str) -> str:

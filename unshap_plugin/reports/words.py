@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.estimators.semivalue import SHAPLEY
+from unshap_plugin.estimators.semivalue import LEAVE_ONE_OUT, SHAPLEY
+from unshap_plugin.numerics.round_off import round_off
 
 if TYPE_CHECKING:
     from unshap_plugin.results.result import ValuationResult
 
-__all__ = ["answer", "next_steps", "question", "standing", "unit_of"]
+__all__ = ["ENDINGS", "answer", "next_steps", "question", "standing", "unit_of"]
+
+#: What ended a run before its budget was used, by ``stopped``.
+ENDINGS = {
+    "target_error": "target error",
+    "stable_top": "stable top",
+    "max_time": "time limit",
+    "interrupted": "interruption, with the values so far",
+}
 
 #: What the utility is, and what one of it is, by the names of metrics; of others the name has to do.
 _UNITS = {
@@ -47,12 +56,13 @@ def question(result: ValuationResult) -> str:
     """Return what was asked, in words that need no theory."""
     n = len(result)
     whose = "one player" if n == 1 else f"{n:,} players"
-    how = (
-        "averaged over all orders in which the data could have come in"
-        if result.semivalue == SHAPLEY
-        else f"averaged over coalitions of the other players, as the {result.semivalue} does"
-    )
-    made = "trained without it" if result.retrainings else "made to forget it"
+    how = {
+        SHAPLEY: "averaged over all orders in which the data could have come in",
+        LEAVE_ONE_OUT: "with the data of everybody else kept",
+    }.get(result.semivalue, f"averaged over coalitions of the other players, as the {result.semivalue} does")
+    # Of games of somebody else's nothing is known of how they leave a player out.
+    ways = {"retrain": "trained without it", "none": "left without its data"}
+    made = ways.get(result.unlearner, "made to forget it")
     return (
         f"A model was trained on data of {whose}: rows, or groups of rows, such as those of a provider. The value of a "
         f"player is how much worse the model gets when it is {made}, {how}; a negative value says that the model is "
@@ -63,18 +73,19 @@ def question(result: ValuationResult) -> str:
 def standing(result: ValuationResult) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return who is above zero beyond its error, who is below, and of whom that is open, bool like the values.
 
-    Errors are those of 95% intervals. A value without a standard error is open.
+    Errors are those of 95% intervals, and round-off. A value without a standard error is open.
     """
-    low, high = result.interval()
-    above, below = low > 0, high < 0
+    (low, high), same = result.interval(), round_off(result)
+    above, below = low > same, high < -same
     return above, below, ~(above | below)
 
 
 def answer(result: ValuationResult) -> Iterator[str]:
     """Yield what was found, in sentences; of a metric of one thing."""
     above, below, open_ones = standing(result)
+    nothing = open_ones & (result.std_errors == 0)
     gain = float(result.utility_all - result.utility_none)
-    if result.semivalue == SHAPLEY and np.isfinite(gain):
+    if result.semivalue == SHAPLEY and np.isfinite(gain) and not result.biased:
         yield (
             f"With everybody's data the utility is {result.utility_all:.4g}, with nobody's {result.utility_none:.4g}: "
             f"the values divide the difference of {gain:.4g} among the players."
@@ -84,7 +95,8 @@ def answer(result: ValuationResult) -> Iterator[str]:
     for where, what in (
         (above, "improved the model, beyond the error of their values"),
         (below, "harmed the model, beyond the error of their values"),
-        (open_ones, "may have done either: their intervals contain zero, or are not known"),
+        (open_ones & ~nothing, "may have done either: their intervals contain zero, or are not known"),
+        (nothing, "made no difference: their values are zero without an error"),
     ):
         if where.any():
             yield f"{_count(where, len(result))} {what}{_named(result, where, below is where)}."
@@ -98,9 +110,9 @@ def next_steps(result: ValuationResult, *, audited: bool) -> Iterator[str]:
             "Look at the data of the lowest values first: wrong labels, scrambled text and data of another kind end up "
             "there. Train once without it to see what that gains."
         )
-    if open_ones.any() and np.isfinite(result.std_errors).all():
+    if (open_ones & (result.std_errors > 0)).any() and np.isfinite(result.std_errors).all():
         yield "A larger budget narrows the intervals: four times the evaluations halve them."
-    if not audited and not result.retrainings and result.unlearner != "retrain":
+    if not audited and not result.retrainings and result.unlearner not in ("retrain", "none"):
         yield (
             "Errors here are those of sampling. How far unlearning is from retraining they do not say: an audit "
             "measures it (unshap audit), and retraining on a few coalitions removes it (--retrain)."
@@ -109,7 +121,9 @@ def next_steps(result: ValuationResult, *, audited: bool) -> Iterator[str]:
 
 def _count(where: NDArray[np.bool_], n: int) -> str:
     count = int(where.sum())
-    return f"All {n:,} players" if count == n > 1 else f"{count:,} of {n:,} players"
+    if n == 1:
+        return "The one player"
+    return f"All {n:,} players" if count == n else f"{count:,} of {n:,} players"
 
 
 def _named(result: ValuationResult, where: NDArray[np.bool_], lowest: bool) -> str:

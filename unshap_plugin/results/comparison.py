@@ -12,7 +12,8 @@ from scipy import stats
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.numerics.correlation import spearman
-from unshap_plugin.results.intervals import check_level, round_off, student_interval
+from unshap_plugin.numerics.round_off import round_off
+from unshap_plugin.results.intervals import check_level, student_interval
 from unshap_plugin.results.lookup import check_one_value
 
 if TYPE_CHECKING:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from unshap_plugin.errors import InvalidValueError, check_number
 
-if TYPE_CHECKING:
-    from unshap_plugin.results.result import ValuationResult
-
-__all__ = ["check_level", "round_off", "student_interval"]
-
-#: Numbers that differ by less than this share of the largest utility or value are the same up to round-off.
-_ROUND_OFF = 1e-9
+__all__ = ["check_level", "student_interval"]
 
 
 def check_level(level: float) -> None:
@@ -50,11 +42,3 @@ def student_interval(
     """
     half = stats.t.isf((1 - level) / 2, degrees_of_freedom) * std_errors
     return values - half, values + half
-
-
-def round_off(result: ValuationResult) -> NDArray[np.float64]:
-    """Return how far values of a result may be apart that are the same up to round-off: a scalar or ``[t]``."""
-    # Leave-one-out values know no utility of nobody.
-    ends = np.fmax(np.abs(result.utility_all), np.abs(result.utility_none))
-    size: NDArray[np.float64] = np.maximum(ends, np.abs(result.values).max(axis=0, initial=0.0))
-    return _ROUND_OFF * size

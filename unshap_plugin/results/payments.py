@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.results.intervals import round_off
+from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.results.lookup import check_one_value, place_of
 from unshap_plugin.results.money import Amount, amount_of, cents_of, divide
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from unshap_plugin.cautions import biased
 from unshap_plugin.estimators.semivalue import SHAPLEY
+from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.results.comparison import Comparison, compare
-from unshap_plugin.results.intervals import check_level, round_off, student_interval
+from unshap_plugin.results.intervals import check_level, student_interval
 from unshap_plugin.results.lookup import place_of
 from unshap_plugin.results.money import Amount
 from unshap_plugin.results.payments import Payouts, payouts

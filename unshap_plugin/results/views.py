@@ -108,6 +108,7 @@ class Views:
         Raises
         ------
         InvalidValueError
-            If the file cannot be written, or the metric measures more than twelve things.
+            If the file cannot be written, the metric measures more than twelve things, or audit or payments are of
+            other players or values.
         """
         save_report(Path(path), html_report(self, audit, paid))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-__all__ = ["digits", "lines_of", "one_line"]
+__all__ = ["form_of", "lines_of", "one_line"]
 
 _MOST = 12
 
 
-def digits(largest: float) -> int:
-    """Return how many decimals show four digits of the largest number of a column, so that all numbers line up.
+def form_of(largest: float) -> str:
+    """Return the format that shows four digits of the largest number of a column, so that all numbers line up.
+
+    Where that takes more than twelve digits, it is that of powers of ten.
 
     Examples
     --------
-    >>> digits(0.0123), digits(1234.5), digits(0.0)
-    (5, 0, 0)
+    >>> form_of(0.0123), form_of(1234.5), form_of(0.0), form_of(1e-10), form_of(1e12)
+    ('.5f', '.0f', '.0f', '.3e', '.3e')
     """
-    return min(max(0, 3 - math.floor(math.log10(largest))), _MOST) if largest > 0 else 0
+    power = math.floor(math.log10(largest)) if largest > 0 else 3
+    return f".{max(0, 3 - power)}f" if 3 - _MOST <= power < _MOST else ".3e"
 
 
 def one_line(text: str) -> str:
