@@ -22,9 +22,10 @@ from unshap_plugin.estimators.semivalue import Kind
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike
+from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.plugin import Unlearner
 from unshap_plugin.problem.players import shares_of_rows
-from unshap_plugin.results.intervals import check_level, round_off
+from unshap_plugin.results.intervals import check_level
 
 __all__ = ["UnlearningIssueManager"]
 
