@@ -22,7 +22,7 @@ from unshap_transformers.problems import source_problem
 __all__ = ["source_game", "value_sources"]
 
 #: Rows of a step, and steps: what measured best (``benchmarks/language_models.py``).
-_BATCH, _STEPS, _STEPS_OF_ASCENT = 16, 8, 4
+_BATCH, _STEPS, _STEPS_OF_ASCENT = 16, 6, 4
 #: The rate of an ascent is lower by this than that of training.
 _SLOWER = 10
 #: Where the rate of training is not known: this is the root mean square of what LoRA's second matrices learned over it.
@@ -92,7 +92,7 @@ def source_game(problem: ModuleProblem, unlearner: str | Unlearner = "auto", **s
     problem
         What ``source_problem`` returned.
     unlearner
-        The name of an unlearner, or one. ``"auto"``, by what ``docs/language_models.md`` shows: eight steps of
+        The name of an unlearner, or one. ``"auto"``, by what ``docs/language_models.md`` shows: six steps of
         ``finetune`` on 16 rows each, at the learning rate of the training where that is known; with partial access four
         steps of ``npo`` at a tenth of it.
     settings

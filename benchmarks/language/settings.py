@@ -36,7 +36,7 @@ def _steps(steps: int, lr: float, size: int = 16, **more: float) -> dict[str, An
 
 #: What is compared.
 METHODS = {
-    "`finetune`": Method("finetune", settings=_steps(8, RATE)),
+    "`finetune`": Method("finetune", settings=_steps(6, RATE)),
     "`graddiff`": Method("graddiff", settings=_steps(8, RATE)),
     "`merge`": Method("merge"),
     "`influence`": Method("influence"),
@@ -49,6 +49,7 @@ METHODS = {
 def _tried() -> Iterator[tuple[str, Method]]:
     for steps, size, rate, shrink in (
         (4, 16, RATE, 0.8),
+        (6, 16, RATE, 0.8),
         (8, 16, RATE / 2, 0.8),
         (8, 16, RATE, 0.8),
         (8, 16, RATE, 1.0),
