@@ -518,6 +518,9 @@ def test_verdicts(given_figures, verdict, words):
     line = sentence("newton", {"accuracy": given_figures})
     assert words in line
     assert "\n" not in line
+    improvable = verdict in (Verdict.RANKING, Verdict.ROUGH)
+    assert line.endswith(", or let retrainings='auto' correct them") is improvable
+    assert "correct them" not in sentence("retrain", {"accuracy": given_figures})
 
 
 def test_many_metrics_are_counted():

@@ -77,3 +77,4 @@ def test_it_does_not_become_text_that_is_trained_on(refused):
     typed = ["text", "--model", "m", "--train", "corpus", "--eval", "e", "--report", "corpus/report.html"]
     message = "'corpus/report.html' of --report would be among the train files that are read: give another --report."
     assert message in refused(typed)
+    assert "report.html" not in refused([*typed[:-1], "report.html"]), "what is lacking now is the rest"
