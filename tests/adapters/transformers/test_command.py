@@ -39,7 +39,7 @@ def test_it_values_the_sources_and_writes_what_it_found(folder, tmp_path, capsys
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"values.csv", "result.json", "values.png"}
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert sorted(result["players"]) == ["bad", "good"]
-    assert "finetune (steps=8" in said
+    assert "finetune (steps=6" in said
     assert "(log_likelihood on 1" in said
 
 
