@@ -145,7 +145,8 @@ def an_extra_brings_distributed():
 
 def without_opendataval():
     hidden = {name: None for name in sys.modules if name.startswith(("opendataval", "unshap_opendataval"))}
-    with mock.patch.dict(sys.modules, {"opendataval": None, **hidden}):
+    installed = mock.patch("unshap_plugin.frameworks.version", return_value="1.3.0")  # but it cannot be imported
+    with installed, mock.patch.dict(sys.modules, {"opendataval": None, **hidden}):
         refused("opendataval", "run")
 
 

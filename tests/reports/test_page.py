@@ -83,13 +83,15 @@ def test_names_and_notes_are_text(write):
 
 
 def test_no_name_breaks_lines_turns_the_direction_of_reading_or_goes_into_no_file(tmp_path):
-    names = ("\u202elive", "two\nlines", "\ud800")
-    result = replace(made([1.0, 2.0, -1.0], [0.1] * 3, players=names), notes=names, metric="\u202e$\\frac$")
+    names = ("\u202elive", "two\nlines", "\u2028")
+    notes = (*names, "\ud800")
+    result = replace(made([1.0, 2.0, -1.0], [0.1] * 3, players=names), notes=notes, metric="\u202e$\\frac$")
     result.to_html(tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "improved the model, beyond the error of their values (two\\nlines, \\u202elive)" in page.words
-    assert "harmed the model, beyond the error of their values (\\ud800)" in page.words
+    assert "harmed the model, beyond the error of their values (\\u2028)" in page.words
     assert "Note: \\u202elive" in page.words
+    assert "Note: \\ud800" in page.words
     assert "\u202e" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "\\ud800" in Page(html_report(result, command="unshap value \ud800")).words
 
