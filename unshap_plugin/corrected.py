@@ -22,6 +22,7 @@ from unshap_plugin.estimators.sizes import sizes_of
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.estimators.stratified import least_of
 from unshap_plugin.game import UnlearningGame
+from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
@@ -33,8 +34,6 @@ __all__ = ["check_corrected", "corrected_values"]
 
 #: Of "auto": what errors may be left, and how many retrainings for a player at most.
 AUTO_ERROR, AUTO_MOST = "10%", 10
-#: Errors below this share of the largest value are those of numbers.
-ROUND_OFF = 1e-9
 
 
 def corrected_values(
@@ -254,7 +253,7 @@ def _names(games: Sequence[Game]) -> list[str]:
 
 def _without_a_difference(result: ValuationResult, n: int) -> list[str]:
     """Say what errors of zero mean where they come of utilities that were all foretold."""
-    none = result.std_errors <= ROUND_OFF * np.abs(result.values).max()
+    none = result.std_errors <= round_off(result)
     if result.asked >= 2**n or not none.any():
         return []
     many = int(none.reshape(n, -1).any(axis=1).sum())

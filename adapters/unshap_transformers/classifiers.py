@@ -6,7 +6,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from unshap_transformers.evaluation import EvaluationSet, halves, named_sets
 from unshap_transformers.labelled import class_numbers, read_labelled
 from unshap_transformers.model import SharingModule
 from unshap_transformers.parts import Asked, Pair, Parts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["METRICS", "TextClassifier", "check_kind", "classified"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,9 +15,6 @@ from unshap_transformers.metrics import METRICS, token_metric
 from unshap_transformers.model import CausalLM, TokenLoss
 from unshap_transformers.parts import Asked, Pair, Parts
 from unshap_transformers.tokens import IGNORED, Tokens, tokenise
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["language"]
 

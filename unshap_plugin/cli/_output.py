@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from unshap_plugin.results.payments import Payouts
     from unshap_plugin.results.result import ValuationResult
 
-__all__ = ["add_report", "check_out", "number", "say", "write", "write_report"]
+__all__ = ["add_report", "check_out", "say", "write", "write_report"]
 
 #: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
 FILES = {
@@ -163,11 +162,6 @@ def write_report(
 def say(lines: Iterable[str]) -> None:
     """Print lines, each of which is one whatever the names in it are, without empty ones at the beginning."""
     sys.stdout.write("\n".join(map(one_line, lines)).lstrip("\n") + "\n")
-
-
-def number(value: float, form: str) -> str:
-    """Return a number in the given format, and a dash for one that is not defined."""
-    return "-" if math.isnan(value) else format(value, form)
 
 
 def _check_writable(folder: Path, option: str) -> None:

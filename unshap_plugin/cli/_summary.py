@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from unshap_plugin.cli._output import number
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators.semivalue import SHAPLEY
 from unshap_plugin.reports.words import ENDINGS
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.printing import form_of, lines_of
+from unshap_plugin.support.printing import form_of, lines_of, number
 
 __all__ = ["summary_lines", "table_lines"]
 

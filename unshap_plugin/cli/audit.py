@@ -10,9 +10,9 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, number, say, write
+from unshap_plugin.cli._output import check_out, say, write
 from unshap_plugin.cli._progress import progress_bar
-from unshap_plugin.support.printing import lines_of
+from unshap_plugin.support.printing import lines_of, number
 
 __all__ = ["add", "run"]
 

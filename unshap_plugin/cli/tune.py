@@ -9,9 +9,9 @@ from typing import Any
 from unshap_plugin.audit.tuning import Tuning, tune
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, number, say, write
+from unshap_plugin.cli._output import check_out, say, write
 from unshap_plugin.cli._settings import as_options, by_name, grid_values
-from unshap_plugin.support.printing import lines_of
+from unshap_plugin.support.printing import lines_of, number
 
 __all__ = ["add", "run"]
 

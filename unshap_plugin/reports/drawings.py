@@ -28,13 +28,10 @@ def svg_of(ax: Axes, label: str) -> Markup:
     """
     import matplotlib as mpl
 
-    text, figure = io.StringIO(), _figure(ax)
+    figure: Any = ax.figure
+    text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "unshap", "svg.fonttype": "path"}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     drawn = text.getvalue()
     drawn = drawn[drawn.index("<svg") + len("<svg") :]
     return Markup('<svg role="img" aria-label="{}"').format(one_line(label)) + Markup(drawn)
-
-
-def _figure(ax: Axes) -> Any:
-    return ax.figure

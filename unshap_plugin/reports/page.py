@@ -19,7 +19,7 @@ from unshap_plugin.estimators.semivalue import SHAPLEY
 from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.reports.drawings import svg_of
 from unshap_plugin.reports.words import ENDINGS, answer, next_steps, question, standing, unit_of
-from unshap_plugin.support.printing import form_of, one_line
+from unshap_plugin.support.printing import form_of, number, one_line
 
 if TYPE_CHECKING:
     from unshap_plugin.audit.report import FidelityReport
@@ -149,8 +149,8 @@ def _without_round_off(result: ValuationResult) -> Any:
     return np.where(np.abs(result.missing) <= round_off(result), 0.0, result.missing)
 
 
-def _plain(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _parts(result: ValuationResult) -> Iterator[ValuationResult]:
@@ -188,33 +188,24 @@ def _table(result: ValuationResult, most: int, paid: Payouts | None) -> dict[str
     rows, records = [], frame.to_dict("records")
     for i in shown.tolist():
         row = records[i]
-        ends = f"[{_number(row['ci_low'], form)}, {_number(row['ci_high'], form)}]"
+        ends = f"[{number(row['ci_low'], form)}, {number(row['ci_high'], form)}]"
         ranks = f"{row['rank']}"
         if row["rank_low"] < row["rank_high"]:
             ranks += f" ({row['rank_low']} to {row['rank_high']})"
         cells = [
             (str(row["player"]), None),
-            (_number(row["value"], form), row["value"]),
-            (_number(row["std_error"], form), row["std_error"]),
+            (number(row["value"], form), row["value"]),
+            (number(row["std_error"], form), row["std_error"]),
             (ends, row["ci_low"]),
             (ranks, row["rank"]),
-            *((_number(row[name], form), row[name]) for name in unlearned),
+            *((number(row[name], form), row[name]) for name in unlearned),
         ]
         if paid is not None:
             low, high = (("-" if one.is_nan() else f"{one:,}", float(one)) for one in (paid.low[i], paid.high[i]))
             cells += [(f"{paid.payments[i]:,}", float(paid.payments[i])), (f"[{low[0]}, {high[0]}]", low[1])]
         sign = "above" if above[i] else "below" if below[i] else "open"
         rows.append({"sign": sign, "cells": [(text, _key(key)) for text, key in cells]})
-    return {"header": header, "rows": rows, "left_out": len(order) - len(shown), "cut": _cut(len(order), most)}
-
-
-def _cut(count: int, most: int) -> int | None:
-    """Return after how many rows others are left out."""
-    return most // 2 if count > most else None
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if np.isnan(value) else format(value, form)
+    return {"header": header, "rows": rows, "left_out": len(order) - len(shown), "cut": most // 2}
 
 
 def _key(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-__all__ = ["form_of", "lines_of", "one_line"]
+__all__ = ["form_of", "lines_of", "number", "one_line"]
 
 _MOST = 12
 
@@ -33,6 +33,17 @@ def one_line(text: str) -> str:
     acme\nlimited\xa0company
     """
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def number(value: float, form: str) -> str:
+    """Return a number in the given format, and a dash for one that is not defined.
+
+    Examples
+    --------
+    >>> number(0.25, ".3f"), number(math.nan, ".3f")
+    ('0.250', '-')
+    """
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def lines_of(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
