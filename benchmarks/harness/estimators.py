@@ -40,15 +40,15 @@ def measure(settings: dict[str, Any], seeds: Sequence[int]) -> Iterator[Row]:
                 continue
             found = {"use": use, "game": game.name, "players": game.n_players, "budget": times}
             for name, sampler in SAMPLERS.items():
-                counted = seeds[: _runs(settings, len(seeds), name, game.n_players, times)]
+                counted = seeds[: _runs(settings, len(seeds), use, name, game.n_players, times)]
                 yield {**found, "method": name, **judged(sampler, game, budget, counted)}
 
 
-def _runs(settings: dict[str, Any], seeds: int, name: str, players: int, times: int) -> int:
-    """Return how many seeds count: all where intervals are judged, fewer where runs take long."""
+def _runs(settings: dict[str, Any], seeds: int, use: str, name: str, players: int, times: int) -> int:
+    """Return how many seeds count: all where intervals are judged, fewer elsewhere and where runs take long."""
     if players > settings["most players"]:
         return min(seeds, settings["runs for most"])
-    judged = name in (AUTO, PERMUTATION) and players < MANY and times in settings["coverage"]
+    judged = use == HELD_OUT and name in (AUTO, PERMUTATION) and players < MANY and times in settings["coverage"]
     return seeds if judged else min(seeds, settings["runs"])
 
 
@@ -205,6 +205,6 @@ ESTIMATORS = Question(
         "most players": 50,
         "runs for most": 2,
     },
-    seeds=(200, 10),
+    seeds=(500, 10),
     figure=draw,
 )
