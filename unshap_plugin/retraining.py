@@ -8,8 +8,9 @@ from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners import Retrain
+from unshap_plugin.unlearners._own_fit import Fit, OwnFit
 
-__all__ = ["retraining_game"]
+__all__ = ["own_retraining_game", "retraining_game"]
 
 
 def retraining_game(
@@ -39,6 +40,37 @@ def retraining_game(
     ('retrain', True)
     """
     return problem.once(_seeded, n_jobs, store, seed)
+
+
+def own_retraining_game(
+    problem: ValuationProblem, fit: Fit, retries: int, seed: int, n_jobs: int | None = None
+) -> UnlearningGame:
+    """Return the game of retraining by a function, which leaves out coalitions for which that fails.
+
+    Parameters
+    ----------
+    problem, seed, n_jobs
+        See ``UnlearningGame``.
+    fit, retries
+        See ``OwnFit``.
+
+    Raises
+    ------
+    AccessError
+        If training rows are not at hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 1.0, 2.0, 6.0])
+    >>> problem = ValuationProblem(Ridge().fit(x, y), train=(x, y), test=(x, y))
+    >>> game = own_retraining_game(problem, lambda rows: Ridge().fit(x[rows], y[rows]), retries=2, seed=1)
+    >>> np.allclose(game([[True, True, False, True]]), retraining_game(problem, 1)([[True, True, False, True]]))
+    True
+    """
+    # One at a time, so that nothing is trained again where another one fails.
+    return UnlearningGame(problem, OwnFit(fit, retries), seed=seed, on_error="exclude", chunk=1, n_jobs=n_jobs)
 
 
 def _seeded(problem: ValuationProblem, n_jobs: int | None, store: Path | None, seed: int) -> UnlearningGame:
