@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.stats import gmean
 
 from unshap_plugin.cautions import left_out
-from unshap_plugin.coalitions import coalitions_of, keys_of
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, check_integer, in_short
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
@@ -28,7 +27,7 @@ from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.retraining import own_retraining_game, retraining_game
+from unshap_plugin.retraining import Remembered, own_retraining_game, retraining_game
 from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners import Retrain
 from unshap_plugin.unlearners._own_fit import Fit
@@ -116,10 +115,10 @@ def corrected_values(
     >>> x = scale(x)
     >>> model = LogisticRegression().fit(x[:60], y[:60])
     >>> problem = ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), groups=list("abcdef") * 10)
-    >>> result = corrected_values(UnlearningGame(problem, "influence"), retrainings=24)
+    >>> result = corrected_values(UnlearningGame(problem, "newton"), retrainings=24)
     >>> result.unlearner, result.estimator, result.retrainings, list(result.unlearned)
-    ('retrain', 'corrected', 24, ['influence'])
-    >>> values, errors = result.unlearned["influence"]
+    ('retrain', 'corrected', 24, ['newton'])
+    >>> values, errors = result.unlearned["newton"]
     >>> values.shape, result.variance_ratio > 1
     ((6,), True)
     """
@@ -135,7 +134,7 @@ def corrected_values(
         _check_players(one, dear)
     n = int(dear.n_players)
     if not isinstance(dear, UnlearningGame):
-        dear = _Remembered(dear)
+        dear = Remembered(dear)
     reasons = {}
     if retrainings == "auto":
         most, target_error = min(AUTO_MOST * n, 2**n), AUTO_ERROR if target_error is None else target_error
@@ -164,7 +163,7 @@ def corrected_values(
     registered: Registered[type[Estimator]] = Registered(Corrected, provider)
     result = estimated(dear, registered, most, seed, {}, progress, semivalue, stopping, {"helpers": helpers})
     alone = DrawnFromSmall(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
-    if isinstance(dear, _Remembered):
+    if isinstance(dear, Remembered):
         result = _with_exclusions(result, *dear.known())
     ratio = _ratio(alone, result)
     names = _names(games)
@@ -212,27 +211,6 @@ def check_corrected(retrainings: int | str | None, estimator: str) -> None:
             f"estimator is {in_short(estimator)}, but values that retrainings correct have one of their own: leave it "
             f"out, or leave out retrainings."
         )
-
-
-class _Remembered:
-    """Another one's game, which is asked for no coalition twice."""
-
-    def __init__(self, game: Game) -> None:
-        self._game, self._known = game, dict[bytes, NDArray[np.float64]]()
-        self.n_players = int(game.n_players)
-        self.players = getattr(game, "players", range(self.n_players))
-
-    def known(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Return what was evaluated, as an ``UnlearningGame`` does."""
-        return coalitions_of(list(self._known), self.n_players), np.stack(list(self._known.values()))
-
-    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        keys = keys_of(coalitions)
-        new = {key: row for key, row in zip(keys, coalitions, strict=True) if key not in self._known}
-        if new:
-            found = np.asarray(self._game(np.stack(list(new.values()))), dtype=np.float64)
-            self._known.update(zip(new, found, strict=True))
-        return np.stack([self._known[key] for key in keys])
 
 
 def _retrained(games: Sequence[Game], retrained: Game | None, own: Callable[..., UnlearningGame] | None) -> Game:

@@ -75,7 +75,7 @@ class OwnFit(Unlearner):
         # A module says itself what it is without a row, and with rows of one class.
         module = isinstance(problem, ModuleProblem) and problem.linear is None
         given = problem.model if module else problem.given_model
-        models = []
+        models: list[Any] = []
         for keeps, coalition in zip(problem.retained(coalitions).cpu().numpy(), coalitions, strict=True):
             y = problem.y.cpu().numpy()[keeps]
             model = None if module else constant(given, y, problem.classes, problem.output_shape)

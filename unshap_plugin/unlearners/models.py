@@ -90,7 +90,27 @@ class StackedModels:
 
     @classmethod
     def of(cls, engine: Engine, models: Sequence[nn.Module]) -> Self:
-        """Return modules of the same architecture, stacked."""
+        """Return modules of one architecture, stacked.
+
+        Parameters
+        ----------
+        engine
+            The given module.
+        models
+            ``m`` of that architecture.
+
+        Raises
+        ------
+        KeyError
+            If one lacks a parameter of the given one.
+
+        Examples
+        --------
+        >>> from unshap_plugin.losses import mse
+        >>> engine = Engine(torch.nn.Linear(1, 1), mse)
+        >>> len(StackedModels.of(engine, [torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)]))
+        2
+        """
         states = [{**dict(model.named_parameters()), **dict(model.named_buffers())} for model in models]
         changed = [
             name
