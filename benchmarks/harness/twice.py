@@ -108,7 +108,7 @@ CASES = (
     Case(LOOKED_AT, "breast_cancer", 200, 12, 12, "logistic regression", "log_likelihood", "auto", {}, True),
     Case(LOOKED_AT, "diabetes", 250, 11, 7, "ridge", "neg_mean_squared_error", "auto", {}, True),
     Case(HELD_OUT, "friedman", 220, 9, 31, "ridge, small", "neg_mean_squared_error", "influence", {}),
-    Case(HELD_OUT, "blobs", 240, 8, 32, "network, stopped in time", "log_likelihood", "auto", {}),
+    Case(HELD_OUT, "blobs", 240, 8, 32, "network, stopped in time", "log_likelihood", "replay", {}),
     Case(HELD_OUT, "blobs", 200, 10, 33, "logistic regression, small", "accuracy", "auto", {}),
     Case(HELD_OUT, "digits", 200, 8, 34, "network, stopped in time", "log_likelihood", "finetune", {}),
     Case(HELD_OUT, "wine", 80, 9, 35, "network, stopped in time", "accuracy", "auto", {}, True),
