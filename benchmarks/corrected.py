@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from harness.games import of_table
-from harness.twice import CASES, HELD_OUT, Case, Utilities, played
+from harness.twice import CASES, HELD_OUT, LOOKED_AT, Case, Utilities, played
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import stats
@@ -130,8 +130,9 @@ def _parts(rows: list[Judged]) -> dict[str, list[Judged]]:
     return {
         "all": rows,
         "held out": [one for one in rows if one.case.use == HELD_OUT],
+        "looked at": [one for one in rows if one.case.use == LOOKED_AT],
         "as auto chooses": [one for one in rows if one.case.unlearner == "auto"],
-        "cruder unlearners": [one for one in rows if one.case.unlearner != "auto"],
+        "other unlearners": [one for one in rows if one.case.unlearner != "auto"],
     }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from problems import breast_cancer
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from unshap_plugin import (
+    Recipe,
     UnlearningGame,
     ValuationProblem,
     ValuationResult,
@@ -17,9 +20,10 @@ from unshap_plugin import (
     shapley_values,
     value,
 )
-from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import BudgetError, ContractError, InvalidTypeError, InvalidValueError
 from unshap_plugin.estimators.corrected import DrawnFromSmall
-from unshap_plugin.retraining import retraining_game
+from unshap_plugin.losses import cross_entropy
+from unshap_plugin.retraining import own_retraining_game, retraining_game
 
 (X, Y), TEST = breast_cancer(rows=48, tests=60)
 GROUPS = np.repeat(list("abcdef"), 8)
@@ -137,6 +141,108 @@ def test_errors_of_zero_say_what_they_mean():
     assert same.notes[1].startswith("what was retrained came out as foretold, for 6 of 6 players to the last digit")
     for other in (corrected_values(game, 24), corrected_values(game, 64)):
         assert not any("as foretold" in note for note in other.notes)
+
+
+def test_errors_are_not_zero_where_utilities_move_in_steps_and_all_that_were_seen_were_foretold():
+    game = UnlearningGame(problem(metric="accuracy"), "influence")
+    same = corrected_values(game, 24, retrained=Counting(game))
+    assert ((same.std_errors > 0) & (same.std_errors < 0.05)).all()
+    assert not any("as foretold" in note for note in same.notes)
+    assert (corrected_values(game, 64, retrained=Counting(game)).std_errors == 0).all(), "nothing is left to see"
+
+
+# A function that retrains.
+
+
+def failing(times):
+    """A fit that fails so many times for each set of rows, and how often it was asked."""
+    asked = {}
+
+    def fit(rows):
+        asked[rows.tobytes()] = asked.get(rows.tobytes(), 0) + 1
+        if asked[rows.tobytes()] <= times(rows):
+            raise RuntimeError("the node is gone")
+        return LogisticRegression().fit(X[rows], Y[rows])
+
+    return fit, asked
+
+
+def test_a_function_of_rows_retrains_and_is_asked_again_where_it_fails(caplog):
+    game = UnlearningGame(problem(), "influence")
+    fit, asked = failing(lambda rows: 2 if len(rows) == 24 else 0)
+    result = corrected_values(game, 30, fit=fit)
+    np.testing.assert_array_equal(result.values, corrected_values(game, 30).values)
+    assert (result.unlearner, result.excluded, result.retrainings) == ("fit", 0, 30)
+    assert result.settings["retries"] == 2
+    assert len(asked) == 28, "neither of no row nor of all"
+    assert set(asked.values()) == {1, 3}
+    assert "the node is gone" in caplog.text
+    assert ValuationResult.from_json(result.to_json()).settings == result.settings
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_what_fails_each_time_is_left_out_and_counted(retries):
+    game = UnlearningGame(problem(), "influence")
+    bad = np.flatnonzero(np.isin(GROUPS, ["a", "b"])).tobytes()
+    fit, asked = failing(lambda rows: 99 if rows.tobytes() == bad else 0)
+    result = corrected_values(game, 62, fit=fit, retries=retries)
+    assert asked[bad] == retries + 1
+    assert max(count for rows, count in asked.items() if rows != bad) == 1
+    assert result.excluded == 1
+    assert any(note.startswith("1 of 62 evaluated coalitions were excluded") for note in result.notes)
+    truth = UnlearningGame(problem(), "retrain", seed=1)
+
+    def failed(coalitions):
+        found = truth(coalitions)
+        found[(coalitions == np.isin(list("abcdef"), ["a", "b"])).all(axis=1)] = np.nan
+        return found
+
+    failed.n_players = 6
+    other = corrected_values(game, 62, retrained=failed)
+    np.testing.assert_array_equal(other.values, result.values)
+    assert other.excluded == 1
+    assert any(note.startswith("1 of 62 evaluated coalitions were excluded") for note in other.notes)
+
+
+def test_functions_may_retrain_any_kind_of_model():
+    trees = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, Y)
+    given = ValuationProblem(trees, (X, Y), TEST, groups=GROUPS)
+    own = own_retraining_game(
+        given, lambda rows: DecisionTreeClassifier(max_depth=2, random_state=0).fit(X[rows], Y[rows]), 0, 1
+    )
+    some = np.random.default_rng(0).random((12, 6)) < 0.5
+    some[0], some[1] = False, True
+    np.testing.assert_array_equal(own(some), UnlearningGame(given, "retrain")(some))
+    x, y = torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(Y)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start = torch.nn.Linear(x.shape[1], 2)
+    recipe = Recipe("adam", lr=0.01, epochs=2, batch_size=16, init=start)
+    given = ValuationProblem(
+        recipe.train(start, cross_entropy, x, y),
+        (x, y),
+        (torch.as_tensor(TEST[0], dtype=torch.float32), torch.as_tensor(TEST[1])),
+        groups=GROUPS,
+        loss=cross_entropy,
+        fit=recipe,
+    )
+    own = own_retraining_game(given, lambda rows: recipe.train(start, cross_entropy, x, y, rows=mask(rows)), 0, 0)
+    np.testing.assert_allclose(own(some), UnlearningGame(given, "retrain")(some), atol=1e-5)
+
+
+def mask(rows):
+    return torch.as_tensor(np.isin(np.arange(len(X)), rows))
+
+
+def test_functions_that_give_no_model_of_that_kind_are_refused():
+    game = UnlearningGame(problem(), "influence")
+    for other, said in ((None, "a NoneType"), (DecisionTreeClassifier(), "a DecisionTreeClassifier")):
+        with pytest.raises(ContractError, match=f"returned {said} instead of the retrained model"):
+            corrected_values(game, 30, fit=lambda rows, other=other: other)
+    with pytest.raises(InvalidValueError, match="retrained and fit were given"):
+        corrected_values(game, 30, fit=lambda rows: None, retrained=game)
+    with pytest.raises(InvalidValueError, match="retries"):
+        corrected_values(game, 30, fit=lambda rows: None, retries=-1)
 
 
 def test_a_target_ends_the_retrainings():

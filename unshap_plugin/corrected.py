@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gmean
 
-from unshap_plugin.coalitions import keys_of
+from unshap_plugin.cautions import left_out
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, check_integer, in_short
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
@@ -26,9 +27,10 @@ from unshap_plugin.numerics.round_off import round_off
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.retraining import retraining_game
+from unshap_plugin.retraining import Remembered, own_retraining_game, retraining_game
 from unshap_plugin.support.progress import Progress
 from unshap_plugin.unlearners import Retrain
+from unshap_plugin.unlearners._own_fit import Fit
 
 __all__ = ["check_corrected", "corrected_values"]
 
@@ -42,6 +44,8 @@ def corrected_values(
     seed: int = 0,
     *,
     retrained: Game | None = None,
+    fit: Fit | None = None,
+    retries: int = 2,
     kind: Kind | None = None,
     budget: int | None = None,
     target_error: float | str | None = None,
@@ -70,7 +74,12 @@ def corrected_values(
         The game of retraining, or any other one over the same players that is dear: a function of coalitions with
         ``n_players``, such as of fits on a cluster. ``None``: retrains as the problem of the (first) game says, with
         the first seed of its audit. In partial access nobody can retrain: make it of the problem with all data, with
-        ``valued=`` the same players.
+        ``valued=`` the same players. A utility of NaN says that a fit failed, as below.
+    fit, retries
+        How to retrain instead: a function from the numbers of the rows that are kept, int64 ``[r]``, to a model of the
+        kind of the given one. Where it raises an exception, that is logged, and it is asked again, so many times. A
+        coalition for which it fails each time is left out with its complement, and counted in ``result.excluded``.
+        Trained are as many at a time as the (first) game has ``n_jobs``.
     kind
         Another semivalue, see ``semivalues``; ``None`` for Shapley values.
     budget
@@ -106,10 +115,10 @@ def corrected_values(
     >>> x = scale(x)
     >>> model = LogisticRegression().fit(x[:60], y[:60])
     >>> problem = ValuationProblem(model, (x[:60], y[:60]), (x[60:], y[60:]), groups=list("abcdef") * 10)
-    >>> result = corrected_values(UnlearningGame(problem, "influence"), retrainings=24)
+    >>> result = corrected_values(UnlearningGame(problem, "newton"), retrainings=24)
     >>> result.unlearner, result.estimator, result.retrainings, list(result.unlearned)
-    ('retrain', 'corrected', 24, ['influence'])
-    >>> values, errors = result.unlearned["influence"]
+    ('retrain', 'corrected', 24, ['newton'])
+    >>> values, errors = result.unlearned["newton"]
     >>> values.shape, result.variance_ratio > 1
     ((6,), True)
     """
@@ -118,13 +127,14 @@ def corrected_values(
         check_game(one, budget, seed)
     if retrainings != "auto":
         check_integer("retrainings", retrainings, 0)
-    dear = _retrained(games, retrained)
+    check_integer("retries", retries, 0)
+    dear = _retrained(games, retrained, None if fit is None else partial(own_retraining_game, fit=fit, retries=retries))
     check_game(dear, None, seed)
     for one in games:
         _check_players(one, dear)
     n = int(dear.n_players)
     if not isinstance(dear, UnlearningGame):
-        dear = _Remembered(dear)
+        dear = Remembered(dear)
     reasons = {}
     if retrainings == "auto":
         most, target_error = min(AUTO_MOST * n, 2**n), AUTO_ERROR if target_error is None else target_error
@@ -153,6 +163,8 @@ def corrected_values(
     registered: Registered[type[Estimator]] = Registered(Corrected, provider)
     result = estimated(dear, registered, most, seed, {}, progress, semivalue, stopping, {"helpers": helpers})
     alone = DrawnFromSmall(n, result.asked, int(seed), weights=weights).run(dear)  # which asks for the same
+    if isinstance(dear, Remembered):
+        result = _with_exclusions(result, *dear.known())
     ratio = _ratio(alone, result)
     names = _names(games)
     many = "" if not np.isfinite(ratio) else f", and without them would have {ratio:.2g} times the variance"
@@ -201,25 +213,10 @@ def check_corrected(retrainings: int | str | None, estimator: str) -> None:
         )
 
 
-class _Remembered:
-    """Another one's game, which is asked for no coalition twice."""
-
-    def __init__(self, game: Game) -> None:
-        self._game, self._known = game, dict[bytes, NDArray[np.float64]]()
-        self.n_players = int(game.n_players)
-        self.players = getattr(game, "players", range(self.n_players))
-
-    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        keys = keys_of(coalitions)
-        new = {key: row for key, row in zip(keys, coalitions, strict=True) if key not in self._known}
-        if new:
-            found = np.asarray(self._game(np.stack(list(new.values()))), dtype=np.float64)
-            self._known.update(zip(new, found, strict=True))
-        return np.stack([self._known[key] for key in keys])
-
-
-def _retrained(games: Sequence[Game], retrained: Game | None) -> Game:
-    """Return the game of retraining."""
+def _retrained(games: Sequence[Game], retrained: Game | None, own: Callable[..., UnlearningGame] | None) -> Game:
+    """Return the game of retraining; ``own`` makes it of a problem, ``seed`` and ``n_jobs``."""
+    if retrained is not None and own is not None:
+        raise InvalidValueError("retrained and fit were given, which both say how to retrain: leave out one of them.")
     if retrained is None:
         first = games[0]
         if not isinstance(first, UnlearningGame):
@@ -232,6 +229,8 @@ def _retrained(games: Sequence[Game], retrained: Game | None) -> Game:
                 "unlearner 'retrain' retrains for each utility, so that nothing is left for retrainings to correct: "
                 "use another unlearner, or value the game without retrainings."
             )
+        if own is not None:
+            return own(first.problem, seed=first.seed + 1, n_jobs=first.n_jobs)
         return retraining_game(first.problem, first.seed + 1, first.n_jobs, first.store)
     return retrained
 
@@ -251,6 +250,17 @@ def _names(games: Sequence[Game]) -> list[str]:
     return [name if found.count(name) == 1 else f"{name} {found[: k + 1].count(name)}" for k, name in enumerate(found)]
 
 
+def _with_exclusions(
+    result: ValuationResult, coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]
+) -> ValuationResult:
+    """Count the fits of another one's game that failed, and say so."""
+    note = left_out(coalitions, utilities, result.missing)
+    if note is None:
+        return result
+    excluded = int(np.isnan(utilities.reshape(len(utilities), -1)).any(axis=1).sum())
+    return dataclasses.replace(result, excluded=excluded, notes=(note, *result.notes))
+
+
 def _without_a_difference(result: ValuationResult, n: int) -> list[str]:
     """Say what errors of zero mean where they come of utilities that were all foretold."""
     none = result.std_errors <= round_off(result)
@@ -264,7 +274,10 @@ def _without_a_difference(result: ValuationResult, n: int) -> list[str]:
 
 
 def _ratio(alone: Estimate, result: ValuationResult) -> float:
-    """Return how many times the variance the values would have without help, in the geometric mean over metrics."""
+    """Return how many times the variance the values would have without help, in the geometric mean over metrics.
+
+    Of metrics that retrainings alone foretell to the last digit there is nothing to compare.
+    """
     before, now = (np.sum(one.std_errors**2, axis=0).reshape(-1) for one in (alone, result))
-    counted = now > 0
+    counted = (now > 0) & (before > round_off(result).reshape(-1) ** 2)
     return float(gmean(before[counted] / now[counted])) if counted.any() else 1.0

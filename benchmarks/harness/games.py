@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_classification,
+    make_friedman1,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import scale
 from sklearn.svm import SVC
@@ -19,10 +27,12 @@ from unshap_plugin.estimators import Exact
 
 __all__ = ["Known", "of_neighbours", "of_providers", "saturating"]
 
-LOADERS = {
+LOADERS: dict[str, Callable[..., Any]] = {
+    "blobs": lambda **_: make_classification(600, 8, n_informative=5, n_classes=3, random_state=0),
     "breast_cancer": load_breast_cancer,
     "diabetes": load_diabetes,
     "digits": load_digits,
+    "friedman": lambda **_: make_friedman1(600, noise=1.0, random_state=0),
     "iris": load_iris,
     "wine": load_wine,
 }

@@ -17,14 +17,19 @@ from unshap_plugin import Recipe, UnlearningGame, ValuationProblem
 from unshap_plugin.estimators import Exact
 from unshap_plugin.losses import cross_entropy
 
-__all__ = ["CASES", "CHOSEN_ON", "HELD_OUT", "Case", "Twice", "played"]
+__all__ = ["CASES", "CHOSEN_ON", "HELD_OUT", "LOOKED_AT", "Case", "Twice", "played"]
 
 #: A function of coalitions.
 Utilities = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
-CHOSEN_ON, HELD_OUT = "chosen on", "held out"
-LINEAR = {"logistic regression": lambda: LogisticRegression(max_iter=1000), "ridge": lambda: Ridge(1.0)}
-#: Epochs of Adam, at the rate .01: before the loss is low, and long after.
-EPOCHS = {"network, stopped early": 5, "network, stopped late": 60}
+CHOSEN_ON, LOOKED_AT, HELD_OUT = "chosen on", "looked at", "held out"
+LINEAR = {
+    "logistic regression": lambda: LogisticRegression(max_iter=1000),
+    "logistic regression, small": lambda: LogisticRegression(C=0.1, max_iter=1000),
+    "ridge": lambda: Ridge(1.0),
+    "ridge, small": lambda: Ridge(30.0),
+}
+#: Epochs of Adam, at the rate .01: before the loss is low, when it is, and long after.
+EPOCHS = {"network, stopped early": 5, "network, stopped in time": 20, "network, stopped late": 60}
 METRICS = {"log_likelihood": "log-likelihood", "accuracy": "accuracy", "neg_mean_squared_error": "squared error"}
 HIDDEN, REFERENCE = 16, 40
 
@@ -36,7 +41,7 @@ class Case:
     Attributes
     ----------
     use
-        Whether a setting was chosen on it.
+        Whether a setting was chosen on it, or it was looked at before the last setting was chosen on others.
     data, rows, players, seed, model, metric
         See ``shared_out``; the model is one of ``LINEAR`` or ``EPOCHS``.
     unlearner, settings
@@ -90,18 +95,27 @@ CASES = (
     Case(CHOSEN_ON, "iris", 75, 9, 4, "logistic regression", "log_likelihood", "gradient_ascent", {}, True),
     Case(CHOSEN_ON, "breast_cancer", 200, 10, 3, "network, stopped late", "accuracy", "auto", {}, True),
     Case(CHOSEN_ON, "digits", 300, 10, 20, "network, stopped late", "accuracy", "auto", {}),
-    Case(HELD_OUT, "wine", 100, 11, 5, "logistic regression", "log_likelihood", "influence", {}),
-    Case(HELD_OUT, "breast_cancer", 150, 10, 6, "logistic regression", "accuracy", "newton", {"steps": 1}),
-    Case(HELD_OUT, "diabetes", 250, 11, 7, "ridge", "neg_mean_squared_error", "influence", {}),
+    Case(LOOKED_AT, "wine", 100, 11, 5, "logistic regression", "log_likelihood", "influence", {}),
+    Case(LOOKED_AT, "breast_cancer", 150, 10, 6, "logistic regression", "accuracy", "newton", {"steps": 1}),
+    Case(LOOKED_AT, "diabetes", 250, 11, 7, "ridge", "neg_mean_squared_error", "influence", {}),
     Case(CHOSEN_ON, "digits", 300, 8, 8, "network, stopped early", "log_likelihood", "finetune", {}),
-    Case(HELD_OUT, "digits", 250, 10, 10, "network, stopped late", "accuracy", "anchored", {}, True),
-    Case(HELD_OUT, "wine", 100, 11, 5, "logistic regression", "accuracy", "auto", {}),
-    Case(CHOSEN_ON, "digits", 300, 8, 8, "network, stopped early", "log_likelihood", "auto", {}),
-    Case(HELD_OUT, "iris", 75, 9, 9, "network, stopped late", "log_likelihood", "auto", {}),
-    Case(HELD_OUT, "breast_cancer", 200, 10, 21, "network, stopped late", "accuracy", "auto", {}),
-    Case(HELD_OUT, "wine", 90, 10, 11, "network, stopped early", "log_likelihood", "auto", {}, True),
-    Case(HELD_OUT, "breast_cancer", 200, 12, 12, "logistic regression", "log_likelihood", "auto", {}, True),
-    Case(HELD_OUT, "diabetes", 250, 11, 7, "ridge", "neg_mean_squared_error", "auto", {}, True),
+    Case(LOOKED_AT, "digits", 250, 10, 10, "network, stopped late", "accuracy", "anchored", {}, True),
+    Case(CHOSEN_ON, "wine", 100, 11, 5, "logistic regression", "accuracy", "auto", {}),
+    Case(CHOSEN_ON, "digits", 300, 8, 8, "network, stopped early", "log_likelihood", "replay", {}),
+    Case(LOOKED_AT, "iris", 75, 9, 9, "network, stopped late", "log_likelihood", "auto", {}),
+    Case(LOOKED_AT, "breast_cancer", 200, 10, 21, "network, stopped late", "accuracy", "auto", {}),
+    Case(LOOKED_AT, "wine", 90, 10, 11, "network, stopped early", "log_likelihood", "auto", {}, True),
+    Case(LOOKED_AT, "breast_cancer", 200, 12, 12, "logistic regression", "log_likelihood", "auto", {}, True),
+    Case(LOOKED_AT, "diabetes", 250, 11, 7, "ridge", "neg_mean_squared_error", "auto", {}, True),
+    Case(HELD_OUT, "friedman", 220, 9, 31, "ridge, small", "neg_mean_squared_error", "influence", {}),
+    Case(HELD_OUT, "blobs", 240, 8, 32, "network, stopped in time", "log_likelihood", "replay", {}),
+    Case(HELD_OUT, "blobs", 200, 10, 33, "logistic regression, small", "accuracy", "auto", {}),
+    Case(HELD_OUT, "digits", 200, 8, 34, "network, stopped in time", "log_likelihood", "finetune", {}),
+    Case(HELD_OUT, "wine", 80, 9, 35, "network, stopped in time", "accuracy", "auto", {}, True),
+    Case(HELD_OUT, "breast_cancer", 120, 11, 36, "network, stopped in time", "log_likelihood", "graddiff", {}),
+    Case(HELD_OUT, "friedman", 180, 10, 37, "ridge, small", "neg_mean_squared_error", "auto", {}, True),
+    Case(HELD_OUT, "iris", 90, 10, 38, "logistic regression, small", "log_likelihood", "newton", {"steps": 1}),
+    Case(HELD_OUT, "blobs", 260, 11, 39, "network, stopped late", "accuracy", "gradient_ascent", {}, True),
 )
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from unshap_plugin.errors import BudgetError, InvalidValueError
 from unshap_plugin.estimators import Exact, Stratified
 from unshap_plugin.estimators.corrected import Corrected
+from unshap_plugin.estimators.cross_fitting import _steps
 from unshap_plugin.estimators.helpers import Helpers
 from unshap_plugin.estimators.semivalue import semivalue_of
 from unshap_plugin.estimators.sizes import sizes_of
@@ -83,10 +84,11 @@ def one_by_one(pairs, half, u, counts, even, like):
                     weights = np.linalg.solve(all_, rest)
                     likely = -m / 2 * np.log(rest @ weights / m) - np.linalg.slogdet(all_)[1] / 2
                     errors = -m / 4 * (np.log(squares.mean()) + np.log(counts @ squares))
-                    kind = "multiples" if group else "none" if whole is None else "as they are"
-                    share = {"multiples": 1 / (len(groups) * (1 + like)), "none": 1, "as they are": 1 / max(like, 1)}[
-                        kind
-                    ]
+                    share = 1.0
+                    if group or whole is not None:
+                        share = 1 / assisted.STRONG / (len(groups) * (1 + like) if group else like)
+                    if whole is not None or min([*group, q]) < like:
+                        share /= assisted.DECISIVE
                     multiples = np.zeros(q)
                     multiples[group] = assisted.STRENGTH * scaled.T @ weights / np.sqrt((u[:, group] ** 2).mean(axis=0))
                     if whole is not None:
@@ -229,6 +231,53 @@ def test_values_keep_their_sum_and_are_exact_of_all_coalitions(seed, n, sampled)
     whole = run(dear, [cheap], 2**n, seed)
     np.testing.assert_allclose(whole.values, exact(dear), atol=1e-9)
     assert (whole.std_errors == 0).all()
+
+
+# Errors of zero.
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(5, 7), wrong=st.integers(0, 2), stepped=st.booleans())
+def test_errors_are_zero_only_where_nothing_is_left_to_see_or_nothing_moves_in_steps(seed, n, wrong, stepped):
+    """A helper that foretells all but a few coalitions: what is drawn may well show none of them."""
+    rng = np.random.default_rng(seed)
+    z = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+    cheap = np.sqrt(z @ rng.gamma(2.0, size=n)) + rng.normal(size=2**n) / 5
+    cheap = np.round(10 * cheap) / 40 if stepped else cheap
+    dear = cheap.copy()
+    dear[rng.choice(np.arange(1, 2**n - 1), wrong, replace=False)] += 0.025
+    found = run(dear, [cheap], 3 * n, seed)
+    if stepped:
+        assert (found.std_errors > 0).all()
+        assert found.std_errors.max() < 0.1 * np.abs(dear).max()
+    elif not wrong:
+        assert (found.std_errors < 1e-6).all()
+    assert (run(dear, [cheap], 2**n, seed).std_errors == 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(4, 7), kind=st.sampled_from(["constant", "additive", "by size", "one"]))
+def test_games_without_steps_have_errors_of_zero(seed, n, kind):
+    """Constant ones, those of worths that are added up, of size alone, and of one player who does it all."""
+    rng = np.random.default_rng(seed)
+    z = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+    worths = {"constant": np.zeros(n), "by size": np.ones(n), "additive": rng.normal(size=n), "one": 3 * np.eye(n)[0]}
+    dear = np.sqrt(z @ worths[kind]) if kind == "by size" else 1 + z @ worths[kind]
+    found = run(dear, [dear], 3 * n, seed)
+    np.testing.assert_allclose(found.values, exact(dear), atol=1e-6)
+    if kind != "one":
+        assert (found.std_errors < 1e-6).all()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.lists(st.integers(-50, 50), min_size=2, max_size=20))
+def test_steps_are_the_greatest_common_divisor_of_differences(parts, counts):
+    half = np.array(counts)[:, None] / parts
+    gaps = np.diff(sorted(counts))
+    expected = np.gcd.reduce(gaps) / parts
+    one = np.ones(len(counts), dtype=int)
+    np.testing.assert_allclose(_steps(half, one), expected, rtol=1e-9)
+    assert _steps(half, np.arange(len(counts)) + 1) == 0, "of one each nothing can be told"
 
 
 def test_vectors_are_valued_column_by_column_also_with_exclusions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from unshap_plugin.estimators.strata import Stratum, blocks
 from unshap_plugin.estimators.surrogates import Assisted, Fitted, fit
 
 __all__ = ["CrossFitted", "cross_fitted"]
+
+#: Differences that are apart by this share of the largest are alike, and steps are at least so many times as large.
+ROUND_OFF, MANY = 1e-6, 100
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ def cross_fitted(
 
     Strata of which every pair was drawn need no surrogate. Where pairs were excluded, as many of those that were not
     drawn count as excluded too.
+
+    Features may foretell all pairs of a stratum that were drawn, which does not say that they foretell the others.
+    Where differences move in steps, as those of accuracies do, each of these is then taken to be off by a step with the
+    chance ``(j + 1) / (k + 2)`` (Laplace's rule of succession), where ``j`` of the ``k`` pairs of all strata are, and
+    the variance is at least that of such residuals.
 
     Parameters
     ----------
@@ -113,17 +122,42 @@ def cross_fitted(
             residuals[k][out] = missed[-1][out]
         values += _along(pairs, sizes.contributions(size, missed), weight)
     variance, squares = np.zeros_like(values), np.zeros_like(values)
+    steps = _steps(halves[0], size)
+    off = np.any([2 * np.abs(one) >= steps for one in residuals], axis=0)  # those left out, by half a step or more
+    open_ones = ~finished[stratum]
+    chance = (off[open_ones].sum(axis=0) + 1) / (open_ones.sum() + 2)
     inside, outside = sizes.contributions(size, residuals)
     for k in np.flatnonzero(~finished):
         rows = stratum == k
         own = _along(pairs[rows], (inside[rows] ** 2, outside[rows] ** 2), np.full(left[k], sampled[k]))
         # Players to whom none of the pairs says anything, as where only a player's own counts, are like the others.
         own = np.where(own > 0, own, own.sum(axis=0) / np.maximum((own > 0).sum(axis=0), 1))
+        if features is not None:
+            unseen = counts[k] * left[k] / len(own) * chance * steps**2
+            own = np.maximum(own, np.where(off[rows].any(axis=0), 0, unseen))
         variance += own
         squares += own**2 / (left[k] - 1)
     freedom = np.full_like(values, np.inf if finished.all() else (left - 1)[~finished].sum())
     np.divide(variance**2, squares, out=freedom, where=squares > 0)
     return CrossFitted(values, variance, freedom, counted)
+
+
+def _steps(half: NDArray[np.float64], size: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the step of which all differences of pairs of one size are multiples, ``[t]``; 0 where there is none.
+
+    That is their greatest common divisor, by Euclid's algorithm, which ends at round-off where there are no steps.
+    """
+    apart = [np.diff(np.sort(half[size == one], axis=0), axis=0) for one in np.unique(size)]
+    steps = np.zeros(half.shape[1])
+    for k, gaps in enumerate(np.concatenate(apart).T):
+        alike = ROUND_OFF * np.abs(half[:, k]).max(initial=0.0)
+        for gap in gaps:
+            step, rest = steps[k], gap
+            while rest > alike:
+                step, rest = rest, abs(math.remainder(step, rest))
+            steps[k] = step
+        steps[k] *= steps[k] > MANY * alike
+    return steps
 
 
 def _along(

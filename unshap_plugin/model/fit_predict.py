@@ -20,7 +20,7 @@ from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import seeded
 from unshap_plugin.model.numeric import as_numbers
 
-__all__ = ["ConstantModel", "Relabelled", "classifies", "predicted", "refit"]
+__all__ = ["ConstantModel", "Relabelled", "classifies", "constant", "predicted", "refit"]
 
 #: Probabilities may lie outside 0 and 1 by so much.
 _ROUND_OFF = 1e-5
@@ -129,6 +129,26 @@ def predicted(model: Any, x: Any, classes: Classes | None, seed: int = 0) -> Ten
         return _on_cpu(scores)
 
 
+def constant(model: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int]) -> ConstantModel | None:
+    """Return what can be learned from no row, or from one class, if ``y`` is no more than that; see ``refit``.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> constant(Ridge(), np.empty(0), None, ()).outputs(2).tolist(), constant(Ridge(), np.ones(3), None, ())
+    ([0.0, 0.0], None)
+    """
+    if len(y) == 0:
+        shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
+        own = getattr(model, "empty_output", None)
+        return ConstantModel(shares if own is None else np.full(shape, own, dtype=np.float64))
+    if classes is None or (y != y[0]).any():
+        return None
+    shares = np.full(len(classes), np.finfo(np.float64).eps)
+    shares[int(y[0])] = 1.0
+    return ConstantModel(np.log(shares))
+
+
 def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: Sequence[int], seed: int | None) -> Any:
     """Return a copy of ``model``, fitted from scratch on these rows.
 
@@ -152,18 +172,13 @@ def refit(model: Any, x: Any, y: NDArray[Any], classes: Classes | None, shape: S
     seed
         Seed of what is random in the fit; ``None``: the global generators as they are.
     """
-    if len(y) == 0:
-        shares = np.zeros(shape) if classes is None else np.full(len(classes), -np.log(len(classes)))
-        own = getattr(model, "empty_output", None)
-        return ConstantModel(shares if own is None else np.full(shape, own, dtype=np.float64))
+    answer = constant(model, y, classes, shape)
+    if answer is not None:
+        return answer
     if classes is None:
         # One target per row is a row of numbers or a column, as the model answers it.
         return _fitted(model, x, y.reshape(len(y), *shape) if y.size == len(y) * np.prod(shape) else y, seed)
     seen, numbers = np.unique(y, return_inverse=True)
-    if len(seen) == 1:
-        shares = np.full(len(classes), np.finfo(np.float64).eps)
-        shares[int(seen[0])] = 1.0
-        return ConstantModel(np.log(shares))
     labels = classes.decode(seen)
     try:
         fitted = _fitted(model, x, classes.decode(y), seed)

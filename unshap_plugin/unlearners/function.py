@@ -18,7 +18,7 @@ from unshap_plugin.errors import ContractError, InvalidTypeError, nearest
 from unshap_plugin.model.generators import coalition_seed, seeded
 from unshap_plugin.model.given import copied
 from unshap_plugin.model.rows import map_rows, take
-from unshap_plugin.model.same_module import change, difference, same
+from unshap_plugin.model.same_module import change, difference
 from unshap_plugin.model.trained import as_input
 from unshap_plugin.problem.access import Access, ModelKind
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -26,7 +26,7 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import ModelList, Models, StackedModels
 
-__all__ = ["FunctionUnlearner", "function_unlearner"]
+__all__ = ["FunctionUnlearner", "checked_model", "function_unlearner"]
 
 _DATA = {"forget": Access.FORGET, "retain": Access.RETAIN, "reference": Access.REFERENCE}
 #: What a function for one coalition, and one for many, may ask for by the names of its arguments.
@@ -68,15 +68,7 @@ class FunctionUnlearner(Unlearner):
         ]
         if engine is None:
             return ModelList(problem, models)
-        states = [{**dict(model.named_parameters()), **dict(model.named_buffers())} for model in models]
-        changed = [
-            name
-            for name, given in engine.state.items()
-            if name in engine.theta0 or not all(same(state[name], given) for state in states)
-        ]
-        return StackedModels(
-            engine, {name: torch.stack([state[name].detach() for state in states]) for name in changed}
-        )
+        return StackedModels.of(engine, models)
 
     def _model(self, problem: ValuationProblem, retained: Tensor, seed: int) -> Any:
         """Return the model without one forget set, checked."""
@@ -93,19 +85,36 @@ class FunctionUnlearner(Unlearner):
         # Seeded, so that a function that draws from the global generators still is a function of the coalition.
         with seeded(seed), torch.enable_grad():
             unlearned = self.one(**asked, **self.settings)
-        if not isinstance(problem, ModuleProblem):
-            return _checked_object(unlearned)
-        changed = change(problem.model, model, problem.engine.restless)
-        if changed is not None:
-            raise ContractError(f"changed {changed} of the model that it was given: work on copy.deepcopy(model)")
-        if not isinstance(unlearned, nn.Module):
-            raise ContractError(f"returned {_kind(unlearned)} instead of the unlearned model: return a torch module")
-        other = difference(problem.model, unlearned)
-        if other is not None:
+        if isinstance(problem, ModuleProblem):
+            changed = change(problem.model, model, problem.engine.restless)
+            if changed is not None:
+                raise ContractError(f"changed {changed} of the model that it was given: work on copy.deepcopy(model)")
+        return checked_model(problem, unlearned)
+
+
+def checked_model(problem: ValuationProblem, model: Any) -> Any:
+    """Return a model that a function gave, or raise ``ContractError`` if it is none of the kind of the given one.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> x, y = np.arange(8.0)[:, None], np.arange(8.0)
+    >>> model = KNeighborsRegressor(1).fit(x, y)
+    >>> checked_model(ValuationProblem(model, train=(x, y), test=(x, y)), model) is model
+    True
+    """
+    if not isinstance(problem, ModuleProblem):
+        if not callable(getattr(model, "predict", None)):
             raise ContractError(
-                f"returned a model of another architecture ({other}): return a changed copy of the given"
+                f"returned {_kind(model)} instead of the unlearned model: return an object with predict"
             )
-        return unlearned
+        return model
+    if not isinstance(model, nn.Module):
+        raise ContractError(f"returned {_kind(model)} instead of the unlearned model: return a torch module")
+    other = difference(problem.model, model)
+    if other is not None:
+        raise ContractError(f"returned a model of another architecture ({other}): return a changed copy of the given")
+    return model
 
 
 @functools.lru_cache(maxsize=None, typed=True)
@@ -224,12 +233,6 @@ def _reference(problem: ValuationProblem) -> Any:
     if not isinstance(problem, ModuleProblem):
         return as_input(x), None if y is None else y.cpu().numpy().copy()
     return map_rows(torch.clone, x), None if y is None else y.clone()
-
-
-def _checked_object(model: Any) -> Any:
-    if not callable(getattr(model, "predict", None)):
-        raise ContractError(f"returned {_kind(model)} instead of the unlearned model: return an object with predict")
-    return model
 
 
 def _kind(value: Any) -> str:

@@ -8,11 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import Self
 
 from unshap_plugin.errors import ContractError
 from unshap_plugin.model.engine import Engine, Theta
 from unshap_plugin.model.rows import Rows
+from unshap_plugin.model.same_module import same
 from unshap_plugin.problem.object_problem import ObjectProblem
 from unshap_plugin.problem.problem import ValuationProblem
 
@@ -85,6 +87,37 @@ class StackedModels:
         _check_state(engine, state)
         self.engine = engine
         self.state = state
+
+    @classmethod
+    def of(cls, engine: Engine, models: Sequence[nn.Module]) -> Self:
+        """Return modules of one architecture, stacked.
+
+        Parameters
+        ----------
+        engine
+            The given module.
+        models
+            ``m`` of that architecture.
+
+        Raises
+        ------
+        KeyError
+            If one lacks a parameter of the given one.
+
+        Examples
+        --------
+        >>> from unshap_plugin.losses import mse
+        >>> engine = Engine(torch.nn.Linear(1, 1), mse)
+        >>> len(StackedModels.of(engine, [torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)]))
+        2
+        """
+        states = [{**dict(model.named_parameters()), **dict(model.named_buffers())} for model in models]
+        changed = [
+            name
+            for name, given in engine.state.items()
+            if name in engine.theta0 or not all(same(state[name], given) for state in states)
+        ]
+        return cls(engine, {name: torch.stack([state[name].detach() for state in states]) for name in changed})
 
     def __len__(self) -> int:
         """Return the number of models."""

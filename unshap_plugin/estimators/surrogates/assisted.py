@@ -23,11 +23,14 @@ __all__ = ["Assisted"]
 
 #: Prior variance of the multiple of a feature whose mean square is one, beside one of the surrogate's own.
 STRENGTH = 10.0
+#: How many times less likely than none features are beforehand, so that evidence for them has to be strong, and those
+#: that say most of sizes once more, so that it has to be decisive (Jeffreys 1961): what differs by size counts nothing.
+STRONG, DECISIVE = 10.0, 100.0
 #: Noises of a linear one, which leaves more to it.
 NOISES_OF_LINEAR = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7)
 #: Up to so many pairs to a player the likelihood says how much each surrogate counts, and beyond more and more the
 #: errors of pairs that are left out: few of these are too noisy, and the likelihood takes all pairs for alike.
-FEW, FASTER = 1.5, 6
+FEW, FASTER = 1.8, 6
 ROUND_OFF, TINY = 1e-12, 1e-300
 
 
@@ -73,7 +76,8 @@ class Assisted:
     ``Linear``, one noise, and none, each or all of the features. Some features mean what is fitted, and are also taken
     as they are: their multiples are then one beforehand, and not zero. Each counts as much as it is likely (Hoeting et
     al. 1999): where pairs are few by the marginal likelihood, and else by the errors of pairs that are left out, both
-    as they are and as they count in the variance of the values.
+    as they are and as they count in the variance of the values. Beforehand none is most likely, and least likely are
+    features that mean what is fitted: they differ most from size to size, which counts nothing in the values.
 
     Parameters
     ----------
@@ -194,6 +198,7 @@ def _add(
             explained = np.log(np.maximum(square, 0) / m + TINY)
             multiples[..., group] += found
             likely = -m / 2 * (trust * explained + (1 - trust) * missed) - trust * volumes / 2
-            # None is as likely beforehand as all as they are together, and as all multiples together.
-            alike = len(groups) * (1 + like) if group else like if whole >= 0 else 1
+            alike = STRONG * (len(groups) * (1 + like) if group else like) if group or whole >= 0 else 1.0
+            if whole >= 0 or any(k < like for k in group):
+                alike *= DECISIVE
             average.add(length, likely - np.log(alike), multiples, weights)
