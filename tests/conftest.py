@@ -33,6 +33,7 @@ collect_ignore = [
         ("advice_of/test_shapiq.py", "shapiq"),
         ("benchmarks/test_dattri.py", "dattri"),
         ("benchmarks/test_frameworks.py", "pydvl"),
+        ("benchmarks/test_frameworks.py", "dattri"),
         ("evaluation/test_dask.py", "distributed"),
         ("evaluation/test_ray.py", "ray"),
         ("adapters/test_tokenizers.py", "peft"),  # OpenDataVal brings transformers too, but an older one
