@@ -7,17 +7,15 @@ docstrings, and of the stories in ``examples/gallery``, which are run.
 from __future__ import annotations
 
 import importlib.util
-import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "adapters"), str(ROOT / "conformance")]
-
 from sphinx.ext.autodoc.mock import _MockObject
 
 from unshap_plugin import frameworks
+
+ROOT = Path(__file__).resolve().parents[1]
 
 project = "unshap-plugin"
 author = copyright = "the authors of unshap-plugin"  # noqa: A001
@@ -44,8 +42,8 @@ myst_heading_anchors = 4
 #: story, whose file is named for it, is shown without being run.
 MISSING = [one for one in (*frameworks.FRAMEWORKS, "distributed") if importlib.util.find_spec(one) is None]
 autodoc_mock_imports = MISSING
-frameworks.check_framework = lambda name: None
-_MockObject.__delitem__ = lambda self, key: None  # the base of our evaluators takes itself off OpenDataVal's list
+frameworks.check_framework = lambda *_: None
+_MockObject.__delitem__ = lambda *_: None  # the base of our evaluators takes itself off OpenDataVal's list
 
 autosummary_ignore_module_all = False
 autosummary_imported_members = True

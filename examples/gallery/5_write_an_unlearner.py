@@ -44,8 +44,8 @@ game = UnlearningGame(problem, unlearner)
 shapley_values(game)
 
 # %%
-# Is it any good? That it runs says nothing about whether it forgets: the audit compares it with retraining, beside doing
-# nothing at all.
+# Is it any good? That it runs says nothing about whether it forgets: the audit compares it with retraining, beside
+# doing nothing at all.
 
 report = audit(game, coalitions=30)
 print(report.verdict)

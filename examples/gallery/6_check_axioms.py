@@ -53,4 +53,5 @@ print(table(results))
 
 # %%
 # A test suite has all of it in three lines (``parametrize_with_checks``), for unlearners and for OpenDataVal's
-# evaluators too: :doc:`/conformance`. What others' methods keep: :doc:`/axioms_of_opendataval`, :doc:`/axioms_of_peers`.
+# evaluators too: :doc:`/conformance`. What others' methods keep: :doc:`/axioms_of_opendataval`,
+# :doc:`/axioms_of_peers`.
