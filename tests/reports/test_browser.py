@@ -1,4 +1,4 @@
-"""The report in a real browser, where Chromium is on the path: at two widths, sorted by the mouse, with foreign names."""
+"""The report in a real browser, where Chromium is on the path: at two widths, sorted by mouse, with foreign names."""
 
 from __future__ import annotations
 
