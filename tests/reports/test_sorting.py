@@ -15,7 +15,8 @@ MiniRacer = pytest.importorskip("py_mini_racer", reason="mini-racer is not insta
 
 #: As much of a document as the script asks for: a table whose heads are buttons.
 DOCUMENT = """
-const rows = TABLE.rows.map((cells) => ({ cells: cells.map(([text, key]) => ({ textContent: text, dataset: { key } })) }));
+const cell = ([text, key]) => ({ textContent: text, dataset: { key } });
+const rows = TABLE.rows.map((cells) => ({ cells: cells.map(cell) }));
 const body = { rows, append(...moved) {
   for (const one of moved) rows.splice(rows.indexOf(one), 1);
   rows.push(...moved);
