@@ -12,7 +12,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
-from unshap_plugin import value
+from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin.plots import draw_removal
 
 x, y = load_breast_cancer(return_X_y=True)
 order = np.random.default_rng(0).permutation(len(y))
@@ -25,10 +26,11 @@ model = LogisticRegression().fit(x, y)
 print(f"{model.score(x_test, y_test):.1%} of the test rows are right")
 
 # %%
-# One call values every row: how much worse the model gets when it has to forget it, averaged over all orders in which
+# Every row is valued: how much worse the model gets when it has to forget it, averaged over all orders in which
 # the rows could have come in. The unit is that of the metric, the mean log-likelihood of a test row.
 
-result = value(model, train=(x, y), test=(x_test, y_test), budget=4000)
+game = UnlearningGame(ValuationProblem(model, (x, y), (x_test, y_test)))
+result = shapley_values(game, budget=4000)
 result
 
 # %%
@@ -44,8 +46,14 @@ lowest = np.argsort(result.values)[:40]
 print(f"{np.isin(lowest, wrong).sum()} of the 40 lowest values are wrong labels")
 
 # %%
-# Without these rows the model is better. (What *is* harmful beyond the error of its value, ``result.to_frame()`` says,
-# with intervals.)
+# While the rows of the lowest values go, the model gets better; without those of the highest, worse at once:
+
+fig, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
+draw_removal(game, result, ax)
+
+# %%
+# Without the forty rows the model, trained anew, is better. (What *is* harmful beyond the error of its value,
+# ``result.to_frame()`` says, with intervals.)
 
 keep = np.setdiff1d(np.arange(200), lowest)
 cleaned = LogisticRegression().fit(x[keep], y[keep])

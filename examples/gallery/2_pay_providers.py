@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from unshap_plugin import UnlearningGame, ValuationProblem, audit, shapley_values
+from unshap_plugin.plots import draw_marginals
 
 train, test = pd.read_csv("../providers.csv"), pd.read_csv("../test.csv")
 columns = [name for name in test if name != "diagnosis"]
@@ -30,6 +31,13 @@ result
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 result.plot(ax)
+
+# %%
+# What a provider adds falls with the number of the others, who know much of the same. Two add less than nothing to
+# whoever has anything else.
+
+fig, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
+draw_marginals(game, ax, ["bolt", "haven", "grove", "cairn"])
 
 # %%
 # Money waits for the audit, which retrains on some of the coalitions: are the values those of retraining?
