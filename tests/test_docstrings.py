@@ -27,6 +27,7 @@ PUBLIC = [
     "unshap_plugin.estimators",
     "unshap_plugin.losses",
     "unshap_plugin.metrics",
+    "unshap_plugin.plots",
     "unshap_plugin.unlearners",
     "unshap_cleanlab",
     "unshap_conformance",

@@ -27,7 +27,7 @@ mpl.use("agg")
 FOLDERS = [
     "unshap_plugin/estimators",
     "unshap_plugin/results",
-    "unshap_plugin/plots.py",
+    "unshap_plugin/plots/results.py",
     *(
         f"unshap_plugin/{n}.py"
         for n in ("estimated", "valuation", "corrected", "by_name", "semivalues", "evaluation/evaluation", "game")

@@ -35,7 +35,9 @@ RUN_BY = {
     "docs/values.md": HERE,
     "docs/store.md": "tests/docs/test_store_guide.py",
 }
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+#: Pages that are made of other texts, on the site.
+SITE = {"api", "changes", "contributing", "index", "template"}
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.stem not in SITE)]
 SNIPPETS = [(page, name) for page, test in RUN_BY.items() if test == HERE for name in blocks(page)]
 
 

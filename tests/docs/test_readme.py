@@ -14,7 +14,7 @@ from readme import ROOT, blocks, run, text_of
 from unshap_plugin.cli.main import main
 
 # The two commands of "Install and run" make an environment first: the first is run here without that, the second is
-# what the gate runs.
+# what the gate runs, and so is that of the site.
 RUN_HERE = {"value", "sklearn", "opendataval", "providers", "audit"}
 SECTIONS = [
     "Install and run",
@@ -40,7 +40,7 @@ def unshap(command):
 
 
 def test_every_block_is_run():
-    assert set(blocks()) == {*RUN_HERE, "test"}
+    assert set(blocks()) == {*RUN_HERE, "test", "site"}
 
 
 def test_the_order_of_the_sections():
@@ -57,6 +57,11 @@ def test_the_test_command_is_pytest_in_a_new_environment():
     steps = blocks()["test"][1].split(" && ")
     assert steps[0] == "python3.11 -m venv .venv-test"
     assert steps[-1].endswith('.venv-test/bin/python -m pytest -n auto --dist worksteal -m "not slow"')
+
+
+def test_the_gate_builds_the_site_as_it_says():
+    command = blocks()["site"][1].split(" && ")[1].removeprefix("python -m ")
+    assert command.replace("-b", "-q -b") in text_of(".ci/run")
 
 
 @pytest.mark.slow

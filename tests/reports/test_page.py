@@ -226,6 +226,14 @@ def test_each_thing_that_is_measured_has_its_table_and_picture():
         html_report(made(np.ones((2, 13)), np.ones((2, 13))))
 
 
+def test_unlearned_values_stand_beside_those_of_retraining_with_their_errors():
+    unlearned = {"newton": (np.array([2.0, 0.5]), np.array([0.25, 0.125])), "ssd": (np.array([1.0, 0.0]), np.zeros(2))}
+    header, best, worst = Page(html_report(made([3.0, 1.0], 0.1, unlearned=unlearned))).rows
+    assert header[5:] == ["unlearned by newton", "std error by newton", "unlearned by ssd"]
+    assert best[5:] == ["2.000", "0.250", "1.000"]
+    assert worst[5:] == ["0.500", "0.125", "0.000"]
+
+
 def test_payments_stand_beside_the_values():
     result = made([3.0, -1.0, 1.0], [0.1, 0.1, 0.1], players=("a", "b", "c"))
     paid = result.payouts(1000, floor=10)

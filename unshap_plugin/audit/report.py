@@ -191,6 +191,6 @@ class FidelityReport(Figures):
         UnknownNameError, InvalidValueError
             If there is no such metric, or none is named among several.
         """
-        from unshap_plugin.plots import draw_audit
+        from unshap_plugin.plots.results import draw_audit
 
         return draw_audit(self, ax, self.metrics[self._column(metric)])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unshap_plugin.cli._terminal import fitted, put
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.reports.page import html_report
 from unshap_plugin.reports.saving import save_report
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from unshap_plugin.results.payments import Payouts
     from unshap_plugin.results.result import ValuationResult
 
-__all__ = ["add_report", "check_out", "say", "write", "write_report"]
+__all__ = ["add_json", "add_report", "check_out", "say", "write", "write_report"]
 
 #: The files that a command may write into its folder: those of an earlier run do not stay beside new ones.
 FILES = {
@@ -46,6 +47,11 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         help="also write a page of HTML that can be sent: the answer in words, table and picture, how far to trust it, "
         "and how it was made",
     )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for data on stdout."""
+    parser.add_argument("--json", action="store_true", help="print the result as data; what is said goes to stderr")
 
 
 def check_out(command: str, options: argparse.Namespace) -> None:
@@ -159,9 +165,13 @@ def write_report(
     yield f"{word:<12} {path}"
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines, each of which is one whatever the names in it are, without empty ones at the beginning."""
-    sys.stdout.write("\n".join(map(one_line, lines)).lstrip("\n") + "\n")
+def say(lines: Iterable[str], *, json: bool = False) -> None:
+    """Print lines, each of which is one whatever the names in it are, without empty ones at the beginning.
+
+    With ``--json`` they go to stderr: stdout is for the data.
+    """
+    stream = sys.stderr if json else sys.stdout
+    put("\n".join(fitted(one_line(line), stream) for line in lines).lstrip("\n") + "\n", stream)
 
 
 def _check_writable(folder: Path, option: str) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.estimators.semivalue import SHAPLEY
-from unshap_plugin.reports.words import ENDINGS
+from unshap_plugin.reports.words import ENDINGS, answer, next_steps, question, unit_of
 from unshap_plugin.results.payments import Payouts
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.printing import form_of, lines_of, number
 
-__all__ = ["summary_lines", "table_lines"]
+__all__ = ["meaning_lines", "summary_lines", "table_lines"]
 
 MAX_LINES, SHOWN = 40, 10
 
@@ -51,6 +51,21 @@ def _intervals(ends: Iterable[str]) -> Iterator[str]:
     """Yield what stands in a cell for each pair of ends."""
     each = iter(ends)
     return (f"[{low}, {high}]" for low, high in zip(each, each, strict=True))
+
+
+def meaning_lines(result: ValuationResult, *, audited: bool) -> Iterator[str]:
+    """Yield what a value means, in the units of the metric, what was found, and what to do now: without theory."""
+    yield f"question     {question(result)}"
+    yield f"unit         {result.metric}: {unit_of(result.metric)}"
+    yield from _under("found", answer(result))
+    yield from _under("next", next_steps(result, audited=audited))
+
+
+def _under(word: str, sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences with a word before the first."""
+    for sentence in sentences:
+        yield f"{word:<12} {sentence}"
+        word = ""
 
 
 def summary_lines(result: ValuationResult, rows: int) -> Iterator[str]:

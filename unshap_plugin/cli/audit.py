@@ -10,8 +10,9 @@ from unshap_plugin.audit.audit import audit
 from unshap_plugin.audit.report import FidelityReport
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import check_out, say, write
+from unshap_plugin.cli._output import add_json, check_out, say, write
 from unshap_plugin.cli._progress import progress_bar
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.support.printing import lines_of, number
 
 __all__ = ["add", "run"]
@@ -21,12 +22,14 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "audit",
+        epilog="example: unshap audit --example iris",
         help="compare unlearning with retraining, on a table",
         description="Train a model on a table, unlearn coalitions of all sizes from it, retrain on them, and say how "
         "far one is from the other, beside how far two retrainings are. Writes audit.csv, audit.json and audit.png.",
     )
     method = data.add_arguments(parser)
     data.add_retraining(method)
+    add_json(parser)
     data.add_out(parser, "audit")
     parser.set_defaults(run=run)
 
@@ -46,7 +49,9 @@ def run(options: argparse.Namespace) -> int:
     verdict = in_options(report.verdict, vars(options))
     notes = (*loaded.table.notes, *(in_options(note, vars(options)) for note in loaded.game.problem.notes))
     lines = [*(f"note: {note}" for note in notes), "", *_table(report), *_summary(report)]
-    say([*lines, f"verdict      {verdict}", *wrote])
+    say([*lines, f"verdict      {verdict}", *wrote], json=options.json)
+    if options.json:
+        put(report.to_json() + "\n")
     return 0
 
 

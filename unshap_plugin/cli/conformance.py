@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.support.importing import working_directory_on_path
 
 __all__ = ["add", "run"]
@@ -15,7 +15,8 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "conformance",
-        help="check an unlearner, an estimator or an evaluator against what it promises",
+        epilog="example: unshap conformance newton",
+        help="check an unlearner or estimator against what it promises",
         description="Check the axioms and contracts on small games and problems whose answers are known. Exit code 1 "
         "if a check fails.",
     )
@@ -33,5 +34,5 @@ def run(options: argparse.Namespace) -> int:
     with working_directory_on_path():  # what is checked may import more of its folder while it runs
         results = check(subject_named(options.name), on_fail="collect")
     failed = [str(result) for result in results if result.status == "failed"]
-    sys.stdout.write("\n\n".join([table(results), *failed]) + "\n")
+    put("\n\n".join([table(results), *failed]) + "\n")
     return 1 if failed else 0

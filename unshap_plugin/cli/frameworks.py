@@ -10,6 +10,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.frameworks import FRAMEWORKS, Framework, FrameworkError, check_framework
 from unshap_plugin.support.printing import lines_of
 
@@ -20,6 +21,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "frameworks",
+        epilog="example: unshap frameworks",
         help="list the frameworks that there are adapters for",
         description="List the frameworks that there are adapters for, with versions, and which adapters work.",
     )
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             (one.name, one.installed or "-", one.versions, one.adapter, obstacle or "works") for one, obstacle in found
         ]
         text = "\n".join(lines_of(rows, left=5))
-    sys.stdout.write(text + "\n")
+    put(text + "\n")
     return 0
 
 

@@ -19,6 +19,7 @@ from unshap_plugin.cli import COMMANDS
 from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._scheduler import on_cluster
 from unshap_plugin.cli._signals import at_once
+from unshap_plugin.cli._terminal import fitted, put
 from unshap_plugin.errors import InvalidValueError, UnshapError, nearest
 
 __all__ = ["main"]
@@ -42,11 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             with on_cluster(options):
                 return run(options)
     except UnshapError as error:
-        sys.stderr.write(f"unshap: error: {in_options(' '.join(str(error).split()), vars(options))}\n")
+        _complain(f"error: {in_options(' '.join(str(error).split()), vars(options))}")
         return 2
     except KeyboardInterrupt as end:
-        sys.stderr.write(f"unshap: interrupted, without results{_left(options, end)}\n")
+        _complain(f"interrupted, without results{_left(options, end)}")
         return 128 + (end.args[0] if end.args else signal.SIGINT)
+    finally:
+        put("")  # what is still to be written, help texts included
 
 
 def _left(options: argparse.Namespace, end: KeyboardInterrupt) -> str:
@@ -80,14 +83,31 @@ class _Parser(argparse.ArgumentParser):
         raise InvalidValueError(f"{message}{meant}; see {self.prog} --help.")
 
 
+class _Help(argparse.HelpFormatter):
+    """The list of commands with a line each: names and what they do side by side, however long the names."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=18)
+        self._action_max_length = 16
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="unshap", description="Value training data by unlearning it from a trained model.")
+    parser = _Parser(
+        prog="unshap",
+        description="Value training data by unlearning it from a trained model.",
+        epilog="example: unshap value --example breast_cancer    (each command's --help has one)",
+        formatter_class=_Help,
+    )
     parser.add_argument("--version", action="version", version=f"unshap {version('unshap-plugin')}")
-    commands = parser.add_subparsers(metavar="command", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     for name in COMMANDS:
         importlib.import_module(f"unshap_plugin.cli.{name}").add(commands)
     return parser
 
 
 def _show_warning(options: argparse.Namespace, message: Warning | str, *_: Any, **__: Any) -> None:
-    sys.stderr.write(f"unshap: warning: {in_options(' '.join(str(message).split()), vars(options))}\n")
+    _complain(f"warning: {in_options(' '.join(str(message).split()), vars(options))}")
+
+
+def _complain(what: str) -> None:
+    sys.stderr.write(fitted(f"unshap: {what}", sys.stderr) + "\n")

@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "store",
+        epilog="example: unshap store values.db --verify",
         help="list, verify or merge stored utilities",
         description="List the games whose utilities are in a file that --store wrote.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from unshap_plugin.cli._advice import in_options
 from unshap_plugin.cli._data import add_out
-from unshap_plugin.cli._output import add_report, check_out, say, write, write_report
+from unshap_plugin.cli._output import add_json, add_report, check_out, say, write, write_report
 from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._settings import by_name, setting
 from unshap_plugin.cli._signals import Interruption
-from unshap_plugin.cli._summary import summary_lines, table_lines
+from unshap_plugin.cli._summary import meaning_lines, summary_lines, table_lines
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.cli.value import add_retrain, add_stops, values_so_far
 from unshap_plugin.corrected import check_corrected
 from unshap_plugin.errors import InvalidValueError
@@ -36,6 +38,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "text",
+        epilog="example: unshap text --example stdlib",
         help="value the sources of a language model's training text",
         description="Say what each source of the text that a language model, or a classifier of text, was trained on "
         "was worth to it: the Shapley value of keeping that source. Writes values.csv, result.json and values.png.",
@@ -87,6 +90,7 @@ def add(commands: Any) -> None:
     method.add_argument("--store", type=Path, metavar="FILE", help="where utilities are kept: they are evaluated once")
     add_stops(parser)
     add_report(parser)
+    add_json(parser)
     add_out(parser, "values")
     parser.set_defaults(run=run)
 
@@ -101,15 +105,18 @@ def run(options: argparse.Namespace) -> int:
     result = values_so_far(game, options, interruption)
     notes = [in_options(note, vars(options)) for note in result.notes]
     lines = [*(f"note: {note}" for note in notes), "", *table_lines(result, None), ""]
-    say([*lines, *summary_lines(result, len(problem.y_test))])
+    lines += [*meaning_lines(result, audited=False), ""]
+    say([*lines, *summary_lines(result, len(problem.y_test))], json=options.json)
     if options.example is not None and interruption.signal is None:
-        say(_compared(problem, result))
+        say(_compared(problem, result), json=options.json)
     outputs = {
         "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
         "result.json": result.to_json() + "\n",
         "values.png": result.plot(),
     }
-    say([*write("text", options.out, outputs), *write_report(options, result, notes)])
+    say([*write("text", options.out, outputs), *write_report(options, result, notes)], json=options.json)
+    if options.json:
+        put(replace(result, notes=tuple(notes)).to_json() + "\n")
     return interruption.exit_code
 
 

@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "tune",
+        epilog="example: unshap tune --example iris --model mlp --unlearner finetune",
         help="choose settings of an unlearner by retraining, on a table",
         description="Train a model on a table, retrain it on coalitions of all sizes, unlearn them with each candidate "
         "of a grid of settings, and say which is nearest. Writes tune.csv.",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from unshap_plugin.cli._listing import as_json, one_as_json, one_as_text, table
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_unlearner
@@ -18,6 +18,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "unlearners",
+        epilog="example: unshap unlearners newton",
         help="list the unlearning methods, with those of plugins",
         description="List the unlearning methods that are built in or that plugins offer, and the plugins that failed.",
     )
@@ -35,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
     else:
         one = find_unlearner(options.name)
         text = one_as_json(options.name, one) if options.json else "\n".join(one_as_text(options.name, one))
-    sys.stdout.write(text + "\n")
+    put(text + "\n")
     return 0

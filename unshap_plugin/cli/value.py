@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,12 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.cli import _data as data
 from unshap_plugin.cli._access import add_access, check_access_options
 from unshap_plugin.cli._advice import in_options
-from unshap_plugin.cli._output import add_report, check_out, say, write, write_report
+from unshap_plugin.cli._output import add_json, add_report, check_out, say, write, write_report
 from unshap_plugin.cli._progress import progress_bar
 from unshap_plugin.cli._semivalue import NAMES, check_semivalue, semivalue_kind
 from unshap_plugin.cli._signals import Interruption
-from unshap_plugin.cli._summary import summary_lines, table_lines
+from unshap_plugin.cli._summary import meaning_lines, summary_lines, table_lines
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.corrected import check_corrected, corrected_values
 from unshap_plugin.errors import BudgetError, InvalidValueError
 from unshap_plugin.estimators import METHODS, Exact
@@ -49,6 +51,7 @@ def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "value",
+        epilog="example: unshap value --example breast_cancer --report report.html",
         help="value the rows, or the groups of rows, of a table",
         description="Train a model on a table and say what each row, or each group of rows, was worth to it: the "
         "Shapley value (or --semivalue) of keeping that data, with a standard error. Writes values.csv, result.json "
@@ -87,6 +90,7 @@ def add(commands: Any) -> None:
     )
     add_access(parser)
     add_report(parser)
+    add_json(parser)
     data.add_out(parser, "values")
     parser.set_defaults(run=run)
 
@@ -145,12 +149,13 @@ def run(options: argparse.Namespace) -> int:
     notes = (*(in_options(note, vars(options)) for note in result.notes), *table.notes)
     paid = None if options.pay is None else _pay(result, options.pay)
     lines = [*(f"note: {note}" for note in notes), "", *table_lines(result, paid), ""]
+    lines += [*meaning_lines(result, audited=options.audit is not None), ""]
     lines += summary_lines(result, len(game.problem.y_test))
     if paid is not None:
         lines.append(f"payments     {_paid(paid)}")
     if options.flip is not None:
         lines.append(_found(result, marked))
-    say(lines)  # before anything is written: a full disk costs no result
+    say(lines, json=options.json)  # before anything is written: a full disk costs no result
     outputs = {
         "values.csv": result.to_frame().to_csv(index=False, lineterminator="\n"),
         "result.json": result.to_json() + "\n",
@@ -163,14 +168,16 @@ def run(options: argparse.Namespace) -> int:
         report = _audited(game, options.audit, interruption)
         if report is not None:
             outputs["audit.json"] = report.to_json() + "\n"
-            say([f"audit        {in_options(report.verdict, vars(options))}"])
+            say([f"audit        {in_options(report.verdict, vars(options))}"], json=options.json)
     wrote = [*write("value", options.out, outputs)]
     wrote += write_report(options, result, notes, report, paid if isinstance(paid, Payouts) else None)
     if artifacts is not None:
         word = "replaced" if options.save_artifacts.exists() else "wrote"
         artifacts.save(options.save_artifacts)
         wrote.append(f"{word:<12} {options.save_artifacts}")
-    say(wrote)
+    say(wrote, json=options.json)
+    if options.json:
+        put(replace(result, notes=notes).to_json() + "\n")
     return interruption.exit_code
 
 

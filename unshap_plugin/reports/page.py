@@ -180,7 +180,12 @@ def _table(result: ValuationResult, most: int, paid: Payouts | None) -> dict[str
     form = form_of(float(np.nanmax(np.abs(frame[["value", "std_error"]].to_numpy()))))
     above, below, _ = standing(result)
     names = ["value", "standard error", "95% interval", "rank"]
-    unlearned = [f"unlearned by {name}" for name in result.unlearned]
+    unlearned = [
+        column
+        for name in result.unlearned
+        for column in (f"unlearned by {name}", f"std error by {name}")
+        if column in frame
+    ]
     payments = [] if paid is None else ["payment", f"{100 * paid.level:.4g}% payment interval"]
     header = ["player", *names, *unlearned, *payments]
     order = np.argsort(frame["rank"].to_numpy(), kind="stable")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from unshap_plugin.plots import draw_values
+from unshap_plugin.plots.results import draw_values
 from unshap_plugin.reports.page import html_report, html_table
 from unshap_plugin.reports.saving import save_report
 from unshap_plugin.results.tables import frame_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
-from unshap_plugin.support.printing import one_line
+from unshap_plugin.plots.style import COLOURS, name_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_audit", "draw_bars", "draw_histogram", "draw_values"]
 
-_PLAIN, _MARKED = "#4878a8", "#d1603d"
+_PLAIN, _MARKED = COLOURS[:2]
 _NAMED = 5
-_LONGEST = 24
 _MAX_BARS = 100
 #: With more bars than this they stand closer.
 _SPACIOUS = 40
@@ -67,7 +66,7 @@ def draw_bars(result: ValuationResult, ax: Axes | None, highlight: frozenset[Any
             if np.nanmax(result.std_errors, initial=0.0) > 0:
                 ax.errorbar(values[where], where, xerr=whiskers[:, where], fmt="none", ecolor="black", capsize=2, lw=1)
     _draw_unlearned(result, ax, order)
-    names = [_text(result.players[i]) for i in order]
+    names = [name_of(result.players[i]) for i in order]
     ax.set_yticks(np.arange(len(order)), names, fontsize=None if len(order) <= _SPACIOUS else 7)
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_ylabel("player")
@@ -88,7 +87,7 @@ def _draw_unlearned(result: ValuationResult, ax: Axes, order: NDArray[np.int64])
             ms=5,
             lw=1,
             capsize=2,
-            label=f"{_text(name)} without retrainings",
+            label=f"{name_of(name)} without retrainings",
         )
 
 
@@ -107,8 +106,8 @@ def draw_histogram(result: ValuationResult, ax: Axes | None, highlight: frozense
         label=[group[2] for group in groups],
     )
     order = np.argsort(result.values, kind="stable")
-    worst = "\n".join(_text(result.players[i]) for i in order[:_NAMED])
-    best = "\n".join(_text(result.players[i]) for i in order[::-1][:_NAMED])
+    worst = "\n".join(name_of(result.players[i]) for i in order[:_NAMED])
+    best = "\n".join(name_of(result.players[i]) for i in order[::-1][:_NAMED])
     ax.set_ylabel("number of players")
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * 1.45)
@@ -148,7 +147,7 @@ def draw_audit(report: FidelityReport, ax: Axes | None, metric: str) -> Axes:
         ax.set_ylim(bottom, 2 * top)
     ax.set_xticks(place, [name for name, _, _ in ranges])
     ax.set_xlabel(f"players kept, of {len(report.players)}")
-    ax.set_ylabel(f"absolute error ({_plain(metric)})")
+    ax.set_ylabel(f"absolute error ({plain(metric)})")
     overall, within = report.agreement(metric), report.bounds(metric)
     ax.set_title(
         f"{report.unlearner} against retraining, {overall.count} coalitions; Spearman at equal size "
@@ -169,17 +168,6 @@ def _errors(result: ValuationResult, drawn: str) -> str:
     return f"{drawn}, unknown for {unknown}" if unknown else drawn
 
 
-def _text(player: Any) -> str:
-    """Return a name as plain text of bounded length."""
-    name = one_line(str(player))
-    return _plain(name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "...")
-
-
-def _plain(name: str) -> str:
-    """Return a name in one line, and as text: matplotlib reads what stands between dollars as mathematics."""
-    return one_line(name).replace("$", r"\$")
-
-
 def _axes(height: float) -> Axes:
     from matplotlib.figure import Figure
 
@@ -189,7 +177,7 @@ def _axes(height: float) -> Axes:
 
 def _finish(result: ValuationResult, ax: Axes, legend: bool, note: str) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({_plain(result.metric)})")
+    ax.set_xlabel(f"{result.semivalue[:1].upper()}{result.semivalue[1:]} ({plain(result.metric)})")
     spent = f"{result.evaluations} evaluations"
     if result.retrainings:
         spent = f"{result.retrainings} retrainings (variance ratio {result.variance_ratio:.2g})"
