@@ -44,7 +44,7 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
         ({"epochs": 25, "layer": nn.BatchNorm1d(8)}, "merge"),
         ({"epochs": 25, "layer": nn.BatchNorm1d(8), "init": False}, "finetune"),
         ({"epochs": 25, "layer": nn.Dropout(0.5)}, "finetune"),
-        ({"epochs": 2, "access": "partial"}, "reference_teacher"),
+        ({"epochs": 2, "access": "partial"}, "pseudo_background"),
         ({"epochs": 2, "hidden": 300}, "retrain"),
     ],
 )
@@ -58,7 +58,7 @@ def test_short_trainings_are_retrained(kwargs, name):
         ({"epochs": 41}, {"LinearExact": 1, "Replay": 1}),
         ({"epochs": 2}, {"LinearExact": 1, "Replay": 1}),
         ({"epochs": 25, "optimizer": "sgd"}, {"LinearExact": 1, "Replay": 1, "FineTune": 1}),
-        ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "ReferenceTeacher": 1}),
+        ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "PseudoBackground": 1}),
     ],
 )
 def test_a_method_is_asked_once_whether_it_takes_the_problem(kwargs, checked, monkeypatch):

@@ -25,7 +25,7 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
 
-__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "stopped_short"]
+__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "newton_steps", "stopped_short"]
 
 #: Numbers by row and score that a step on a linear head holds at once.
 _ARRAYS = 12
@@ -170,10 +170,15 @@ class Newton(Unlearner):
         """Return where the steps end, ``[m, p]``, for retained rows, ``[m, rows]``, and whether a head settled."""
         start, heads = problem.once(_centred, self.proximal)
         weights = retained.to(start.given.dtype)
-        steps = self.steps or (_STEPS_TO_THE_END if _to_the_end(problem) else _STEPS)
+        steps = self.steps or newton_steps(problem)
         theta, settled = (start.descend(weights, steps), True) if heads is None else heads.minimise(weights, steps)
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         return theta, settled
+
+
+def newton_steps(problem: ModuleProblem) -> int:
+    """Return how many steps are taken at most where no number is given."""
+    return _STEPS_TO_THE_END if _to_the_end(problem) else _STEPS
 
 
 def _to_the_end(problem: ModuleProblem) -> bool:
