@@ -17,12 +17,13 @@ from unshap_plugin.model.rows import Rows, leaves
 from unshap_plugin.model.stacks import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.scoring.predictive import soft_loss
 from unshap_plugin.second_order.curvature import second_order
 from unshap_plugin.second_order.head_newton import HeadNewton
 from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective
 from unshap_plugin.unlearners._displacement import Displaced, from_scratch, shrunk
-from unshap_plugin.unlearners._reference import predicted_means, soft_loss
+from unshap_plugin.unlearners._reference import predicted_means
 from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.newton import newton_steps
