@@ -238,10 +238,3 @@ def test_a_reference_set_that_is_unlike_the_rows_at_hand_is_noted():
     assert not alike.notes
     [note] = of_digits(model, x, y, reference=x[200:400] / 4, trained_rows=80).notes
     assert note.startswith("the given model is less sure of the reference set than of the rows at hand")
-
-
-def test_that_nobody_told_how_many_rows_there_were_is_noted():
-    x, y = load_digits(return_X_y=True)
-    model = LogisticRegression(C=1e-3, max_iter=1000).fit(x[:60], y[:60])
-    [note] = of_digits(model, x, y, reference=x[200:400]).notes
-    assert note.startswith("the 60 rows at hand were taken for all that the model was trained on")

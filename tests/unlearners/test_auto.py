@@ -122,3 +122,10 @@ def test_stored_artefacts_stand_in_where_a_fit_cannot_be_made_again():
         problem.given_model, (x[:9], y[:9]), (x[20:40], y[20:40]), access="partial", artifacts=stored
     )
     assert UnlearningGame(partial).unlearner.name == "newton"
+
+
+def test_it_says_where_nothing_is_known_to_be_missing():
+    more, known = problem(access="partial"), "trained_rows"
+    assert known not in UnlearningGame(more).reason
+    alone = ValuationProblem(more.model, DATA, TEST, groups=GROUPS, access="partial")
+    assert known in UnlearningGame(alone).reason

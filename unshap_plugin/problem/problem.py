@@ -185,11 +185,6 @@ class ValuationProblem(ProblemKind):
             others = self.reference[0]
             differs = unlike(self.loss, answers[0], lambda: checked_outputs(self.trained, others, "reference"))
             self.notes += () if differs is None else (differs,)
-        if access == "partial" and trained_rows is None and self.stored is None:
-            self.notes += (
-                f"the {at_hand} rows at hand were taken for all that the model was trained on: give their number as "
-                f"trained_rows if there were more, of which values depend.",
-            )
         #: Shape of the outputs for one row.
         self.output_shape = answers[1].shape[1:]
         self.metric = resolve_metric(metric, self.loss, self.answers)

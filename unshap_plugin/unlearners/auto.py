@@ -112,7 +112,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
             return _checked(Merge(), problem), f"{why}: models of each player alone are trained, and averaged"
         return method, why
     if Access.REFERENCE in problem.available:
-        return _checked(PseudoBackground(), problem), "no retained rows are at hand, but a reference set is"
+        why = "no retained rows are at hand, but a reference set is"
+        if problem.trained_rows == len(problem.y):
+            why += (
+                f" (of no use if the {len(problem.y)} rows at hand are all: else say how many there were, trained_rows)"
+            )
+        return _checked(PseudoBackground(), problem), why
     return _checked(GradientAscent(), problem), "no retained rows are at hand, and no reference set"
 
 
