@@ -228,13 +228,13 @@ def test_a_list_of_rows_and_labels_is_a_pair_for_objects_too():
 
 
 def of_digits(model, x, y, **kwargs):
-    return ValuationProblem(model, (x[:60], y[:60]), (x[60:120], y[60:120]), access="partial", **kwargs)
+    return ValuationProblem(model, (x[:60], y[:60]), (x[120:180], y[120:180]), access="partial", **kwargs)
 
 
 def test_a_reference_set_that_is_unlike_the_rows_at_hand_is_noted():
     x, y = load_digits(return_X_y=True)
-    model = LogisticRegression(C=1e-3, max_iter=1000).fit(x[:60], y[:60])
-    alike = of_digits(model, x, y, reference=x[200:400], trained_rows=80)
+    model = LogisticRegression(C=1e-3, max_iter=1000).fit(x[:120], y[:120])
+    alike = of_digits(model, x, y, reference=x[200:400], trained_rows=120)
     assert not alike.notes
-    [note] = of_digits(model, x, y, reference=x[200:400] / 4, trained_rows=80).notes
+    [note] = of_digits(model, x, y, reference=x[200:400] / 4, trained_rows=120).notes
     assert note.startswith("the given model is less sure of the reference set than of the rows at hand")
