@@ -26,7 +26,7 @@ from unshap_plugin.unlearners._displacement import Displaced, from_scratch, shru
 from unshap_plugin.unlearners._reference import predicted_means
 from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
-from unshap_plugin.unlearners.newton import newton_steps
+from unshap_plugin.unlearners.newton import newton_steps, refitted
 
 __all__ = ["PseudoBackground"]
 
@@ -110,7 +110,10 @@ class PseudoBackground(Displaced):
         engine, retained = problem.engine, problem.retained(coalitions)
         objective = problem.once(_of_linear_layer)
         if objective is not None:
-            return StackedModels(engine, engine.unflatten(_minimum(problem, objective, retained)))
+            state = engine.unflatten(_minimum(problem, objective, retained))
+            return StackedModels(
+                engine, state if _absent(problem) else refitted(problem, state, retained, coalitions, seed)
+            )
         whole = problem.once(_whole_path, self, seed)
         theta = {
             name: p + (engine.theta0[name] - whole[name]) for name, p in self.path(problem, retained, seed).items()
