@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_classification
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_classification
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -17,7 +17,7 @@ from torch import nn
 from unshap_plugin import Recipe, ValuationProblem
 from unshap_plugin.losses import cross_entropy
 
-__all__ = ["AT_HAND", "CLASSES", "Given"]
+__all__ = ["AT_HAND", "CLASSES", "LOADERS", "SHARES", "TESTS", "WRONG", "Given", "Rows", "network"]
 
 #: What may be at hand, and what is said of it.
 AT_HAND = {
@@ -43,6 +43,7 @@ LOADERS: dict[str, Callable[..., Any]] = {
     "diabetes": load_diabetes,
     "digits": load_digits,
     "made": made,
+    "wine": load_wine,
 }
 Rows = tuple[NDArray[Any], NDArray[Any]]
 

@@ -10,7 +10,20 @@ import torch
 
 pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 
-from harness import accuracy, bounds, estimators, games, groups, noise, pipeline, quality, samplers, scale, speed
+from harness import (
+    accuracy,
+    bounds,
+    estimators,
+    games,
+    groups,
+    noise,
+    partial,
+    pipeline,
+    quality,
+    samplers,
+    scale,
+    speed,
+)
 from harness.evaluators import row_values
 from harness.question import Question
 from harness.questions import QUESTIONS
@@ -266,7 +279,25 @@ def test_values_in_closed_form_are_those_of_all_coalitions(neighbours):
         np.testing.assert_allclose(game.values, exact, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("module", [accuracy, games, groups], ids=lambda module: module.__name__)
+def test_partial(tmp_path):
+    settings = {**partial.PARTIAL.quick, "shares": [0.3, 1.0], "references": ["30", "shifted"]}
+    report = asked(partial.PARTIAL, settings, tmp_path)
+    rows = {(row["share"], row["reference"], row["method"]): row["pearson"] for row in report.rows}
+    methods = settings["methods"]
+    assert set(rows) == {
+        *((share, "", partial.RETRAIN) for share in settings["shares"]),
+        *((0.3, reference, method) for reference in settings["references"] for method in methods),
+        *((1.0, "30", method) for method in methods),
+    }
+    assert rows[1.0, "30", "pseudo_background"] > 0.8
+    assert all(sum(row.get("auto", False) for row in report.rows if row["share"] == share) for share in (0.3, 1.0))
+    given = partial.split(partial.KINDS["wine, network"], 0.3, 0)
+    assert (given.owner != partial.REST).sum() == 27
+    kept = given.full("log_likelihood").retained(np.zeros((1, 6), dtype=bool))[0].numpy()
+    assert (kept == (given.owner == partial.REST)).all()
+
+
+@pytest.mark.parametrize("module", [accuracy, games, groups, partial], ids=lambda module: module.__name__)
 def test_examples(module):
     failed, attempted = doctest.testmod(module)
     assert failed == 0 < attempted

@@ -64,7 +64,7 @@ def test_partial_access_with_a_reference_table(providers, problem_of, rows, refe
     problem = problem_of(rows=rows, reference=reference, valued=SOME, access="partial", trained_rows=320)
     assert (problem.reference[1] is not None) == labelled
     assert_same(result(), shapley_values(UnlearningGame(problem)))
-    assert result().unlearner == "reference_teacher"
+    assert result().unlearner == "pseudo_background"
     assert result().notes == ()
 
 

@@ -116,7 +116,7 @@ TELLS = "give one that --save-artifacts FILE wrote"
 NETWORKS = "npo, random_label, retrain, simnpo, ssd, task_vector"
 FULL = f"finetune, graddiff, gradient_ascent, influence, merge, newton, {NETWORKS}"
 OTHERS = FULL.replace("gradient_ascent, ", "")
-HIDDEN = "anchored, gradient_ascent, npo, random_label, reference_teacher, simnpo, task_vector"
+HIDDEN = "anchored, gradient_ascent, npo, pseudo_background, random_label, reference_teacher, simnpo, task_vector"
 MANY = pd.concat([TRAIN.assign(who=f"p{k}") for k in range(21)])
 CONSTANT = NUMBERED.assign(y="5.1")
 RETRAINED = (*VALUE, "--unlearner", "influence", "--retrain")

@@ -20,7 +20,8 @@ from unshap_plugin import Metric, Recipe, UnlearningGame, ValuationProblem, shap
 from unshap_plugin.errors import InvalidValueError, UnknownNameError
 from unshap_plugin.problem.evidence import last_link
 from unshap_plugin.scoring.outputs import OUTPUTS, taken_by, to_logits
-from unshap_plugin.unlearners._reference import predicted_means, soft_loss
+from unshap_plugin.scoring.predictive import soft_loss
+from unshap_plugin.unlearners._reference import predicted_means
 
 GROUPS = np.repeat(np.arange(4), [3, 7, 6, 8])
 rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import breast_cancer, early_stopped
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
@@ -223,3 +225,16 @@ def test_a_list_of_rows_and_labels_is_a_pair_as_everywhere():
 def test_a_list_of_rows_and_labels_is_a_pair_for_objects_too():
     model = KNeighborsClassifier().fit(X, Y)
     assert len(ValuationProblem(model, (X, Y), TEST, reference=list(OTHERS)).reference[1]) == 40
+
+
+def of_digits(model, x, y, **kwargs):
+    return ValuationProblem(model, (x[:60], y[:60]), (x[120:180], y[120:180]), access="partial", **kwargs)
+
+
+def test_a_reference_set_that_is_unlike_the_rows_at_hand_is_noted():
+    x, y = load_digits(return_X_y=True)
+    model = LogisticRegression(C=1e-3, max_iter=1000).fit(x[:120], y[:120])
+    alike = of_digits(model, x, y, reference=x[200:400], trained_rows=120)
+    assert not alike.notes
+    [note] = of_digits(model, x, y, reference=x[200:400] / 4, trained_rows=120).notes
+    assert note.startswith("the given model is less sure of the reference set than of the rows at hand")

@@ -44,7 +44,7 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
         ({"epochs": 25, "layer": nn.BatchNorm1d(8)}, "merge"),
         ({"epochs": 25, "layer": nn.BatchNorm1d(8), "init": False}, "finetune"),
         ({"epochs": 25, "layer": nn.Dropout(0.5)}, "finetune"),
-        ({"epochs": 2, "access": "partial"}, "reference_teacher"),
+        ({"epochs": 2, "access": "partial"}, "pseudo_background"),
         ({"epochs": 2, "hidden": 300}, "retrain"),
     ],
 )
@@ -58,7 +58,7 @@ def test_short_trainings_are_retrained(kwargs, name):
         ({"epochs": 41}, {"LinearExact": 1, "Replay": 1}),
         ({"epochs": 2}, {"LinearExact": 1, "Replay": 1}),
         ({"epochs": 25, "optimizer": "sgd"}, {"LinearExact": 1, "Replay": 1, "FineTune": 1}),
-        ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "ReferenceTeacher": 1}),
+        ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "PseudoBackground": 1}),
     ],
 )
 def test_a_method_is_asked_once_whether_it_takes_the_problem(kwargs, checked, monkeypatch):
@@ -122,3 +122,10 @@ def test_stored_artefacts_stand_in_where_a_fit_cannot_be_made_again():
         problem.given_model, (x[:9], y[:9]), (x[20:40], y[20:40]), access="partial", artifacts=stored
     )
     assert UnlearningGame(partial).unlearner.name == "newton"
+
+
+def test_it_says_where_nothing_is_known_to_be_missing():
+    more, known = problem(access="partial"), "trained_rows"
+    assert known not in UnlearningGame(more).reason
+    alone = ValuationProblem(more.model, DATA, TEST, groups=GROUPS, access="partial")
+    assert known in UnlearningGame(alone).reason

@@ -178,6 +178,34 @@ def naive_reference_teacher(problem, keep, s):
     return adam(problem, given(problem), share, objective, s["steps"], s["lr"])
 
 
+def naive_pseudo_background(problem, keep, s):
+    x, kept = problem.reference[0], keep.nonzero().flatten()
+    absent = problem.trained_rows - len(keep)
+    with torch.no_grad():
+        target = problem.model(x).softmax(dim=1)
+    whole = torch.ones(len(x), dtype=torch.bool)
+
+    def path(retained):
+        taken, standing = batches(retained, s), batches(whole, s)
+        start = [
+            p + s["shrink"] * (problem.recipe.init[name] - p)
+            for (name, _), p in zip(problem.model.named_parameters(), given(problem), strict=True)
+        ]
+
+        def objective(model, step):
+            (rows, factor), (others, more) = taken[step], standing[step]
+            own = cross_entropies(model, problem.x[rows], problem.y[rows]).sum() * factor
+            scores = model(x[others]).log_softmax(dim=1)
+            means = -(target[others] * scores).sum() * more / len(x)
+            return (own + absent * means) / (absent + retained.sum())
+
+        return adam(problem, start, 1.0, objective, s["steps"], s["lr"])
+
+    assert len(kept)
+    before = torch.cat([p.flatten() for p in given(problem)])
+    return before + path(keep) - path(torch.ones_like(keep))
+
+
 def naive_npo(problem, keep, s):
     share, taken = 1 - keep.double().mean(), batches(~keep, s)
     with torch.no_grad():

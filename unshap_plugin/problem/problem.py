@@ -25,6 +25,7 @@ from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.checks import check_labels, check_pair, check_utility, checked_outputs, count_trained
 from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.kinds import ProblemKind
+from unshap_plugin.problem.likeness import unlike
 from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.players import players_of
 from unshap_plugin.problem.reference import seen_in_training, test_and_reference
@@ -180,6 +181,10 @@ class ValuationProblem(ProblemKind):
             self._check_loss(one, y)
         if access == "full" and not isinstance(model, nn.Module):
             self.notes += compared_with_plain_fit(self._given_model, rows, self.y, self.classes)
+        if self.reference is not None and access == "partial":
+            others = self.reference[0]
+            differs = unlike(self.loss, *answers, lambda: checked_outputs(self.trained, others, "reference"))
+            self.notes += () if differs is None else (differs,)
         #: Shape of the outputs for one row.
         self.output_shape = answers[1].shape[1:]
         self.metric = resolve_metric(metric, self.loss, self.answers)

@@ -46,7 +46,7 @@ class HeadNewton:
     def __init__(self, objective: Objective) -> None:
         head = objective.losses
         assert isinstance(head, LinearHead)
-        self.head = head
+        self.head, self.n = head, objective.n
         convex = isinstance(head.row_loss, Logistic | Softmax) or head.features.dtype == torch.float64
         self.iterations = _ITERATIONS if convex else _FEW_ITERATIONS
         self.given, self.correction = head.heads(objective.given[None]), head.heads(objective.correction[None])
@@ -55,7 +55,7 @@ class HeadNewton:
         self.diagonal[:, :, head.features.shape[1] :] = 1  # of what is filled up, which stays zero
         self.pulled = head.heads((objective.proximal * objective.init)[None])
         self.constant = (objective.proximal * objective.init.square()).sum() / 2
-        self.preconditioner = EigenvaluePreconditioner(_blocks(head, self.given), self.diagonal[0])
+        self.preconditioner = EigenvaluePreconditioner(_blocks(head, self.given, objective.all), self.diagonal[0])
 
     def minimise(self, weights: Tensor, steps: int) -> tuple[Tensor, bool]:
         """Return the parameters ``[m, p]`` after at most so many steps, for weights of the rows ``[m, rows]``.
@@ -70,7 +70,7 @@ class HeadNewton:
         path = _Path(theta, theta.clone(), theta.new_full((m,), torch.inf), theta.new_zeros(m))
         moving = _whole(torch.arange(m, device=theta.device))
         for step in range(steps + 1):
-            own = _Weighted(_at(moving, weights), len(self.head.features))
+            own = _Weighted(_at(moving, weights), self.n)
             now = theta[moving]
             # The first expansion, at the given parameters, is that of all coalitions.
             expansion = self.head.expanded(now if step else self.given)
@@ -97,7 +97,7 @@ class HeadNewton:
                 break
             path.theta[short] = (path.theta[short] + path.before[short]) / 2
             path.promise[short] /= 2
-            theta, own = path.theta[short], _Weighted(weights[short], len(self.head.features))
+            theta, own = path.theta[short], _Weighted(weights[short], self.n)
             short = short[~path.enough(self._value(self.head.expanded(theta), theta, own), short)]
         return found
 
@@ -147,7 +147,7 @@ class HeadNewton:
         theta
             Where the objective has its minimum for the coalitions, ``[m, p]``.
         weights
-            One for the rows that they retain, else zero, ``[m, rows]``.
+            One for the rows that they retain, else zero, ``[m, rows]``; rows stand for themselves.
         gradients
             Those of the function there, ``[m, p]``.
         """
@@ -167,10 +167,10 @@ class HeadNewton:
 
 
 class _Weighted:
-    """Weights of the rows ``[m, rows]``, of so many of which none is filled up, and shares of them, ``[m, 1, 1]``."""
+    """Weights of the rows ``[m, rows]``, which are ``n`` in sum for all of them, and shares of that, ``[m, 1, 1]``."""
 
-    def __init__(self, weights: Tensor, rows: int) -> None:
-        self.weights, self.share = weights, weights.sum(dim=1)[:, None, None] / rows
+    def __init__(self, weights: Tensor, n: int) -> None:
+        self.weights, self.share = weights, weights.sum(dim=1)[:, None, None] / n
 
 
 def _at(which: Tensor, rows: Tensor) -> Tensor:
@@ -240,8 +240,8 @@ def _each(vectors: Tensor, matrices: Tensor) -> Tensor:
     return torch.bmm(rows, matrices)[:, :m].transpose(0, 1)
 
 
-def _blocks(head: LinearHead, given: Tensor) -> Tensor:
-    """Return the matrices of all rows within each output, ``[c, width, width]``."""
-    expansion = head.expanded(given)
-    curvatures = [expansion.column(k)[0, k] for k in range(head.n_outputs)]
+def _blocks(head: LinearHead, given: Tensor, weights: Tensor) -> Tensor:
+    """Return the matrices of all rows within each output, ``[c, width, width]``, for their weights, ``[1, rows]``."""
+    expansion, every = head.expanded(given), head.filled(weights)[0]
+    curvatures = [every * expansion.column(k)[0, k] for k in range(head.n_outputs)]
     return torch.stack([head.columns.T @ (curvature[:, None] * head.columns) for curvature in curvatures])

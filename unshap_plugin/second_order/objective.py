@@ -57,14 +57,24 @@ class Objective:
         Value, gradient and curvature of the losses of these rows.
     recipe
         How the module was trained: its penalty and its initial parameters.
+    weights
+        How many rows each of these stands for, ``[rows]``; ``None``: for itself.
     """
 
-    def __init__(self, engine: Engine, x: Rows, y: Tensor, losses: SecondOrder, recipe: Recipe | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        x: Rows,
+        y: Tensor,
+        losses: SecondOrder,
+        recipe: Recipe | None,
+        weights: Tensor | None = None,
+    ) -> None:
         self.engine, self.x, self.y = engine, x, y
         self.losses = losses
         self.given = engine.flatten(engine.stack(1))[0]
-        self.n = len(y)
-        self.all = torch.ones(1, self.n, dtype=self.given.dtype, device=self.given.device)
+        self.all = self.given.new_ones(1, len(y)) if weights is None else weights[None]
+        self.n = len(y) if weights is None else round(float(weights.sum()))
         self.l2, self.init = penalties(engine, recipe)
         ends = np.cumsum([0, *(p.numel() for p in engine.theta0.values())]).tolist()
         self.tensors = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
@@ -143,6 +153,10 @@ class Objective:
         self.proximal = floored(self.proximal, trace / len(signs), self.n)
         self.correction = self.residual(self.given) + self.proximal * (self.given - self.init)
 
+    def share(self, weights: Tensor) -> Tensor:
+        """Return the share of all rows that each coalition retains, ``[m, 1]``, for weights ``[m, rows]``."""
+        return weights.sum(dim=1, keepdim=True) / self.n
+
     def residual(self, theta: Tensor) -> Tensor:
         """Return the gradient of the losses of all rows and of the penalty at one point, ``[p]``."""
         stack = self.engine.unflatten(theta[None])
@@ -179,7 +193,7 @@ class Objective:
     def expand(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the objective ``[m]``, its gradients ``[m, p]`` and Newton's directions ``[m, p]``."""
         value, gradient, matrix = self.losses(self.engine.unflatten(theta), weights)
-        gradient = self.penalised(gradient, theta) - _share(weights) * self.correction
+        gradient = self.penalised(gradient, theta) - self.share(weights) * self.correction
         matrix.diagonal(dim1=1, dim2=2).add_(self.l2 + self.proximal)
         solution = solve_damped(matrix, gradient)
         return value + self._rest(theta, weights), gradient, -solution
@@ -218,7 +232,7 @@ class Objective:
 
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
         penalty = (self.l2 * theta.square() + self.proximal * (theta - self.init).square()).sum(dim=1) / 2
-        return penalty - _share(weights)[:, 0] * (theta * self.correction).sum(dim=1)
+        return penalty - self.share(weights)[:, 0] * (theta * self.correction).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -244,10 +258,6 @@ class Quadratic:
     diagonal: Tensor
     correction: Tensor
     init: Tensor
-
-
-def _share(weights: Tensor) -> Tensor:
-    return weights.mean(dim=1, keepdim=True)
 
 
 def round_off(values: Tensor) -> Tensor:

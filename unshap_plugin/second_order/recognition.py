@@ -10,7 +10,7 @@ from unshap_plugin.second_order.row_loss import AnyLoss, Expansion, Logistic, Ro
 __all__ = ["recognised"]
 
 _AGREES = 1e-4
-#: Targets that are as near as this to 0 or 1 are meant to be that.
+#: Where all targets are as near as this to 0 or 1 they are meant to be that; else they are probabilities.
 _ROUNDED = 1e-3
 
 
@@ -71,4 +71,4 @@ def _softmax_of_sigmoids(points: list[Tensor], first: list[Tensor]) -> SoftmaxOf
 
 def _rounded(targets: Tensor) -> Tensor:
     nearest = targets.round().clamp(0, 1)
-    return torch.where((targets - nearest).abs() < _ROUNDED, nearest, targets)
+    return nearest if bool(((targets - nearest).abs() < _ROUNDED).all()) else targets

@@ -13,6 +13,7 @@ from unshap_plugin.unlearners.linear_exact import LinearExact as LinearExact
 from unshap_plugin.unlearners.merge import Merge as Merge
 from unshap_plugin.unlearners.newton import Newton as Newton
 from unshap_plugin.unlearners.npo import NPO as NPO
+from unshap_plugin.unlearners.pseudo_background import PseudoBackground as PseudoBackground
 from unshap_plugin.unlearners.random_label import RandomLabel as RandomLabel
 from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher as ReferenceTeacher
 from unshap_plugin.unlearners.replay import Replay as Replay

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from unshap_plugin.errors import check_number
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
+from unshap_plugin.scoring.predictive import soft_loss
 from unshap_plugin.unlearners._ascent import loss_bound
 from unshap_plugin.unlearners._displacement import Displaced, forget_weights
-from unshap_plugin.unlearners._reference import predicted_means, soft_loss
+from unshap_plugin.unlearners._reference import predicted_means
 from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
 

@@ -19,7 +19,7 @@ from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
 from unshap_plugin.unlearners.merge import Merge
 from unshap_plugin.unlearners.newton import FEW_PARAMETERS, Newton, expansion, stopped_short
-from unshap_plugin.unlearners.reference_teacher import ReferenceTeacher
+from unshap_plugin.unlearners.pseudo_background import PseudoBackground
 from unshap_plugin.unlearners.replay import Replay
 from unshap_plugin.unlearners.retrain import Retrain, obstacle_to_batches, trains_differently
 
@@ -38,7 +38,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     solution for a linear regression; Newton for another linear head; for other modules the replay of their training, or
     fine-tuning where that is not known, or retraining where training is so short that unlearning would cost more; with
     batch norm the average of models of each player. Where no retained rows are at hand, the first two from stored
-    artefacts, otherwise ``reference_teacher`` with a reference set, and ``gradient_ascent`` without. Retraining for
+    artefacts, otherwise ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining for
     models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or in
     less time than Newton steps take.
 
@@ -112,7 +112,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
             return _checked(Merge(), problem), f"{why}: models of each player alone are trained, and averaged"
         return method, why
     if Access.REFERENCE in problem.available:
-        return _checked(ReferenceTeacher(), problem), "no retained rows are at hand, but a reference set is"
+        why = "no retained rows are at hand, but a reference set is"
+        if problem.trained_rows == len(problem.y):
+            why += (
+                f" (of no use if the {len(problem.y)} rows at hand are all: else say how many there were, trained_rows)"
+            )
+        return _checked(PseudoBackground(), problem), why
     return _checked(GradientAscent(), problem), "no retained rows are at hand, and no reference set"
 
 

@@ -25,7 +25,7 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
 
-__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "stopped_short"]
+__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "newton_steps", "refitted", "stopped_short"]
 
 #: Numbers by row and score that a step on a linear head holds at once.
 _ARRAYS = 12
@@ -139,7 +139,7 @@ class Newton(Unlearner):
         theta, settled = self._minimum(problem, retained)
         if _to_the_end(problem) and not settled and self.steps is None:
             engine.announce(_unsettled(problem.model_name))
-        state = _refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
+        state = refitted(problem, engine.unflatten(theta), retained, coalitions, seed)
         return StackedModels(engine, state)
 
     def marginals(self, problem: ModuleProblem, coalitions: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -170,10 +170,15 @@ class Newton(Unlearner):
         """Return where the steps end, ``[m, p]``, for retained rows, ``[m, rows]``, and whether a head settled."""
         start, heads = problem.once(_centred, self.proximal)
         weights = retained.to(start.given.dtype)
-        steps = self.steps or (_STEPS_TO_THE_END if _to_the_end(problem) else _STEPS)
+        steps = self.steps or newton_steps(problem)
         theta, settled = (start.descend(weights, steps), True) if heads is None else heads.minimise(weights, steps)
         theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
         return theta, settled
+
+
+def newton_steps(problem: ModuleProblem) -> int:
+    """Return how many steps are taken at most where no number is given."""
+    return _STEPS_TO_THE_END if _to_the_end(problem) else _STEPS
 
 
 def _to_the_end(problem: ModuleProblem) -> bool:
@@ -189,9 +194,7 @@ def _unsettled(kind: str) -> str:
     )
 
 
-def _refitted(
-    problem: ModuleProblem, state: Theta, retained: Tensor, coalitions: NDArray[np.bool_], seed: int
-) -> Theta:
+def refitted(problem: ModuleProblem, state: Theta, retained: Tensor, coalitions: NDArray[np.bool_], seed: int) -> Theta:
     """Put the fits of the given classifier where a coalition lacks a class: the loss has no minimum to step to there.
 
     Not where every row is a player: coalitions lack a class only where they are tiny then, and the smallest probability
