@@ -160,7 +160,8 @@ ESTIMATORS = Question(
     "is a seed. Of `auto` and permutations there are 500 runs at 5, 10 and 20 evaluations for each player in the games "
     "of few players that are held out, 20 elsewhere, and 3 of more than 150 players. *Chosen on* are games on which "
     "allocation, folds, kernel and size functions of `stratified` were chosen, *held out* those that were looked at "
-    "only afterwards. Geometric means are over the games that a method ran on (`gp` up to 200 players, those of shapiq and pyDVL up to 60). Permutations are antithetic and need four "
+    "only afterwards. Geometric means are over the games that a method ran on (`gp` up to 200 players, those of shapiq "
+    "and pyDVL up to 60). Permutations are antithetic and need four "
     'evaluations for each player; `auto` is what `estimator="auto"` takes.',
     measure,
     tables,
