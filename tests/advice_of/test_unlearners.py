@@ -10,7 +10,7 @@ import pytest
 import torch
 from advice import Case, check, without_a_case
 from problems import breast_cancer
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
@@ -20,6 +20,7 @@ from unshap_plugin.losses import cross_entropy
 from unshap_plugin.plugin import Unlearner, UnlearnerSpec
 from unshap_plugin.problem.access import ModelKind
 from unshap_plugin.second_order.objective import MAX_PARAMETERS
+from unshap_plugin.unlearners._own_fit import OwnFit
 from unshap_plugin.unlearners.models import ModelList, StackedModels
 from unshap_plugin.unlearners.stored import compute_artifacts
 
@@ -36,6 +37,10 @@ MODEL = RECIPE.train(START, cross_entropy, torch.as_tensor(X), torch.as_tensor(Y
 
 def problem(model=MODEL, *, train=(X, Y), groups=GROUPS, **kwargs):
     return ValuationProblem(model, train, TEST, groups=groups, **kwargs)
+
+
+def logistic():
+    return problem(LogisticRegression().fit(X, Y))
 
 
 def game(unlearner, asked=None, **kwargs):
@@ -439,6 +444,16 @@ NEEDS = [
         lambda: compute_artifacts(partial()),
         "compute them for the problem with all of them and access='full'",
         (lambda: stored("newton"),),
+    ),
+    Case(
+        "a fit of somebody's own gives another kind of model",
+        lambda: game(OwnFit(lambda rows: KNeighborsClassifier(1).fit(X[rows], Y[rows])), logistic())(SOME),
+        "return a fitted LogisticRegression, as the given one is",
+        (
+            lambda: as_retrained(
+                game(OwnFit(lambda rows: LogisticRegression().fit(X[rows], Y[rows])), logistic()),
+            ),
+        ),
     ),
 ]
 

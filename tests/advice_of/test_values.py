@@ -312,6 +312,10 @@ def halved(coalitions):
 halved.n_players = 4
 
 
+def by_recipe(rows):
+    return RECIPE.train(MODEL, cross_entropy, torch.as_tensor(X[rows]), torch.as_tensor(Y[rows]))
+
+
 def corrected(game=None, retrainings=12, **kwargs):
     found = corrected_values(game or Rough(4), retrainings, **{"retrained": Additive(4), **kwargs})
     np.testing.assert_allclose(found.values.sum(axis=0), 6, atol=1e-9)
@@ -348,6 +352,12 @@ CORRECTED = [
         lambda: corrected_values(Additive(4), 12),
         "give an UnlearningGame, or the game of retraining as retrained=.",
         (lambda: plausible(corrected_values(of("newton", asked=problem(fit=RECIPE)), 12)), corrected),
+    ),
+    Case(
+        "two ways to retrain",
+        lambda: corrected(fit=lambda rows: MODEL),
+        "leave out one of them.",
+        (corrected, lambda: plausible(corrected_values(of("newton"), 12, fit=by_recipe))),
     ),
     Case(
         "other players",

@@ -56,7 +56,7 @@ def test_it_asks_what_it_is_told_and_keeps_the_report(tmp_path, monkeypatch, cap
 def test_a_question_that_is_none_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, "speeed")
-    there = "speed, bounds, auto, accuracy, estimators, quality, noise, pipeline, scale"
+    there = "speed, bounds, auto, partial, accuracy, estimators, quality, noise, pipeline, scale"
     assert f"there is no question speeed: there are {there}" in capsys.readouterr().err
 
 

@@ -293,7 +293,7 @@ def test_partial(tmp_path):
     assert all(sum(row.get("auto", False) for row in report.rows if row["share"] == share) for share in (0.3, 1.0))
     given = partial.split(partial.KINDS["wine, network"], 0.3, 0)
     assert (given.owner != partial.REST).sum() == 27
-    kept = given.full("log_likelihood").retained(np.zeros((1, 6), dtype=bool))[0].numpy()
+    kept = given.full(["log_likelihood"]).retained(np.zeros((1, 6), dtype=bool))[0].numpy()
     assert (kept == (given.owner == partial.REST)).all()
 
 

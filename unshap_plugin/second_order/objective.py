@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from unshap_plugin.model.rows import Rows
 from unshap_plugin.second_order.curvature import SecondOrder
 from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
 from unshap_plugin.second_order.proximal import floored, floored_alone, lowest, quadratic_form, raised
+from unshap_plugin.second_order.quadratic import Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "SETTLED",
     "SUFFICIENT",
     "Objective",
-    "Quadratic",
     "round_off",
 ]
 
@@ -233,31 +232,6 @@ class Objective:
     def _rest(self, theta: Tensor, weights: Tensor) -> Tensor:
         penalty = (self.l2 * theta.square() + self.proximal * (theta - self.init).square()).sum(dim=1) / 2
         return penalty - self.share(weights)[:, 0] * (theta * self.correction).sum(dim=1)
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """The centred objective of all rows, expanded at the given parameters, where its gradient is zero.
-
-    Parameters
-    ----------
-    n
-        Number of rows.
-    matrix
-        Sum of the curvature matrices of their losses, ``[p, p]``.
-    diagonal
-        Curvature of penalty and proximal term, ``[p]``.
-    correction
-        Gradient of losses, penalty and proximal term, which the objective subtracts, ``[p]``.
-    init
-        Initial parameters, ``[p]``.
-    """
-
-    n: int
-    matrix: Tensor
-    diagonal: Tensor
-    correction: Tensor
-    init: Tensor
 
 
 def round_off(values: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.second_order.curvature import SecondOrder, second_order
 from unshap_plugin.second_order.head_newton import HeadNewton
 from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective
+from unshap_plugin.second_order.quadratic import Quadratic
 from unshap_plugin.second_order.solvers import solve_damped
 from unshap_plugin.unlearners._refits import lacks_a_class, parameters_of, refits
 from unshap_plugin.unlearners.base import Unlearner

@@ -116,22 +116,12 @@ class PseudoBackground(Displaced):
             )
         whole = problem.once(_whole_path, self, seed)
         theta = {
-            name: p + (engine.theta0[name] - whole[name]) for name, p in self.path(problem, retained, seed).items()
+            name: p + (engine.theta0[name] - whole[name]) for name, p in self._path(problem, retained, seed).items()
         }
         return StackedModels(engine, theta if _absent(problem) else from_scratch(problem, theta, retained))
 
-    def path(self, problem: ModuleProblem, retained: Tensor, seed: int) -> Theta:
-        """Return where the path of each coalition ends, ``[m, *shape]`` each.
-
-        Parameters
-        ----------
-        problem
-            The given model, the rows at hand and the reference set.
-        retained
-            Which rows at hand each coalition retains, bool ``[m, rows]``.
-        seed
-            Seed of the minibatches.
-        """
+    def _path(self, problem: ModuleProblem, retained: Tensor, seed: int) -> Theta:
+        """Return where the path of each coalition ends, ``[m, *shape]`` each, for retained rows ``[m, rows]``."""
         engine, absent = problem.engine, _absent(problem)
         chosen = retained.to(engine.dtype)
         total = (absent + retained.sum(dim=1, keepdim=True)).clamp(min=1).to(engine.dtype)
@@ -147,7 +137,7 @@ class PseudoBackground(Displaced):
 
 def _whole_path(problem: ModuleProblem, method: PseudoBackground, seed: int) -> Theta:
     """Return where the path of all rows ends, ``[1, *shape]``."""
-    return method.path(problem, torch.ones(1, len(problem.y), dtype=torch.bool, device=problem.y.device), seed)
+    return method._path(problem, torch.ones(1, len(problem.y), dtype=torch.bool, device=problem.y.device), seed)
 
 
 def _absent(problem: ModuleProblem) -> int:

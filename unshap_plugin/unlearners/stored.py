@@ -14,8 +14,9 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.curvature import second_order
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.second_order.normal_equations import NormalEquations
-from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective, Quadratic
+from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective
 from unshap_plugin.second_order.proximal import floored, floored_alone, lowest, raised
+from unshap_plugin.second_order.quadratic import Quadratic
 from unshap_plugin.support.versions import versions
 
 __all__ = ["compute_artifacts", "quadratic_of"]
