@@ -7,6 +7,7 @@ import dataclasses
 import random
 from dataclasses import dataclass
 
+import bits
 import numpy as np
 import pytest
 import torch
@@ -520,9 +521,14 @@ def test_minibatches_pass():
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", [name for name in [*UNLEARNERS, "linear_exact"] if name not in ALIKE])
 def test_the_built_in_unlearners_pass(name):
-    results = check_unlearner(name, expected_failures=EXPECTED.get(name))
+    # Steps of Adam make more of the last bits, which go by the place where products do.
+    results = check_unlearner(name, expected_failures=EXPECTED.get(name), on_fail="raise" if bits.ALIKE else "collect")
     assert {result.check for result in results} == set(STATEMENTS)
     for result in results:
+        if result.status == "failed" and not bits.ALIKE:
+            assert result.check == "batch", result
+            assert result.residual < 1e-3, result
+            continue
         assert result.status in ("passed", "skipped", "expected_failure")
         assert result.reason or result.status == "passed", "a skip says why"
     passed = {result.check for result in results if result.status == "passed"}
