@@ -182,9 +182,10 @@ class ValuationProblem(ProblemKind):
         if access == "full" and not isinstance(model, nn.Module):
             self.notes += compared_with_plain_fit(self._given_model, rows, self.y, self.classes)
         if self.reference is not None and access == "partial":
-            mine, tested = answers
             others = self.reference[0]
-            differs = unlike(self.loss, mine, tested, lambda: checked_outputs(self.trained, others, "reference"))
+            differs = unlike(
+                self.loss, answers[0], answers[1], lambda: checked_outputs(self.trained, others, "reference")
+            )
             self.notes += () if differs is None else (differs,)
         #: Shape of the outputs for one row.
         self.output_shape = answers[1].shape[1:]
