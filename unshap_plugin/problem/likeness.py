@@ -46,9 +46,10 @@ def unlike(loss: Loss, mine: Tensor, tested: Tensor, reference: Callable[[], Ten
 0.00123): unlearners that take it for a sample of what the model was trained on may be far off; give reference rows \
 from where the training rows came from.
     """
-    if expected_losses(loss, mine) is None:
+    first = expected_losses(loss, mine)
+    if first is None:
         return None
-    own, test, others = (_expected(loss, outputs) for outputs in (mine, tested, reference()))
+    own, test, others = _numbers(first), *(_expected(loss, outputs) for outputs in (tested, reference()))
     if max(ks_2samp(others, one, method="asymp").pvalue for one in (own, test)) >= _LEVEL:
         return None
     word = "less" if others.mean() > own.mean() else "more"
@@ -62,4 +63,8 @@ from where the training rows came from.
 def _expected(loss: Loss, outputs: Tensor) -> NDArray[np.float64]:
     found = expected_losses(loss, outputs)
     assert found is not None
-    return found.double().cpu().numpy()
+    return _numbers(found)
+
+
+def _numbers(losses: Tensor) -> NDArray[np.float64]:
+    return losses.double().cpu().numpy()

@@ -26,7 +26,7 @@ from unshap_plugin.unlearners.base import Unlearner
 from unshap_plugin.unlearners.models import Models, StackedModels
 from unshap_plugin.unlearners.stored import quadratic_of
 
-__all__ = ["FEW_PARAMETERS", "Newton", "expansion", "newton_steps", "refitted", "stopped_short"]
+__all__ = ["FEW_PARAMETERS", "Newton", "centred", "expansion", "minimum", "newton_steps", "refitted", "stopped_short"]
 
 #: Numbers by row and score that a step on a linear head holds at once.
 _ARRAYS = 12
@@ -170,11 +170,14 @@ class Newton(Unlearner):
     def _minimum(self, problem: ModuleProblem, retained: Tensor) -> tuple[Tensor, bool]:
         """Return where the steps end, ``[m, p]``, for retained rows, ``[m, rows]``, and whether a head settled."""
         start, heads = problem.once(_centred, self.proximal)
-        weights = retained.to(start.given.dtype)
-        steps = self.steps or newton_steps(problem)
-        theta, settled = (start.descend(weights, steps), True) if heads is None else heads.minimise(weights, steps)
-        theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
-        return theta, settled
+        return minimum(start, heads, retained.to(start.given.dtype), self.steps or newton_steps(problem))
+
+
+def minimum(start: Objective, heads: HeadNewton | None, weights: Tensor, steps: int) -> tuple[Tensor, bool]:
+    """Return where steps on a centred objective end, ``[m, p]``, for weights ``[m, rows]``, and whether all settled."""
+    theta, settled = (start.descend(weights, steps), True) if heads is None else heads.minimise(weights, steps)
+    theta[~weights.any(dim=1)] = start.init  # nothing retained: as before the training
+    return theta, settled
 
 
 def newton_steps(problem: ModuleProblem) -> int:
@@ -217,7 +220,15 @@ def refitted(problem: ModuleProblem, state: Theta, retained: Tensor, coalitions:
 
 def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective, HeadNewton | None]:
     """Return the objective of the problem, centred at the given parameters, and its solver for a linear head."""
-    objective = Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe)
+    return centred(
+        problem, Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe), proximal
+    )
+
+
+def centred(
+    problem: ModuleProblem, objective: Objective, proximal: float | None = None
+) -> tuple[Objective, HeadNewton | None]:
+    """Centre an objective at the given parameters, and return it with its solver for a linear head."""
     if proximal is None and problem.linear is not None and problem.linear.to_the_end:
         objective.leave_uncentred()
     else:

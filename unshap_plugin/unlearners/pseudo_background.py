@@ -20,13 +20,13 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.scoring.predictive import soft_loss
 from unshap_plugin.second_order.curvature import second_order
 from unshap_plugin.second_order.head_newton import HeadNewton
-from unshap_plugin.second_order.linear_head import LinearHead, linear_layer
+from unshap_plugin.second_order.linear_head import linear_layer
 from unshap_plugin.second_order.objective import MAX_PARAMETERS, Objective
 from unshap_plugin.unlearners._displacement import Displaced, from_scratch, shrunk
 from unshap_plugin.unlearners._reference import predicted_means
 from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
-from unshap_plugin.unlearners.newton import newton_steps, refitted
+from unshap_plugin.unlearners.newton import centred, minimum, newton_steps, refitted
 
 __all__ = ["PseudoBackground"]
 
@@ -108,9 +108,12 @@ class PseudoBackground(Displaced):
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine, retained = problem.engine, problem.retained(coalitions)
-        objective = problem.once(_of_linear_layer)
-        if objective is not None:
-            state = engine.unflatten(_minimum(problem, objective, retained))
+        linear = problem.once(_of_linear_layer)
+        if linear is not None:
+            objective, heads = linear
+            weights = objective.all.repeat(len(retained), 1)
+            weights[:, : retained.shape[1]] *= retained
+            state = engine.unflatten(minimum(objective, heads, weights, newton_steps(problem))[0])
             return StackedModels(
                 engine, state if _absent(problem) else refitted(problem, state, retained, coalitions, seed)
             )
@@ -145,8 +148,10 @@ def _absent(problem: ModuleProblem) -> int:
     return problem.trained_rows - len(problem.y)
 
 
-def _of_linear_layer(problem: ModuleProblem) -> Objective | None:
+def _of_linear_layer(problem: ModuleProblem) -> tuple[Objective, HeadNewton | None] | None:
     """Return the objective of rows at hand and reference rows, centred, where one linear layer has all parameters.
+
+    Beside it stands its solver for a linear head.
 
     ``None`` for other modules, and where the loss of a prediction is another function than that of a label.
     """
@@ -158,26 +163,7 @@ def _of_linear_layer(problem: ModuleProblem) -> Objective | None:
     x, y = _joined(problem.x, problem.reference[0]), torch.cat([_labels(problem, means), means])
     weights = torch.ones(len(y), dtype=engine.dtype, device=y.device)
     weights[len(problem.y) :] = absent / len(means)
-    objective = Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights)
-    if problem.linear is not None and problem.linear.to_the_end:
-        objective.leave_uncentred()
-    else:
-        objective.centre(None)
-    return objective
-
-
-def _minimum(problem: ModuleProblem, objective: Objective, retained: Tensor) -> Tensor:
-    """Return the minimum for each coalition, ``[m, p]``, for retained rows ``[m, rows]``."""
-    weights = objective.all.repeat(len(retained), 1)
-    weights[:, : retained.shape[1]] *= retained
-    solver, steps = problem.once(_solver, objective), newton_steps(problem)
-    theta = objective.descend(weights, steps) if solver is None else solver.minimise(weights, steps)[0]
-    theta[~weights.any(dim=1)] = objective.init  # nothing retained: as before the training
-    return theta
-
-
-def _solver(problem: ModuleProblem, objective: Objective) -> HeadNewton | None:  # noqa: ARG001
-    return HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None
+    return centred(problem, Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights))
 
 
 def _labels(problem: ModuleProblem, means: Tensor) -> Tensor:
