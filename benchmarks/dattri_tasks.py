@@ -50,49 +50,42 @@ PROVIDERS, ROWS, TESTS, SUBSETS = 8, 200, 100, 60
 #: Of the mean loss: the strength of the penalty, half of the squared parameters.
 L2 = 0.05
 
-Scores = Callable[["Case", int], Tensor]
+Scores = Callable[["Trained", int], Tensor]
 
 
-class Case:
-    """The data, the task, exact values and retrained models."""
+class Trained:
+    """A linear model of some rows, as a task of dattri's, and the models of their subsets."""
 
-    def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        x, y = load_digits(return_X_y=True)
-        order = rng.permutation(len(y))[: ROWS + TESTS]
-        pixels, labels = torch.as_tensor(scale(x[order], with_std=False) / 8).float(), torch.as_tensor(y[order])
-        shares = np.arange(5, 5 + PROVIDERS)
-        self.owners = rng.choice(PROVIDERS, ROWS, p=shares / shares.sum())
-        wrong = (rng.random(ROWS) < 1 / 3) & np.isin(self.owners, [2, 4, 6])
-        self.wrong = torch.as_tensor(wrong)
-        given = torch.where(self.wrong, (labels[:ROWS] + 1) % 10, labels[:ROWS])
-        self.train, self.test = TensorDataset(pixels[:ROWS], given), TensorDataset(pixels[ROWS:], labels[ROWS:])
-        self.model = self.trained(np.ones(ROWS, dtype=bool))
-        rows = np.stack([rng.permutation(ROWS)[: ROWS // 2] for _ in range(SUBSETS)])
-        kept = (rows[:, :, None] == np.arange(ROWS)).any(axis=1)
-        self.truth = torch.as_tensor(np.stack([self.utility(one) for one in kept])), torch.as_tensor(rows)
-        self.exact = shapley_values(Retrained(self), "exact").values
+    def __init__(self, train: TensorDataset, test: TensorDataset, *, bias: bool = True) -> None:
+        self.train, self.test, self.bias = train, test, bias
+        self.model = self.trained(np.ones(len(train), dtype=bool))
+
+    def strength(self, rows: int) -> float:  # noqa: ARG002 - of the sum of their losses it would be a share
+        """Return the strength of the penalty beside the mean loss of so many rows."""
+        return L2
 
     def trained(self, kept: NDArray[np.bool_]) -> nn.Module:
-        """Return the model of some rows, ``[ROWS]``, from zero to the optimum."""
-        start = nn.Sequential(nn.Linear(64, 10))  # dattri's EK-FAC looks for layers within the model
+        """Return the model of some rows, ``[rows]``, from zero to the optimum."""
+        x, y = self.train.tensors
+        linear = nn.Linear(x.shape[1], int(y.max()) + 1, bias=self.bias)
+        start = nn.Sequential(linear)  # dattri's EK-FAC looks for layers within the model
         for parameter in start.parameters():
             nn.init.zeros_(parameter)
         mine = torch.as_tensor(kept)
-        x, y = (part[mine] for part in self.train.tensors)
-        if not len(y):
+        if not mine.any():
             return start
-        return Recipe("lbfgs", lr=1.0, epochs=60, batch_size=None, l2=L2).train(start, cross_entropy, x, y)
+        recipe = Recipe("lbfgs", lr=1.0, epochs=60, batch_size=None, l2=self.strength(int(mine.sum())))
+        return recipe.train(start, cross_entropy, x[mine], y[mine])
 
     def utility(self, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return minus the loss of the retrained model at each test row, ``[TESTS]``."""
+        """Return minus the loss of the retrained model at each test row, ``[tests]``."""
         with torch.no_grad():
             x, y = self.test.tensors
             return -cross_entropy(self.trained(kept)(x).double(), y).numpy()
 
     def loaders(self) -> tuple[DataLoader[Any], DataLoader[Any]]:
         """Return loaders of the training and of the test rows, as large as dattri advises."""
-        return DataLoader(self.train, ROWS), DataLoader(self.test, TESTS)
+        return DataLoader(self.train, len(self.train)), DataLoader(self.test, len(self.test))
 
     def task(self, **others: Any) -> AttributionTask:
         """Return the task, in which a batch has a dimension of rows."""
@@ -116,6 +109,26 @@ class Case:
         return (-self.loss_of_one(params, data)).exp()
 
 
+class Case(Trained):
+    """The digits, with exact values of their providers, and retrained models."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        x, y = load_digits(return_X_y=True)
+        order = rng.permutation(len(y))[: ROWS + TESTS]
+        pixels, labels = torch.as_tensor(scale(x[order], with_std=False) / 8).float(), torch.as_tensor(y[order])
+        shares = np.arange(5, 5 + PROVIDERS)
+        self.owners = rng.choice(PROVIDERS, ROWS, p=shares / shares.sum())
+        wrong = (rng.random(ROWS) < 1 / 3) & np.isin(self.owners, [2, 4, 6])
+        self.wrong = torch.as_tensor(wrong)
+        given = torch.where(self.wrong, (labels[:ROWS] + 1) % 10, labels[:ROWS])
+        super().__init__(TensorDataset(pixels[:ROWS], given), TensorDataset(pixels[ROWS:], labels[ROWS:]))
+        rows = np.stack([rng.permutation(ROWS)[: ROWS // 2] for _ in range(SUBSETS)])
+        kept = (rows[:, :, None] == np.arange(ROWS)).any(axis=1)
+        self.truth = torch.as_tensor(np.stack([self.utility(one) for one in kept])), torch.as_tensor(rows)
+        self.exact = shapley_values(Retrained(self), "exact").values
+
+
 class Retrained:
     """The game of providers, each subset of which is retrained."""
 
@@ -127,10 +140,10 @@ class Retrained:
         return np.stack([self.case.utility(one[self.case.owners]) for one in coalitions])
 
 
-def of(make: Callable[[Case, int], Any]) -> Scores:
+def of(make: Callable[[Trained, int], Any]) -> Scores:
     """Return a function to the scores ``[ROWS, TESTS]`` of an attributor with ``cache`` and ``attribute``."""
 
-    def scores(case: Case, seed: int) -> Tensor:
+    def scores(case: Trained, seed: int) -> Tensor:
         attributor, (train, test) = make(case, seed), case.loaders()
         attributor.cache(train)
         return attributor.attribute(train, test)
@@ -138,7 +151,7 @@ def of(make: Callable[[Case, int], Any]) -> Scores:
     return scores
 
 
-def trak(case: Case, seed: int) -> Tensor:
+def trak(case: Trained, seed: int) -> Tensor:
     """Return the scores of TRAK, which remembers the training rows that it cached."""
     task = case.task(loss_func=case.log_odds)
     projector = {"proj_dim": 128, "device": "cpu", "proj_seed": seed}
@@ -147,15 +160,15 @@ def trak(case: Case, seed: int) -> Tensor:
     return attributor.attribute(test)
 
 
-def tracin(case: Case, _: int) -> Tensor:
+def tracin(case: Trained, _: int) -> Tensor:
     """Return the scores of the one checkpoint."""
     task = case.task(loss_func=case.loss_of_one)
     return TracInAttributor(task, weight_list=torch.ones(1), normalized_grad=False).attribute(*case.loaders())
 
 
-def neighbours(case: Case, _: int) -> Tensor:
-    """Return Shapley values of a classifier by five neighbours."""
-    return KNNShapleyAttributor(5).attribute(*case.loaders()).T
+def neighbours(count: int) -> Scores:
+    """Return a function to the Shapley values of a classifier by so many neighbours."""
+    return lambda case, _: KNNShapleyAttributor(count).attribute(*case.loaders()).T
 
 
 def influence(kind: type, **settings: float) -> Scores:
@@ -171,7 +184,7 @@ def unlearning(semivalue: str | None, budget: int) -> Scores:
 #: By their names, functions of a case and a seed to scores ``[ROWS, TESTS]``.
 WAYS: dict[str, Scores] = {
     "dattri: TracIn": tracin,
-    "dattri: KNN Shapley": neighbours,
+    "dattri: KNN Shapley": neighbours(5),
     "dattri: TRAK": trak,
     "dattri: influence, DataInf": influence(IFAttributorDataInf, regularization=L2),
     "dattri: influence, EK-FAC": influence(IFAttributorEKFAC, damping=L2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import axioms_of_attributors
 import axioms_of_peers
 import frameworks
 import pytest
@@ -21,9 +22,21 @@ def test_all_methods_have_a_row_and_ours_agree(monkeypatch, capsys):
 
 
 def test_a_method_of_each_framework_is_checked(monkeypatch, tmp_path):
-    for name in ("pyDVL: Shapley, all subsets", "shapiq: KernelSHAP", "ours: exact"):
+    monkeypatch.setattr(axioms_of_peers, "DRAWS", range(2))
+    for name in ("pyDVL: Shapley, all subsets", "shapiq: KernelSHAP", "ours: exact", "dattri: KNN Shapley"):
         monkeypatch.setattr(sys, "argv", ["axioms_of_peers", str(tmp_path / "page.md"), "--only", name])
         axioms_of_peers.main()
-        *_, row = (tmp_path / "page.md").read_text().splitlines()
-        assert row.startswith(f"| {name} | ")
-        assert row.count("holds") >= (3 if "Kernel" in name else 11)  # KernelSHAP is off by what its weights leave
+        (row,) = [line for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith(f"| {name} | ")]
+        # KernelSHAP is off by what its weights leave; an attributor has five columns.
+        assert row.count("holds") >= {"shapiq: KernelSHAP": 3, "dattri: KNN Shapley": 5}.get(name, 11)
+
+
+def test_attributors_break_the_axioms_that_their_formulas_break():
+    known = axioms_of_attributors.ATTRIBUTORS
+    off = {name: dict(zip(axioms_of_attributors.COLUMNS, axioms_of_attributors.broken(known[name], 0), strict=True))
+           for name in ("dattri: influence, explicit", "ours: UnlearningAttributor")}  # fmt: skip
+    for found in off.values():
+        assert max(found["symmetry"], found["renaming"]) < 1e-4
+    explicit, ours = off.values()
+    assert explicit["null_player"] < 1e-4
+    assert 0 < ours["agreement"] < explicit["agreement"]
