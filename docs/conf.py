@@ -88,6 +88,7 @@ ON_THE_SITE = {
     "](CHANGELOG.md": "](changes.md",
     "](../examples/plugin-template": "](template.md",
     "](examples/plugin-template": "](template.md",
+    "](../examples/gallery/9_market_without_rows.py": "](stories/9_market_without_rows.rst",
 }
 
 
