@@ -29,8 +29,10 @@ from harness.question import Question
 from harness.questions import QUESTIONS
 from harness.report import Report
 from harness.tasks import flipped
+from readme import ROOT
 
 from unshap_plugin.estimators import Exact
+from unshap_plugin.unlearners.auto import MEASURED_IN_PARTIAL
 
 # Of peers, which pin memory and divide by zero.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -285,7 +287,7 @@ def test_partial(tmp_path):
     rows = {(row["share"], row["reference"], row["method"]): row["pearson"] for row in report.rows}
     methods = settings["methods"]
     assert set(rows) == {
-        *((share, "", partial.RETRAIN) for share in settings["shares"]),
+        *((share, "", method) for share in settings["shares"] for method in (partial.RETRAIN, partial.FULL)),
         *((0.3, reference, method) for reference in settings["references"] for method in methods),
         *((1.0, "30", method) for method in methods),
     }
@@ -295,6 +297,18 @@ def test_partial(tmp_path):
     assert (given.owner != partial.REST).sum() == 27
     kept = given.full(["log_likelihood"]).retained(np.zeros((1, 6), dtype=bool))[0].numpy()
     assert (kept == (given.owner == partial.REST)).all()
+
+
+def test_auto_says_of_partial_access_what_the_stored_report_says():
+    report = Report.load(ROOT / "benchmarks" / "results" / "partial.json")
+    for share, said in MEASURED_IN_PARTIAL.items():
+        means = []
+        for kind in report.settings["kinds"]:
+            asked = {"kind": kind, "share": share, "metric": "log_likelihood", "reference": "400", "auto": True}
+            found = [row for row in report.rows if asked.items() <= row.items()]
+            assert {row["method"] for row in found} == {"pseudo_background"}
+            means.append(np.mean([row["pearson"] for row in found]))
+        assert said == (round(min(means), 2), round(max(means), 2))
 
 
 @pytest.mark.parametrize("module", [accuracy, games, groups, partial], ids=lambda module: module.__name__)

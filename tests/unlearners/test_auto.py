@@ -19,13 +19,13 @@ DATA, TEST = breast_cancer(rows=36, tests=40)
 GROUPS = np.arange(36) % 3
 
 
-def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full", hidden=8):
+def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full", hidden=8, trained=100):
     torch.manual_seed(0)
     start = nn.Sequential(nn.Linear(6, hidden), layer or nn.Tanh(), nn.Linear(hidden, 2)).double()
     recipe = Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8, init=start)
     model = recipe.train(start, cross_entropy, torch.as_tensor(DATA[0]), torch.as_tensor(DATA[1]))
     fit = recipe if init else Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8)
-    more = {"trained_rows": 100} if access == "partial" else {}
+    more = {"trained_rows": trained} if access == "partial" else {}
     return ValuationProblem(model, DATA, TEST, groups=GROUPS, fit=fit, access=access, **more)
 
 
@@ -129,3 +129,9 @@ def test_it_says_where_nothing_is_known_to_be_missing():
     assert known not in UnlearningGame(more).reason
     alone = ValuationProblem(more.model, DATA, TEST, groups=GROUPS, access="partial")
     assert known in UnlearningGame(alone).reason
+
+
+@pytest.mark.parametrize(("rows", "share"), [(40, "100%"), (72, "50%"), (1000, "25%")])
+def test_in_partial_access_the_reason_says_what_to_expect(rows, share):
+    given = problem(epochs=2, access="partial", trained=rows)
+    assert f"with {share} of the rows at hand, values correlated with" in UnlearningGame(given).reason
