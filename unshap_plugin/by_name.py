@@ -10,7 +10,7 @@ from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators.auto import choose
 from unshap_plugin.estimators.base import Estimator
 from unshap_plugin.estimators.leave_one_out import LeaveOneOut
-from unshap_plugin.estimators.semivalue import Kind, semivalue_of
+from unshap_plugin.estimators.semivalue import Kind, Semivalue, semivalue_of
 from unshap_plugin.estimators.stopping import Stopping
 from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.manager import plugins
@@ -18,7 +18,7 @@ from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
 
-__all__ = ["leaving_one_out", "values_by_name", "weighted"]
+__all__ = ["chosen_by_name", "leaving_one_out", "values_by_name", "weighted"]
 
 
 def values_by_name(
@@ -56,6 +56,35 @@ def values_by_name(
     >>> values_by_name(Glove(), None, "auto", None, 0, Stopping()).values.round(3)
     array([0.667, 0.167, 0.167])
     """
+    registered, semivalue, reasons = chosen_by_name(game, kind, estimator, budget, seed, stopping)
+    return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
+
+
+def chosen_by_name(
+    game: Game, kind: Kind | None, estimator: str, budget: int | None, seed: int, stopping: Stopping
+) -> tuple[Registered[type[Estimator]], Semivalue | None, dict[str, str]]:
+    """Return the estimator of a name, the semivalue and the reasons for what was chosen, before any evaluation.
+
+    Parameters
+    ----------
+    game, kind, estimator, budget, seed, stopping
+        As in ``values_by_name``.
+
+    Raises
+    ------
+    UnshapError
+        Where ``values_by_name`` raises before any work.
+
+    Examples
+    --------
+    >>> class Sizes:
+    ...     n_players = 40
+    ...     def __call__(self, coalitions):
+    ...         return coalitions.sum(axis=1).astype(float)
+    >>> registered, semivalue, reasons = chosen_by_name(Sizes(), "banzhaf", "auto", 500, 0, Stopping())
+    >>> registered.name, semivalue.name
+    ('stratified', 'Banzhaf value')
+    """
     check_game(game, budget, seed)
     n = int(game.n_players)
     semivalue = None if kind is None else semivalue_of(kind, n)
@@ -69,7 +98,7 @@ def values_by_name(
             chosen, reasons["estimator"] = choose(n, budget, shapley=shapley, assisted=shapley and has_marginals(game))
             estimator = f"{BUILTIN}:{chosen}"
         registered = find_estimator(estimator) if kind is None else weighted(estimator)
-    return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
+    return registered, semivalue, reasons
 
 
 def leaving_one_out(estimator: str, stopping: Stopping) -> Registered[type[Estimator]]:

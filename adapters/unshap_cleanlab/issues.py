@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from unshap_cleanlab.labels import labels_for
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, ValuationResult
-from unshap_plugin.by_name import values_by_name
+from unshap_plugin.by_name import chosen_by_name, values_by_name
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 from unshap_plugin.estimators.semivalue import Kind
 from unshap_plugin.estimators.stopping import Stopping
@@ -143,6 +143,7 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         stopping = Stopping(target_error, max_time)
         self.game = UnlearningGame(problem, unlearner, seed=seed, n_jobs=n_jobs, store=store, **settings)
         self.asked = (semivalue, estimator, budget, seed, stopping)
+        chosen_by_name(self.game, *self.asked)  # which refuses what nothing can be estimated by
 
     def find_issues(self, **_: Any) -> None:
         """Estimate the values, and say which rows are issues.
@@ -160,11 +161,13 @@ class UnlearningIssueManager(IssueManager):  # type: ignore[misc]
         # Without errors nothing lies beyond them: such values are ranked, and none of them is an issue.
         below = np.nan_to_num(high, nan=np.inf) < -round_off(result)
         values = shares_of_rows(result.values, owners)
+        spread = values.std()
+        spread = spread if spread > round_off(result).max() else 1.0  # of values that are equal, round-off says nothing
         ends = shares_of_rows(np.where(np.isnan(high), result.values, high), owners)
         self.issues = pd.DataFrame(
             {
                 f"is_{self.issue_name}_issue": below[owners],
-                self.issue_score_key: expit(ends / (values.std() or 1.0)),
+                self.issue_score_key: expit(ends / spread),
             }
         )
         self.summary = self.make_summary(score=float(self.issues[self.issue_score_key].mean()))

@@ -9,7 +9,7 @@ from cleanlab import Datalab
 from numpy.typing import NDArray
 from torch import nn
 
-from unshap_plugin.errors import InvalidValueError
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["labels_for"]
 
@@ -17,7 +17,8 @@ __all__ = ["labels_for"]
 def labels_for(model: Any, datalab: Datalab, y_test: Any) -> tuple[NDArray[Any], Any]:
     """Return the labels of a Datalab and those of test rows, ``[rows]`` each.
 
-    They stay as they are, but that a torch module, which knows no names, gets the numbers that Datalab gave to them.
+    They stay as they are, but that a torch module, which knows no names, gets the numbers that Datalab gave to these.
+    Labels that are numbers already are those that the module was trained with.
 
     Parameters
     ----------
@@ -30,8 +31,9 @@ def labels_for(model: Any, datalab: Datalab, y_test: Any) -> tuple[NDArray[Any],
 
     Raises
     ------
-    InvalidValueError
-        If the Datalab has no labels, or lacks one of the test rows'.
+    InvalidTypeError, InvalidValueError
+        If the Datalab has no labels, or names where numbers are to be predicted, if those of the test rows are no list
+        of labels, or if the Datalab lacks one of them.
 
     Examples
     --------
@@ -46,11 +48,15 @@ def labels_for(model: Any, datalab: Datalab, y_test: Any) -> tuple[NDArray[Any],
     given = np.asarray(list(datalab.data[datalab.label_name]))
     if given.dtype.kind in "biuf" or not isinstance(model, nn.Module):
         return given, y_test
-    numbers = {name: number for number, name in enumerate(datalab.class_names)}
-    unknown = sorted(set(map(str, y_test)) - set(map(str, numbers)))
+    if not datalab.task.is_classification:
+        raise InvalidTypeError(f"the labels of the Datalab are names, but its task is {datalab.task}: pass numbers.")
+    if np.ndim(y_test) != 1:
+        raise InvalidTypeError(f"the labels of test are a {type(y_test).__name__}, but one label per row is needed.")
+    numbers = {str(name): number for number, name in enumerate(datalab.class_names)}
+    names = [str(one) for one in y_test]
+    unknown = sorted({*names} - {*numbers})
     if unknown:
         raise InvalidValueError(
-            f"test has the label {unknown[0]!r}, which the Datalab lacks (it has {datalab.class_names}): drop those "
-            f"test rows."
+            f"test has the label {unknown[0]!r}, which the Datalab lacks (it has {[*numbers]}): drop those test rows."
         )
-    return datalab.labels, np.array([numbers[one] for one in y_test])
+    return datalab.labels, np.array([numbers[one] for one in names])

@@ -53,7 +53,7 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         Other values than Shapley's, as in ``semivalues``: ``"loo"`` for leave-one-out.
     target
         What the task's target is, where it is no loss of the core: a name, or a callable ``(outputs, targets) ->
-        [rows]``. Its numbers are compared with those of the task.
+        [rows]`` of float64 outputs. Its numbers are compared with those of the task.
     loss
         What the model was trained with, where the task's loss is none of the core's: a name, or a callable ``(outputs,
         targets) -> [rows]``.
@@ -166,17 +166,18 @@ class UnlearningAttributor(BaseAttributor):  # type: ignore[misc]
         Raises
         ------
         InvalidValueError, InvalidTypeError
-            If a loader shuffles or leaves out rows or does not give pairs ``(x, y)``, if a training row was not cached,
-            or if loss or target of the task are not recognised and not given.
+            If a loader shuffles or leaves out rows, does not give pairs ``(x, y)`` or gives what is not finite, if a
+            training row was not cached, or is there in several groups and not all of these are asked for, if a
+            checkpoint cannot be loaded, or if loss or target of the task are not recognised and not given.
         UnshapError
             If unlearner, settings, groups, estimator or budget cannot be used, or if unlearning a coalition fails.
         """
         asked, test = rows_of(train_dataloader, "train_dataloader"), rows_of(test_dataloader, "test_dataloader")
         full = asked if self._full is None else self._full
-        places = places_of(asked, full)
+        games = [self._game(model, full, test) for model in models_of(self.task)]
+        places = places_of(asked, full, None if self.groups is None else games[0].problem.player_of_row)
         results, scores, errors = [], [], []
-        for model in models_of(self.task):
-            game = self._game(model, full, test)
+        for game in games:
             result = values_by_name(game, self.semivalue, self.estimator, self.budget, self.seed, self.stopping)
             owners = game.problem.player_of_row
             results.append(result)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
 from unshap_plugin.errors import InvalidValueError
-from unshap_plugin.model.rows import as_rows, n_rows, row_hashes
+from unshap_plugin.model.rows import as_rows, check_finite, n_rows, row_hashes
+from unshap_plugin.problem.checks import check_pair, check_targets
 from unshap_plugin.problem.loaders import as_pair
 
 __all__ = ["Pair", "places_of", "rows_of"]
@@ -33,7 +34,8 @@ def rows_of(loader: Any, what: str) -> Pair:
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        If it shuffles or leaves out rows, or does not give pairs ``(x, y)``.
+        If it shuffles or leaves out rows, does not give pairs ``(x, y)`` with a label for each row, or if numbers in
+        them are not finite.
 
     Examples
     --------
@@ -44,21 +46,37 @@ def rows_of(loader: Any, what: str) -> Pair:
     tensor([2, 0])
     """
     if isinstance(loader, DataLoader) and isinstance(loader.sampler, SubsetSampler):
-        chosen = Subset(loader.dataset, list(loader.sampler))
+        indices, size = list(loader.sampler), len(loader.dataset)
+        if outside := [one for one in indices if not 0 <= one < size]:
+            raise InvalidValueError(f"the sampler of {what} names row {outside[0]}, but its data set has {size} rows.")
+        chosen = Subset(loader.dataset, indices)
         loader = DataLoader(chosen, loader.batch_size, collate_fn=loader.collate_fn, drop_last=loader.drop_last)
     pair: Pair = as_pair(loader, what)
+    check_pair(pair, what)
+    x, y = as_rows(pair[0], f"{what} x"), as_rows(pair[1], f"{what} y")
+    check_targets(x, y, what)
+    check_finite(x, f"{what} x")
+    check_finite(y, f"{what} y")
     return pair
 
 
-def places_of(asked: Pair, among: Pair) -> NDArray[np.int64]:
+def places_of(asked: Pair, among: Pair, owners: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """Return where each of the rows that are ``asked`` for stands ``among`` others, int64 ``[rows]``.
 
     Rows that are there several times are taken in order.
 
+    Parameters
+    ----------
+    asked, among
+        The rows.
+    owners
+        Whose each row among the others is, ``[rows]``.
+
     Raises
     ------
     InvalidValueError
-        If a row is not there, or not as often.
+        If a row is not there, or not as often, or if it is there several times, of several owners, and not all of
+        these are asked for.
 
     Examples
     --------
@@ -77,6 +95,13 @@ def places_of(asked: Pair, among: Pair) -> NDArray[np.int64]:
                 f"cached: call cache with a loader of all training rows."
             )
         places.append(free[one].popleft())
+    if owners is not None and len(places) < len(owners):
+        for row, (one, place) in enumerate(zip(_hashes(asked), places, strict=True)):
+            if any(owners[other] != owners[place] for other in free[one]):
+                raise InvalidValueError(
+                    f"row {row} of train_dataloader is among the cached rows several times, in several groups: ask for "
+                    f"all of them, since their scores differ."
+                )
     return np.array(places, dtype=np.int64)
 
 

@@ -12,6 +12,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 from unshap_cleanlab import UnlearningIssueManager
+from unshap_cleanlab.labels import labels_for
 
 from unshap_plugin import Recipe, UnlearningGame, ValuationProblem, semivalues
 from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, UnknownNameError
@@ -168,6 +169,10 @@ def test_what_cannot_be_used_is_refused_before_any_work(counted):
         ({"metric": {"a": "accuracy", "b": "log_likelihood"}}, InvalidValueError, "measures 2 things"),
         ({"unlearner": "newtn"}, UnknownNameError, "did you mean 'newton'"),
         ({"budgt": 3}, InvalidValueError, "budgt"),
+        ({"estimator": "stratifed"}, UnknownNameError, "did you mean 'stratified'"),
+        ({"semivalue": "banzaf"}, UnknownNameError, "did you mean 'banzhaf'"),
+        ({"budget": -5}, InvalidValueError, "budget is -5"),
+        ({"semivalue": "loo", "target_error": 0.1}, InvalidValueError, "leave-one-out values are computed"),
     ]
     for wrong, kind, words in refused:
         with pytest.raises(kind, match=words):
@@ -177,7 +182,28 @@ def test_what_cannot_be_used_is_refused_before_any_work(counted):
         found(unlabelled)
     with pytest.raises(InvalidValueError, match="test has the label 'rose'"):
         found(datalab(NAMES[LABELS]), model=nn.Linear(30, 2).double(), true=np.where(TRUE == 1, "rose", NAMES[TRUE]))
+    with pytest.raises(InvalidTypeError, match="the labels of test are a int"):
+        found(datalab(NAMES[LABELS]), model=nn.Linear(30, 2).double(), true=3)
+    with pytest.raises(InvalidTypeError, match="are names, but its task is regression"):
+        labels_for(nn.Linear(30, 1), Datalab({"y": ["1.5", "2"]}, "regression", "y", verbosity=0), [1.0])
     assert counted == []
+
+
+def test_labels_that_are_numbers_as_text_are_found_by_numbers():
+    lab = Datalab({"of": ["1", "0", "2"]}, label_name="of", verbosity=0)
+    given, true = labels_for(nn.Linear(1, 3), lab, np.array([2, 0]))
+    assert (given.tolist(), true.tolist()) == ([1, 0, 2], [2, 0])
+
+
+def test_scores_of_values_that_are_equal_are_near_one_half():
+    twice, labels = np.concatenate([TRAIN[:25]] * 2), np.concatenate([LABELS[:25]] * 2)
+    lab = datalab(labels)
+    model = BLANK.fit(twice, labels)
+    asked = {"model": model, "features": twice, "test": (TEST, TRUE), "groups": np.arange(50) // 25}
+    lab.find_issues(issue_types={"negative_value": asked})
+    scores = lab.get_issues("negative_value")["negative_value_score"]
+    assert np.ptp(lab.get_info("negative_value")["values"]) < 1e-12
+    assert (np.abs(scores - 0.5) < 0.01).all()
 
 
 def test_what_fails_later_is_printed_by_datalab_in_one_sentence(capsys):

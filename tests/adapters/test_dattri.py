@@ -18,7 +18,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 from unshap_dattri import UnlearningAttributor
-from unshap_dattri.tasks import loss_of
+from unshap_dattri.tasks import loss_of, target_of
 
 # isort: split
 import dattri
@@ -282,6 +282,125 @@ def test_a_target_of_its_own_is_taken_if_it_is_the_task_s():
     with pytest.raises(UnknownNameError, match="did you mean 'mse'"):
         attribute(task, target="msee")
     assert (scores.abs().sum(dim=0) > 0).all()
+
+
+def test_a_loss_that_is_another_one_for_some_classes_is_refused():
+    x, y = TRAIN.tensors
+    order, weight = torch.argsort(y), torch.tensor([1.0, 5.0, 20.0]).double()
+    ordered = TensorDataset(x[order], y[order])
+
+    def weighted(reduction):
+        def loss(params, data):
+            outputs = functional_call(MODEL, params, (data[0],))
+            return F.cross_entropy(outputs, data[1], weight=weight, reduction=reduction)
+
+        return AttributionTask(loss, MODEL, MODEL.state_dict())
+
+    # Of one row alone, the weights of a weighted mean cancel; those of a sum are 1 in the first rows.
+    for reduction in ("mean", "sum"):
+        with pytest.raises(InvalidValueError, match="loss_func of the task is none of"):
+            loss_of(weighted(reduction), MODEL, *ordered.tensors)
+    with pytest.raises(InvalidValueError, match="target_func of the task is none of"):
+        target_of(weighted("sum"), MODEL, *ordered.tensors, None)
+    with pytest.raises(InvalidValueError, match="not what target= says"):
+        target_of(weighted("sum"), MODEL, *ordered.tensors, lambda outputs, targets: F.cross_entropy(
+            outputs, targets, reduction="none"))  # fmt: skip
+
+
+def test_a_loss_is_told_from_others_by_a_model_that_is_sure():
+    sure = nn.Linear(2, 2).double()
+    with torch.no_grad():
+        sure.weight.copy_(torch.tensor([[-2.0, 0], [2, 0]]))
+        sure.bias.zero_()
+    x = torch.linspace(-12, 12, 10).double()[:, None] * torch.ones(2).double()
+    y = (x[:, 0] > 0).long()
+
+    def hinge(params, data):
+        return F.multi_margin_loss(functional_call(sure, params, (data[0],)), data[1])
+
+    with pytest.raises(InvalidValueError, match="loss_func of the task is none of"):
+        loss_of(AttributionTask(hinge, sure, sure.state_dict()), sure, x, y)
+
+
+def test_checkpoints_may_be_loaded_into_one_module_that_stays_as_it_is():
+    theirs, other = copy.deepcopy(MODEL).train(), copy.deepcopy(MODEL.state_dict())
+    other["weight"] *= 0.3
+
+    def loading(model, checkpoint):
+        theirs.load_state_dict(checkpoint)
+        return theirs
+
+    checkpoints = [MODEL.state_dict(), other]
+    _, scores = attribute(AttributionTask(mean_loss(MODEL), MODEL, checkpoints, checkpoints_load_func=loading))
+    assert torch.equal(scores, attribute(AttributionTask(mean_loss(MODEL), MODEL, checkpoints))[1])
+    assert theirs.training
+
+
+def test_checkpoints_that_are_none_are_refused():
+    for checkpoints, words in (([], "no checkpoint"), ([{"of": torch.ones(1)}], "checkpoint 0 .* cannot be loaded")):
+        with pytest.raises(InvalidValueError, match=words):
+            attribute(AttributionTask(mean_loss(MODEL), MODEL, checkpoints))
+    nothing = AttributionTask(mean_loss(MODEL), MODEL, "name", checkpoints_load_func=lambda model, name: None)
+    with pytest.raises(InvalidValueError, match="returns a NoneType for checkpoint 0"):
+        attribute(nothing)
+
+
+def test_a_row_that_was_cached_in_several_groups_is_not_asked_for_alone():
+    x, y = TRAIN.tensors
+    twice = TensorDataset(torch.cat([x, x[:1]]), torch.cat([y, y[:1]]))
+    groups = np.append(np.arange(len(x)) % 3, 7)
+    attributor = UnlearningAttributor(TASK, groups=groups)
+    attributor.cache(loader(twice))
+    scores = attributor.attribute(loader(twice), loader(TEST))
+    assert not torch.equal(scores[0], scores[-1])
+    with pytest.raises(InvalidValueError, match="several times, in several groups"):
+        attributor.attribute(loader(TensorDataset(x[:1], y[:1])), loader(TEST))
+
+
+def test_models_may_return_logits_by_name():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = copy.deepcopy(MODEL)
+
+        def forward(self, x):
+            return {"logits": self.inner(x)}
+
+    named = Named()
+
+    def loss(params, data):
+        return F.cross_entropy(functional_call(named, params, (data[0],))["logits"], data[1])
+
+    scores = attribute(AttributionTask(loss, named, named.state_dict()))[1]
+    np.testing.assert_allclose(scores, attribute()[1], rtol=0, atol=1e-9)
+
+
+def test_bad_rows_are_named():
+    x, y = TRAIN.tensors
+    broken = x.clone()
+    broken[3, 1] = torch.nan
+    short = TensorDataset(x[:, :7], y)
+    for train, words in (
+        ((broken, y), r"train_dataloader x has NaN or infinity in 1 of \d+ rows, first in row 3"),
+        ((x, y[:4]), "train_dataloader has .* rows of x but 4 labels"),
+        (x, "train_dataloader is a Tensor"),
+        (None, "train_dataloader is a NoneType"),
+        (loader(short), "the model cannot take the rows x"),
+        (loader(TRAIN, sampler=SubsetSampler([99999])), "names row 99999"),
+    ):
+        with pytest.raises((InvalidValueError, InvalidTypeError), match=words):
+            UnlearningAttributor(TASK).attribute(train, loader(TEST))
+    with pytest.raises(InvalidTypeError, match="full_train_dataloader is a NoneType"):
+        UnlearningAttributor(TASK).cache(None)
+
+    def broken_loss(params, data):
+        raise ZeroDivisionError("of theirs")
+
+    with pytest.raises(InvalidValueError, match="of a batch of one row it raises ZeroDivisionError: of theirs"):
+        attribute(AttributionTask(broken_loss, MODEL, MODEL.state_dict()))
+    for wrong, kind in ((3, InvalidTypeError), ("log_likelihood", UnknownNameError)):
+        with pytest.raises(kind, match="target"):
+            attribute(target=wrong)
 
 
 def test_what_cannot_be_used_is_refused():
