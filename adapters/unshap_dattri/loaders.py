@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import Any
+from collections.abc import Sized
+from typing import Any, cast
 
 import numpy as np
 from dattri.benchmark.utils import SubsetSampler
@@ -46,7 +47,7 @@ def rows_of(loader: Any, what: str) -> Pair:
     tensor([2, 0])
     """
     if isinstance(loader, DataLoader) and isinstance(loader.sampler, SubsetSampler):
-        indices, size = list(loader.sampler), len(loader.dataset)
+        indices, size = list(loader.sampler), len(cast(Sized, loader.dataset))
         if outside := [one for one in indices if not 0 <= one < size]:
             raise InvalidValueError(f"the sampler of {what} names row {outside[0]}, but its data set has {size} rows.")
         chosen = Subset(loader.dataset, indices)
