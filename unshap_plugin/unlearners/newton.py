@@ -226,11 +226,16 @@ def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective,
 
 
 def centred(
-    problem: ModuleProblem, objective: Objective, proximal: float | None = None
+    problem: ModuleProblem, objective: Objective, proximal: float | None = None, *, fitted: bool = True
 ) -> tuple[Objective, HeadNewton | None]:
-    """Centre an objective at the given parameters, and return it with its solver for a linear head."""
+    """Centre an objective at the given parameters, and return it with its solver for a linear head.
+
+    ``fitted`` says that the model was fitted to these rows and labels, so that one fitted to the end is at the optimum.
+    """
     if proximal is None and problem.linear is not None and problem.linear.to_the_end:
         objective.leave_uncentred()
+        if not fitted:
+            objective.correct()
     else:
         objective.centre(proximal)
     return objective, HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None

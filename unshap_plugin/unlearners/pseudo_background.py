@@ -163,7 +163,9 @@ def _of_linear_layer(problem: ModuleProblem) -> tuple[Objective, HeadNewton | No
     x, y = _joined(problem.x, problem.reference[0]), torch.cat([_labels(problem, means), means])
     weights = torch.ones(len(y), dtype=engine.dtype, device=y.device)
     weights[len(problem.y) :] = absent / len(means)
-    return centred(problem, Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights))
+    objective = Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights)
+    # With its own answers for labels, reference rows do not pull: the given parameters are no optimum of this loss.
+    return centred(problem, objective, fitted=not absent)
 
 
 def _labels(problem: ModuleProblem, means: Tensor) -> Tensor:
