@@ -20,7 +20,7 @@ from unshap_plugin import (
     shapley_values,
     value,
 )
-from unshap_plugin.errors import BudgetError, ContractError, InvalidTypeError, InvalidValueError
+from unshap_plugin.errors import BudgetError, ContractError, InvalidTypeError, InvalidValueError, UnknownNameError
 from unshap_plugin.estimators.corrected import DrawnFromSmall
 from unshap_plugin.losses import cross_entropy
 from unshap_plugin.retraining import own_retraining_game, retraining_game
@@ -245,6 +245,82 @@ def test_functions_that_give_no_model_of_that_kind_are_refused():
         corrected_values(game, 30, fit=lambda rows: None, retries=-1)
 
 
+def test_a_fit_on_other_labels_or_that_is_none_is_refused():
+    names = np.array(["ben", "mal"])
+    named = LogisticRegression().fit(X, names[Y])
+    given = ValuationProblem(named, (X, names[Y]), (TEST[0], names[TEST[1]]), groups=GROUPS)
+    game = UnlearningGame(given, "influence")
+    with pytest.raises(ContractError, match="whose classes_ has class '0', which the given one lacks"):
+        corrected_values(game, 30, fit=lambda rows: LogisticRegression().fit(X[rows], Y[rows]))
+    with pytest.raises(ContractError, match="that is not fitted"):
+        corrected_values(game, 30, fit=lambda rows: LogisticRegression())
+    with pytest.raises(InvalidTypeError, match="fit is a int"):
+        corrected_values(game, 30, fit=3)
+    with pytest.raises(BudgetError, match=r"use a fit that succeeds \(what it raised was logged\), or more retries"):
+        corrected_values(game, 30, fit=lambda: None)
+
+
+def test_what_a_function_trained_is_remembered():
+    class Fit:
+        __hash__ = None  # as that of a data class
+
+        def __call__(self, rows):
+            return fit(rows)
+
+    game = UnlearningGame(problem(), "influence")
+    fit, asked = failing(lambda rows: 0)
+    first = corrected_values(game, 30, fit=fit)
+    np.testing.assert_array_equal(corrected_values(game, 30, fit=fit).values, first.values)
+    corrected_values(game, 40, fit=fit)
+    assert set(asked.values()) == {1}
+    np.testing.assert_array_equal(corrected_values(game, 30, fit=Fit()).values, first.values)
+    assert set(asked.values()) == {1, 2}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_functions_retrain_is_said_of_as_what_the_problem_retrains():
+    hasty = LogisticRegression(max_iter=3).fit(X * 50, Y)
+    given = ValuationProblem(hasty, (X * 50, Y), (TEST[0] * 50, TEST[1]), groups=GROUPS)
+    game = UnlearningGame(given, "influence")
+    by_fit = corrected_values(game, 30, fit=lambda rows: LogisticRegression(max_iter=3).fit((X * 50)[rows], Y[rows]))
+    assert not any("use unlearner='retrain'" in note for note in by_fit.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda coalitions: [1.0], r"gave shape \[1\] for \d+ coalitions"),
+        (lambda coalitions: None, r"gave shape \[\] for|gave a NoneType for"),
+        (lambda coalitions: ["a"] * len(coalitions), "gave a list for .* one number for each"),
+        (lambda coalitions: torch.ones(len(coalitions), requires_grad=True), "gave a Tensor for"),
+        (lambda coalitions: np.ones(len(coalitions)) * 1j, "complex numbers have no order"),
+        (lambda coalitions: np.full(len(coalitions), np.inf), "gave an infinite utility"),
+    ],
+)
+def test_games_that_give_no_utilities_are_named(given, words):
+    class Other:
+        n_players = 6
+
+        def __call__(self, coalitions):
+            return given(coalitions)
+
+    game = UnlearningGame(problem(), "influence")
+    with pytest.raises((InvalidValueError, InvalidTypeError), match=words):
+        corrected_values(game, 30, retrained=Other())
+    with pytest.raises((InvalidValueError, InvalidTypeError), match=words):
+        corrected_values(Other(), 30, retrained=retraining_game(game.problem, 1))
+
+
+def test_of_what_is_foretold_to_the_last_digit_no_variance_is_compared():
+    class Sizes:
+        n_players = 6
+
+        def __call__(self, coalitions):
+            return 1.5 * coalitions.sum(axis=1) ** 2
+
+    assert corrected_values(Sizes(), 30, retrained=Sizes()).variance_ratio == 1.0
+
+
 def test_a_target_ends_the_retrainings():
     game = UnlearningGame(problem(), "newton")
     result = corrected_values(game, retrainings=60, target_error="50%")
@@ -263,7 +339,7 @@ def test_auto_takes_as_many_as_errors_ask_for_and_says_so():
     np.testing.assert_array_equal(corrected_values(game, result.retrainings).values, result.values)
     never = corrected_values(UnlearningGame(problem(), "gradient_ascent"), "auto", target_error="0.0001%")
     assert (never.retrainings, never.stopped) == (60, "budget")
-    with pytest.raises(InvalidTypeError, match="retrainings is 'many', but a whole number"):
+    with pytest.raises(UnknownNameError, match="unknown retrainings 'many'"):
         corrected_values(game, "many")
 
 
@@ -290,6 +366,15 @@ def test_refusals():
     assert game.evaluations == 1, "before any work"
     with pytest.raises(InvalidTypeError, match="give an UnlearningGame, or the game of retraining as retrained="):
         corrected_values(Counting(game), 30)
+    for wrong, kind, words in (
+        ({"retrainings": "Auto"}, UnknownNameError, "did you mean 'auto'"),
+        ({"retrainings": 0}, InvalidValueError, "retrainings is 0"),
+        ({"retrained": 3}, InvalidTypeError, "retrained is a int"),
+    ):
+        with pytest.raises(kind, match=words):
+            corrected_values(game, **wrong)
+    with pytest.raises(InvalidValueError, match="an empty list"):
+        corrected_values([], 30)
     other = UnlearningGame(problem(groups=np.repeat(list("uvwxyz"), 8)), "retrain")
     with pytest.raises(InvalidValueError, match="make both with the same groups= and valued="):
         corrected_values(game, 30, retrained=other)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unshap_plugin.errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["as_coalitions", "by_size", "coalitions_of", "in_words", "keys_of"]
+__all__ = ["as_coalitions", "as_utilities", "by_size", "coalitions_of", "in_words", "keys_of"]
 
 
 _NAMED = 6
@@ -92,3 +92,36 @@ def in_words(coalition: NDArray[np.bool_], players: Sequence[Any]) -> str:
     kept = [str(player) for player, keep in zip(players, coalition, strict=True) if keep]
     shown = ", ".join(kept[:_NAMED]) + (", ..." if len(kept) > _NAMED else "")
     return f"the coalition that keeps {len(kept)} of {len(players)} players ({shown or 'none'})"
+
+
+def as_utilities(given: Any, count: int) -> NDArray[np.float64]:
+    """Return what a game gave for so many coalitions, a copy, float64 ``[count]`` or ``[count, t]``.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        If that is not one utility (or vector of these) for each coalition, finite or NaN.
+
+    Examples
+    --------
+    >>> as_utilities([1, 2], 2)
+    array([1., 2.])
+    """
+    try:
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers have no order")
+        # A copy, since an estimator may change what it is told, and a game may remember what it gave.
+        utilities = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that require a gradient
+        raise InvalidTypeError(
+            f"the game gave a {type(given).__name__} for {count} coalitions, but one number for each is needed "
+            f"({error})."
+        ) from error
+    if utilities.shape[:1] != (count,) or utilities.ndim > 2:
+        raise InvalidValueError(
+            f"the game gave shape {list(utilities.shape)} for {count} coalitions, but [{count}] or [{count}, t] is "
+            f"needed: one row for each."
+        )
+    if np.isinf(utilities).any():
+        raise InvalidValueError("the game gave an infinite utility, but finite ones are needed (NaN: excluded).")
+    return utilities

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from scipy.stats import gmean
 
 from unshap_plugin.cautions import left_out
-from unshap_plugin.errors import BudgetError, InvalidTypeError, InvalidValueError, check_integer, in_short
+from unshap_plugin.errors import (
+    BudgetError,
+    InvalidTypeError,
+    InvalidValueError,
+    UnknownNameError,
+    check_integer,
+    in_short,
+)
 from unshap_plugin.estimated import Game, check_game, estimated
 from unshap_plugin.estimators import Stratified
 from unshap_plugin.estimators.base import Estimate, Estimator
@@ -78,7 +85,9 @@ def corrected_values(
     fit, retries
         How to retrain instead: a function from the numbers of the rows that are kept, int64 ``[r]``, to a model of the
         kind of the given one. Where it raises an exception, that is logged, and it is asked again, so many times. A
-        coalition for which it fails each time is left out with its complement, and counted in ``result.excluded``.
+        coalition for which it fails each time is left out with its complement, and counted in ``result.excluded``. What
+        it trained is remembered for the same function, so that more ``retrainings`` go on, but not in a store: what a
+        function does, no store can tell.
         Trained are as many at a time as the (first) game has ``n_jobs``.
     kind
         Another semivalue, see ``semivalues``; ``None`` for Shapley values.
@@ -123,13 +132,19 @@ def corrected_values(
     ((6,), True)
     """
     games = list(game) if isinstance(game, Sequence) else [game]
+    if not games:
+        raise InvalidValueError("game is an empty list, but at least one game of unlearned utilities is needed.")
     for one in games:
         check_game(one, budget, seed)
+    if isinstance(retrainings, str) and retrainings != "auto":
+        raise UnknownNameError("retrainings", retrainings, ["auto"])
     if retrainings != "auto":
-        check_integer("retrainings", retrainings, 0)
+        check_integer("retrainings", retrainings, 1)
+    if not (fit is None or callable(fit)):
+        raise InvalidTypeError(f"fit is a {type(fit).__name__}, but a function from row numbers to a model is needed.")
     check_integer("retries", retries, 0)
     dear = _retrained(games, retrained, None if fit is None else partial(own_retraining_game, fit=fit, retries=retries))
-    check_game(dear, None, seed)
+    check_game(dear, None, seed, "retrained")
     for one in games:
         _check_players(one, dear)
     n = int(dear.n_players)
@@ -276,8 +291,8 @@ def _without_a_difference(result: ValuationResult, n: int) -> list[str]:
 def _ratio(alone: Estimate, result: ValuationResult) -> float:
     """Return how many times the variance the values would have without help, in the geometric mean over metrics.
 
-    Of metrics that retrainings alone foretell to the last digit there is nothing to compare.
+    Of metrics that are foretold to the last digit there is nothing to compare.
     """
     before, now = (np.sum(one.std_errors**2, axis=0).reshape(-1) for one in (alone, result))
-    counted = (now > 0) & (before > round_off(result).reshape(-1) ** 2)
+    counted = np.minimum(now, before) > round_off(result).reshape(-1) ** 2
     return float(gmean(before[counted] / now[counted])) if counted.any() else 1.0

@@ -26,6 +26,7 @@ from unshap_plugin.plugins.registry import another
 from unshap_plugin.provenance import of_game, of_unknown
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.support.progress import Progress
+from unshap_plugin.unlearners._own_fit import OwnFit
 
 __all__ = ["Game", "check_game", "estimated"]
 
@@ -43,7 +44,7 @@ class Game(Protocol):
         ...
 
 
-def check_game(game: Game, budget: int | None, seed: int) -> None:
+def check_game(game: Game, budget: int | None, seed: int, what: str = "game") -> None:
     """Raise unless these are a game, a budget, and a seed.
 
     Raises
@@ -53,7 +54,7 @@ def check_game(game: Game, budget: int | None, seed: int) -> None:
     """
     if not callable(game) or not isinstance(getattr(game, "n_players", None), int | np.integer):
         raise InvalidTypeError(
-            f"game is a {type(game).__name__}, but an UnlearningGame, or a callable with n_players, is needed."
+            f"{what} is a {type(game).__name__}, but an UnlearningGame, or a callable with n_players, is needed."
         )
     if budget is not None:
         check_integer("budget", budget, 0)
@@ -106,7 +107,8 @@ def estimated(
     except AdvisingError as error:
         if EXCLUDES_NONE not in error.advice or not isinstance(game, UnlearningGame):
             raise
-        ways = (*cautious(game.unlearner), *another(game.unlearner, game.problem, game.provider))
+        others = () if isinstance(game.unlearner, OwnFit) else another(game.unlearner, game.problem, game.provider)
+        ways = (*cautious(game.unlearner), *others)
         rest = (way for way in error.advice if way != EXCLUDES_NONE)
         raise error.advising((*ways, *rest)) from error
     # Leaving one out takes the coalition of nobody for nothing: it is not evaluated for the sake of showing it.

@@ -22,6 +22,7 @@ from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.support.threads import alone
 from unshap_plugin.support.versions import versions
 from unshap_plugin.unlearners import Newton, Retrain
+from unshap_plugin.unlearners._own_fit import OwnFit
 from unshap_plugin.unlearners.newton import stopped_short
 
 __all__ = ["of_game", "of_unknown"]
@@ -94,7 +95,7 @@ def _of_one_step(game: UnlearningGame) -> str | None:
 def _of_the_fit(game: UnlearningGame) -> str | None:
     """Say that a linear classifier of scikit-learn stopped early, where it is not fitted again."""
     problem = game.problem
-    if not isinstance(problem, ModuleProblem) or isinstance(game.unlearner, Retrain):
+    if not isinstance(problem, ModuleProblem) or isinstance(game.unlearner, Retrain | OwnFit):
         return None
     return stopped_early(problem.model_name) if problem.once(stopped_short) else None
 
@@ -165,7 +166,7 @@ def _floored(game: UnlearningGame) -> bool:
     if not isinstance(problem, ModuleProblem):
         return problem.answers.probable
     rows = problem.n_players == len(problem.y)
-    fits = isinstance(game.unlearner, Retrain) or (isinstance(game.unlearner, Newton) and not rows)
+    fits = isinstance(game.unlearner, Retrain | OwnFit) or (isinstance(game.unlearner, Newton) and not rows)
     return problem.linear is not None and fits
 
 

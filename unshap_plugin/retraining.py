@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.coalitions import coalitions_of, keys_of
+from unshap_plugin.coalitions import as_utilities, coalitions_of, keys_of
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.catalogue import BUILTIN
 from unshap_plugin.problem.problem import ValuationProblem
@@ -52,7 +53,7 @@ class Remembered:
         keys = keys_of(coalitions)
         new = {key: row for key, row in zip(keys, coalitions, strict=True) if key not in self._known}
         if new:
-            found = np.asarray(self._game(np.stack(list(new.values()))), dtype=np.float64)
+            found = as_utilities(self._game(np.stack(list(new.values()))), len(new))
             self._known.update(zip(new, found, strict=True))
         return np.stack([self._known[key] for key in keys])
 
@@ -91,6 +92,8 @@ def own_retraining_game(
 ) -> UnlearningGame:
     """Return the game of retraining by a function, which leaves out coalitions for which that fails.
 
+    The problem remembers it for the same function, with its utilities.
+
     Parameters
     ----------
     problem, seed, n_jobs
@@ -113,6 +116,11 @@ def own_retraining_game(
     >>> np.allclose(game([[True, True, False, True]]), retraining_game(problem, 1)([[True, True, False, True]]))
     True
     """
+    asked = problem.once if isinstance(fit, Hashable) else lambda make, *given: make(problem, *given)
+    return asked(_own, fit, retries, seed, n_jobs)
+
+
+def _own(problem: ValuationProblem, fit: Fit, retries: int, seed: int, n_jobs: int | None) -> UnlearningGame:
     # One at a time, so that nothing is trained again where another one fails.
     return UnlearningGame(problem, OwnFit(fit, retries), seed=seed, on_error="exclude", chunk=1, n_jobs=n_jobs)
 

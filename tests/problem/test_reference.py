@@ -25,6 +25,15 @@ from unshap_plugin.unlearners import GradientAscent
 TEST, OTHERS = (XT[:60], YT[:60]), (XT[60:], YT[60:])
 GROUPS = np.array(list("abcd") * 10)
 
+#: What is said where the number of rows that the model was trained on is not.
+UNTOLD = {
+    "full": (),
+    "partial": (
+        "how many rows the model was trained on is not known: the 40 at hand were taken for all of them, and if there "
+        "were more, values are far too large; say how many, with trained_rows.",
+    ),
+}
+
 
 def make(train=(X, Y), test=TEST, **kwargs):
     torch.manual_seed(0)
@@ -41,7 +50,7 @@ def test_a_disjoint_reference_set_stays_as_it_is():
             problem = make(reference=reference, access=access)
             assert np.array_equal(problem.reference[0].numpy(), OTHERS[0])
             assert np.array_equal(problem.x_test.numpy(), TEST[0])
-            assert problem.notes == ()
+            assert problem.notes == UNTOLD[access]
     assert problem.reference[1] is None
 
 
@@ -72,7 +81,7 @@ def test_the_user_may_insist():
         assert torch.equal(problem.reference[0], problem.x_test)
         assert torch.equal(problem.reference[1], problem.y_test)
         assert len(problem.y_test) == 60
-        assert problem.notes == ()
+        assert problem.notes == UNTOLD[access]
         assert Access.REFERENCE in problem.available
     with pytest.raises(UnknownNameError, match=r"unknown reference 'tset' \(did you mean 'test'\?\)"):
         make(reference="tset")
@@ -97,7 +106,8 @@ def test_in_partial_access_the_test_set_is_split():
         for row, label in zip(x, y, strict=True):
             [place] = np.flatnonzero((TEST[0] == row.numpy()).all(axis=1))
             assert TEST[1][place] == label, "rows keep their labels"
-    [note] = problem.notes
+    [note, untold] = problem.notes
+    assert (untold,) == UNTOLD["partial"]
     assert note == (
         "only one set was given beside the training rows: 30 of its 60 rows are the test set, and 30 others the "
         "reference set."
@@ -130,7 +140,10 @@ def test_a_small_test_set_is_not_split():
         problem = make(test=(TEST[0][:k], TEST[1][:k]), access="partial")
         assert problem.reference is None
         assert len(problem.y_test) == k
-        assert problem.notes == (f"there is no reference set: the {k} test rows are too few to split.",)
+        assert problem.notes == (
+            f"there is no reference set: the {k} test rows are too few to split.",
+            *UNTOLD["partial"],
+        )
 
 
 def test_rows_that_occur_twice_are_in_one_half_only():
@@ -167,7 +180,7 @@ def test_notes_reach_the_result_and_its_json():
     problem = make(access="partial", groups=GROUPS, metric="log_likelihood")
     result = shapley_values(UnlearningGame(problem, "gradient_ascent"), "exact")
     assert result.notes == problem.notes
-    assert len(result.notes) == 1
+    assert len(result.notes) == 2
     again = ValuationResult.from_json(result.to_json())
     assert again.notes == result.notes
     assert make(groups=GROUPS).notes == ()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from unshap_plugin.coalitions import as_utilities
 from unshap_plugin.errors import BudgetError, InvalidValueError
 from unshap_plugin.estimators.base import Estimate
 from unshap_plugin.estimators.cross_fitting import CrossFitted, cross_fitted
@@ -98,9 +99,10 @@ class Helpers(Stratified):
         Raises
         ------
         InvalidValueError
-            If the games measure different numbers of things.
+            If the games measure different numbers of things, or one gives other than finite numbers for all.
         """
-        found = [np.asarray(game(coalitions), dtype=np.float64).reshape(len(coalitions), -1) for game in self._played]
+        count = len(coalitions)
+        found = [as_utilities(game(coalitions), count).reshape(count, -1) for game in self._played]
         if len({one.shape for one in found}) > 1:
             raise InvalidValueError(
                 f"the games measure {[one.shape[1] for one in found]} things, but they have to measure the same: "

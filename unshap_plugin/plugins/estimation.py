@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unshap_plugin.coalitions import as_coalitions
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, PluginError, UnshapError
+from unshap_plugin.coalitions import as_coalitions, as_utilities
+from unshap_plugin.errors import InvalidValueError, PluginError, UnshapError
 from unshap_plugin.estimators.base import Estimate, Estimator
 from unshap_plugin.estimators.stopping import NEVER, Ending, Stopping
 from unshap_plugin.model.generators import seeded
@@ -102,22 +102,7 @@ def estimate_with(
             passed.append(error)
             raise
         asked += len(matrix)
-        try:
-            # A copy, since an estimator may change what it is told, and a game may remember what it gave.
-            utilities = np.array(given, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InvalidTypeError(
-                f"the game gave a {type(given).__name__} for {len(matrix)} coalitions, but one number for each is "
-                f"needed ({error})."
-            ) from error
-        if utilities.shape[:1] != (len(matrix),) or utilities.ndim > 2:
-            raise InvalidValueError(
-                f"the game gave shape {list(utilities.shape)} for {len(matrix)} coalitions, but [{len(matrix)}] or "
-                f"[{len(matrix)}, t] is needed: one row for each."
-            )
-        if np.isinf(utilities).any():
-            raise InvalidValueError("the game gave an infinite utility, but finite ones are needed (NaN: excluded).")
-        return utilities
+        return as_utilities(given, len(matrix))
 
     def reported(so_far: Progress) -> object:
         assert progress is not None

@@ -23,7 +23,7 @@ def unlike(loss: Loss, mine: Tensor, tested: Tensor, reference: Callable[[], Ten
 
     Compared are the losses that the model expects by its own predictions, which needs no labels (by the test of
     Kolmogorov and Smirnov). Of rows that it was trained on a model is surer than of others, so that the reference set
-    has to differ from the test set too.
+    has to differ from the test set too, and not to lie between the two.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -137,10 +136,9 @@ class ModuleProblem(ValuationProblem):
             )
         check_loss(self.loss, outputs, y)
 
-    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
+    def _checked(self, stored: Artifacts) -> Artifacts:
         if not self.engine.theta0:
-            return super()._checked(artifacts)
-        stored = artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
+            return super()._checked(stored)
         stored.check(self.engine, self.recipe, self.x, self.y)
         if self.access == "full" and len(stored) != len(self.y):
             raise InvalidValueError(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from unshap_plugin.errors import InvalidValueError, UnknownNameError
+from unshap_plugin.errors import InvalidValueError, UnknownNameError, check_integer
 from unshap_plugin.losses import Loss
 from unshap_plugin.metrics import MetricLike, resolve_metric
 from unshap_plugin.model.columns import Columns
@@ -28,7 +28,7 @@ from unshap_plugin.problem.kinds import ProblemKind
 from unshap_plugin.problem.likeness import unlike
 from unshap_plugin.problem.loaders import as_pair
 from unshap_plugin.problem.players import players_of
-from unshap_plugin.problem.reference import seen_in_training, test_and_reference
+from unshap_plugin.problem.reference import check_alike, seen_in_training, test_and_reference
 from unshap_plugin.scoring.outputs import Outputs
 from unshap_plugin.scoring.scorers import Answers
 
@@ -159,15 +159,29 @@ class ValuationProblem(ProblemKind):
         super().__init__()
         self._given_model = unwrapped(model) if isinstance(model, nn.Module) else copied_object(model)
         self.model_name = self.model_class.__name__
-        self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows)
+        if artifacts is not None and not isinstance(artifacts, Artifacts):
+            artifacts = Artifacts.load(artifacts)
+        if trained_rows is not None:
+            check_integer("trained_rows", trained_rows, 1)
+        rows_known = trained_rows if artifacts is None or trained_rows is not None else len(artifacts)
+        self._take(train, test, loss, resolve_recipe(fit), parameters, rows_known)
         reader = Reader(self.trained, self.classes, Columns.of(self._given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)
+        if self.reference is not None:
+            check_alike(self.reference[0], self.x)
         (self.x_test, self.y_test), seen = tested, seen_in_training(tested[0], self.x)
         self.notes += notes if seen is None else (*notes, seen)
         self.stored = None if artifacts is None else self._checked(artifacts)
         at_hand, stored = n_rows(self.x), None if self.stored is None else len(self.stored)
         self.trained_rows = count_trained(trained_rows, at_hand, at_hand if access == "full" else stored)
+        #: Whether that is known, and not taken for what is at hand.
+        self.trained_rows_told = access == "full" or stored is not None or trained_rows is not None
+        if not self.trained_rows_told:
+            self.notes += (
+                f"how many rows the model was trained on is not known: the {at_hand} at hand were taken for all of "
+                f"them, and if there were more, values are far too large; say how many, with trained_rows.",
+            )
         if at_hand < 2 and access == "full":
             raise InvalidValueError("train has one row: at least two rows are needed to compare their values.")
         self._players, self.player_of_row = players_of(groups, valued, at_hand, alone=access == "partial")

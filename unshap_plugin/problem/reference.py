@@ -14,7 +14,7 @@ from unshap_plugin.model.rows import Rows, leaves, n_rows, row_hashes, take
 from unshap_plugin.problem.data import Reader
 from unshap_plugin.problem.loaders import as_pair
 
-__all__ = ["Reference", "seen_in_training", "split_test", "test_and_reference"]
+__all__ = ["Reference", "check_alike", "seen_in_training", "split_test", "test_and_reference"]
 
 #: Rows, and their targets where these are known.
 Reference: TypeAlias = tuple[Rows, Tensor | None]
@@ -87,6 +87,21 @@ def test_and_reference(
         stacklevel=3,
     )
     return pair, (take(x, kept), None if y is None else y[kept.to(y.device)]), ()
+
+
+def check_alike(reference: Rows, train: Rows) -> None:
+    """Raise ``InvalidValueError`` unless reference rows have as many dimensions as training rows.
+
+    Examples
+    --------
+    >>> check_alike(torch.zeros(3, 2), torch.zeros(5, 2))
+    """
+    for mine, other in zip(leaves(reference), leaves(train), strict=False):
+        if mine.ndim != other.ndim:
+            raise InvalidValueError(
+                f"reference rows have shape {list(mine.shape[1:])}, but train rows have {list(other.shape[1:])}: give "
+                f"rows as those that the model was trained on, [rows, ...]."
+            )
 
 
 def seen_in_training(test: Rows, train: Rows) -> str | None:

@@ -63,6 +63,7 @@ class OwnFit(Unlearner):
     takes: ClassVar[ModelKind] = ModelKind.PARAMETERS | ModelKind.FIT_PREDICT
     exact: ClassVar[bool] = True
     batched: ClassVar[bool] = False
+    advice: ClassVar[str] = "a fit that succeeds (what it raised was logged), or more retries"
     fit: Fit
     retries: int = 2
 
@@ -109,6 +110,16 @@ class OwnFit(Unlearner):
                 raise ContractError(
                     f"returned a {type(model).__name__} instead of the retrained model: return a fitted "
                     f"{problem.model_name}, as the given one is"
+                )
+            if not hasattr(model, "coef_"):
+                raise ContractError(f"returned a {problem.model_name} that is not fitted: return a fitted one")
+            known = [*getattr(problem.given_model, "classes_", [])]
+            # Of two classes there is one row of weights, which does not say which of them it is for.
+            other = [one for one in getattr(model, "classes_", []) if one not in known]
+            if other:
+                raise ContractError(
+                    f"returned a {problem.model_name} whose classes_ has class {str(other[0])!r}, which the given one "
+                    f"lacks (it has {', '.join(map(str, known[:10]))}): fit it on the labels of the given one"
                 )
             return model
         checked_model(problem, model)

@@ -118,11 +118,9 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         return method, why
     if Access.REFERENCE in problem.available:
         why = "no retained rows are at hand, but a reference set is"
-        if problem.trained_rows == len(problem.y):
-            why += (
-                f" (of no use if the {len(problem.y)} rows at hand are all: else say how many there were, trained_rows)"
-            )
-        return _checked(PseudoBackground(), problem), f"{why}; {_to_expect(len(problem.y) / problem.trained_rows)}"
+        if problem.trained_rows_told and problem.metric.name == "log_likelihood":
+            why += f"; {_to_expect(len(problem.y) / problem.trained_rows)}"
+        return _checked(PseudoBackground(), problem), why
     return _checked(GradientAscent(), problem), "no retained rows are at hand, and no reference set"
 
 
@@ -130,7 +128,10 @@ def _to_expect(share: float) -> str:
     """Return what was measured of values where about this share of the rows was at hand."""
     near = min(MEASURED_IN_PARTIAL, key=lambda known: abs(known - share))
     least, most = MEASURED_IN_PARTIAL[near]
-    return f"with {near:.0%} of the rows at hand, values correlated with those of retraining at {least} to {most}"
+    return (
+        f"with {near:.0%} of the rows at hand, values of providers correlated with those of retraining at {least} to "
+        f"{most}, where that was measured"
+    )
 
 
 def _at_once(problem: ModuleProblem) -> Recipe | None:

@@ -129,7 +129,7 @@ class Newton(Unlearner):
         engine = problem.engine
         head = None if self.stand_in(problem) is not None else problem.once(expansion)
         if isinstance(head, LinearHead):
-            return head.features.element_size() * (_ARRAYS * len(problem.y) * head.n_outputs + 12 * engine.n_parameters)
+            return _head_bytes(head, len(problem.y), engine.n_parameters)
         return super().bytes_per_coalition(problem) + 24 * engine.n_parameters**2
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
@@ -223,6 +223,19 @@ def _centred(problem: ModuleProblem, proximal: float | None) -> tuple[Objective,
     return centred(
         problem, Objective(problem.engine, problem.x, problem.y, problem.once(expansion), problem.recipe), proximal
     )
+
+
+def minimum_bytes(objective: Objective, heads: HeadNewton | None) -> int:
+    """Estimate the memory of a coalition in ``minimum``."""
+    engine = objective.engine
+    if heads is not None:
+        assert isinstance(objective.losses, LinearHead)
+        return _head_bytes(objective.losses, len(objective.y), engine.n_parameters)
+    return engine.bytes_per_coalition(objective.x) + 24 * engine.n_parameters**2
+
+
+def _head_bytes(head: LinearHead, rows: int, parameters: int) -> int:
+    return head.features.element_size() * (_ARRAYS * rows * head.n_outputs + 12 * parameters)
 
 
 def centred(

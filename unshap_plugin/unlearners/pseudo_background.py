@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unshap_plugin.errors import check_share
 from unshap_plugin.losses import cross_entropy, nll_loss
-from unshap_plugin.model.rows import Rows, leaves
+from unshap_plugin.model.rows import Rows, leaves, n_rows, take
 from unshap_plugin.model.stacks import Theta
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
@@ -26,7 +26,7 @@ from unshap_plugin.unlearners._displacement import Displaced, from_scratch, shru
 from unshap_plugin.unlearners._reference import predicted_means
 from unshap_plugin.unlearners._terms import Term
 from unshap_plugin.unlearners.models import Models, StackedModels
-from unshap_plugin.unlearners.newton import centred, minimum, newton_steps, refitted
+from unshap_plugin.unlearners.newton import centred, minimum, minimum_bytes, newton_steps, refitted
 
 __all__ = ["PseudoBackground"]
 
@@ -105,6 +105,19 @@ class PseudoBackground(Displaced):
         """Check the settings."""
         super().__post_init__()
         check_share("shrink", self.shrink)
+
+    def bytes_per_coalition(self, problem: ModuleProblem) -> int:
+        """Count the rows of a batch, and reference rows beside it; of a linear layer, what ``newton`` takes."""
+        linear, absent = problem.once(_of_linear_layer), _absent(problem)
+        if linear is not None:
+            return minimum_bytes(*linear)
+        own = super().bytes_per_coalition(problem)
+        if not absent:
+            return own
+        assert problem.reference is not None
+        reference = problem.reference[0]
+        some = torch.arange(min(self.batch_size or n_rows(reference), n_rows(reference)))
+        return own + problem.engine.bytes_per_coalition(take(reference, some.to(leaves(reference)[0].device)))
 
     def _unlearn(self, problem: ModuleProblem, coalitions: NDArray[np.bool_], seed: int) -> Models:
         engine, retained = problem.engine, problem.retained(coalitions)
