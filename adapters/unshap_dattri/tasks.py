@@ -184,7 +184,7 @@ def _recognised(
             try:
                 outputs = logits_of(functional_call(model, state, places, named)).double()
             except Exception as error:
-                raise InvalidValueError(f"the model cannot take the rows x ({_told(error)}).") from error
+                raise InvalidValueError(f"the model fails on the rows x ({_told(error)}).") from error
             own, failure = _row_by_row(function, whole, rows, targets)
             if own is None:
                 return None, failure

@@ -385,7 +385,7 @@ def test_bad_rows_are_named():
         ((x, y[:4]), "train_dataloader has .* rows of x but 4 labels"),
         (x, "train_dataloader is a Tensor"),
         (None, "train_dataloader is a NoneType"),
-        (loader(short), "the model cannot take the rows x"),
+        (loader(short), "the model fails on the rows x"),
         (loader(TRAIN, sampler=SubsetSampler([99999])), "names row 99999"),
     ):
         with pytest.raises((InvalidValueError, InvalidTypeError), match=words):

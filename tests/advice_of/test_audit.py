@@ -316,12 +316,13 @@ TRAINING = Recipe("adam", lr=0.05, epochs=6, batch_size=8, init=NET)
 TRAINED = TRAINING.train(NET, cross_entropy, torch.as_tensor(X), torch.as_tensor(Y))
 
 
-@pytest.mark.parametrize("unlearner", ["auto", "gradient_ascent"])
+@pytest.mark.parametrize("unlearner", ["finetune", "gradient_ascent"])
 def test_a_note_that_little_is_forgotten_names_ways_to_forget_more(unlearner):
     said = notes(game(unlearner, problem(TRAINED, fit=None)))
     assert "hardly forgets" in said
     assert "audit the game" in said
-    assert ("and use unlearner='auto'" in said) == (unlearner != "auto")
+    assert "and use unlearner='auto'" in said
+    assert "hardly forgets" not in notes(game("auto", problem(TRAINED, fit=None)))
     assert "say how the torch module was trained (fit=Recipe(..., init=...))" in said
     assert any("hardly forgets" not in notes(game(name, problem(TRAINED, fit=None))) for name in listed(said))
     told = game("auto", problem(TRAINED, fit=TRAINING))

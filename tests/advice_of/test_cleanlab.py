@@ -41,6 +41,11 @@ def named(kept=slice(None)):
     return found(lab, model=MODULE, unlearner="influence", test=(XT[kept], labels[kept]))
 
 
+def regression(labels):
+    lab, line = Datalab({"y": labels}, "regression", "y", verbosity=0), nn.Linear(6, 1).double()
+    return found(lab, model=line, loss="mse", unlearner="influence", test=(XT, YT + 0.5))
+
+
 CASES = [
     Case(
         "what is missing",
@@ -59,6 +64,12 @@ CASES = [
         lambda: found(Datalab({"y": Y}, verbosity=0)),
         "make it with label_name=, the column of them",
         (lambda: plausible(found(Datalab({"y": Y}, label_name="y", verbosity=0))),),
+    ),
+    Case(
+        "names of numbers",
+        lambda: regression([f"{one}.5" for one in Y]),
+        "but its task is regression: pass numbers",
+        (lambda: plausible(regression([one + 0.5 for one in Y])),),
     ),
     Case(
         "a label that the data set lacks",

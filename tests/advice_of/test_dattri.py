@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from unshap_dattri import UnlearningAttributor
 
 # isort: split
+from dattri.benchmark.utils import SubsetSampler
 from dattri.task import AttributionTask
 
 from unshap_plugin import losses
@@ -41,11 +42,20 @@ def squared(params, data):
     return loss(params, data) ** 2
 
 
-def scores(loss_func=loss, target_func=loss, cached=TRAIN, **settings):
-    task = AttributionTask(loss_func, MODEL, MODEL.state_dict(), target_func)
+def scores(loss_func=loss, target_func=loss, cached=TRAIN, asked=TRAIN, rows=None, task=None, **settings):
+    task = AttributionTask(loss_func, MODEL, MODEL.state_dict(), target_func) if task is None else task
     attributor = UnlearningAttributor(task, "influence", budget=60, **settings)
     attributor.cache(loader(cached))
-    return attributor, attributor.attribute(loader(TRAIN), loader(TEST))
+    sampler = None if rows is None else SubsetSampler(rows)
+    return attributor, attributor.attribute(DataLoader(asked, 5, sampler=sampler), loader(TEST))
+
+
+def checkpoint(given, **others):
+    return scores(task=AttributionTask(loss, MODEL, given, loss, **others))
+
+
+TWICE = TensorDataset(*(torch.cat([part[:11], part[:1]]) for part in TRAIN.tensors))
+OWNERS = [0] * 6 + [1] * 6
 
 
 def plausible(found):
@@ -57,6 +67,36 @@ def plausible(found):
 
 
 CASES = [
+    Case(
+        "a row that is not there",
+        lambda: scores(rows=[0, 99]),
+        "names row 99, but its data set has 12 rows",
+        (lambda: plausible(scores(rows=list(range(12)))),),
+    ),
+    Case(
+        "a row of two groups",
+        lambda: scores(cached=TWICE, asked=TensorDataset(*(part[:1] for part in TRAIN.tensors)), groups=OWNERS),
+        "ask for all of them",
+        (lambda: plausible(scores(cached=TWICE, asked=TWICE, groups=OWNERS)),),
+    ),
+    Case(
+        "a checkpoint of another model",
+        lambda: checkpoint({"other": torch.ones(1)}),
+        "pass checkpoints of this model, or a checkpoints_load_func that returns it",
+        (
+            lambda: plausible(checkpoint(MODEL.state_dict())),
+            lambda: plausible(checkpoint({"other": torch.ones(1)}, checkpoints_load_func=lambda model, one: MODEL)),
+        ),
+    ),
+    Case(
+        "a target that is a number",
+        lambda: scores(target=3),
+        "or a callable (outputs, targets) -> [rows] is needed",
+        (
+            lambda: plausible(scores(target="cross_entropy")),
+            lambda: plausible(scores(target=losses.cross_entropy)),
+        ),
+    ),
     Case(
         "a row that was not cached",
         lambda: scores(cached=TensorDataset(*(part[:9] for part in TRAIN.tensors))),

@@ -297,6 +297,12 @@ CHECKS = [
         ),
     ),
     Case(
+        "reference rows of another shape",
+        lambda: problem(reference=XT[:4, None] + 1),
+        "give rows as those that the model was trained on, [rows, ...]",
+        (lambda: plausible(values(linear(), unlearner="random_label", reference=XT[:4] + 1)),),
+    ),
+    Case(
         "artefacts of an object",
         lambda: problem(DecisionTreeClassifier().fit(X, Y), artifacts="nowhere"),
         "leave them out",

@@ -455,6 +455,26 @@ NEEDS = [
             ),
         ),
     ),
+    Case(
+        "a fit of somebody's own gives a model that is not fitted",
+        lambda: game(OwnFit(lambda rows: LogisticRegression()), logistic())(SOME),
+        "return a fitted one",
+        (
+            lambda: as_retrained(
+                game(OwnFit(lambda rows: LogisticRegression().fit(X[rows], Y[rows])), logistic()),
+            ),
+        ),
+    ),
+    Case(
+        "a fit of somebody's own on other labels",
+        lambda: game(OwnFit(lambda rows: LogisticRegression().fit(X[rows], Y[rows] + 1)), logistic())(SOME),
+        "fit it on the labels of the given one",
+        (
+            lambda: as_retrained(
+                game(OwnFit(lambda rows: LogisticRegression().fit(X[rows], Y[rows])), logistic()),
+            ),
+        ),
+    ),
 ]
 
 CASES = [*CLASSES, *FUNCTIONS, *NEEDS]

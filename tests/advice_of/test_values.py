@@ -354,6 +354,18 @@ CORRECTED = [
         (lambda: plausible(corrected_values(of("newton", asked=problem(fit=RECIPE)), 12)), corrected),
     ),
     Case(
+        "no cheap game",
+        lambda: corrected_values([], 12),
+        "at least one game of unlearned utilities is needed",
+        (corrected, lambda: corrected([Rough(4)])),
+    ),
+    Case(
+        "a fit that is no function",
+        lambda: corrected_values(of("newton"), 12, fit=MODEL.state_dict()),
+        "a function from row numbers to a model is needed",
+        (lambda: plausible(corrected_values(of("newton"), 12, fit=by_recipe)),),
+    ),
+    Case(
         "two ways to retrain",
         lambda: corrected(fit=lambda rows: MODEL),
         "leave out one of them.",

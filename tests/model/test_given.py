@@ -173,7 +173,7 @@ def test_a_single_normed_layer_is_no_linear_model():
         warnings.simplefilter("ignore")
         model = nn.utils.weight_norm(nn.Linear(4, 2).double())
     cross_entropy(model(torch.as_tensor(TRAIN[0])), torch.as_tensor(TRAIN[1])).mean().backward()
-    assert valued(model).unlearner == "finetune"
+    assert valued(model).unlearner == "graddiff"
     recipe = Recipe(init=copied(model))  # at zero, where newton would begin, there is no direction to norm
     with torch.no_grad():
         model.weight_v += 0.1

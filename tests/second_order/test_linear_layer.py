@@ -156,4 +156,4 @@ def test_what_is_not_linear_in_its_parameters_is_not_taken_for_it(made):
     module = made().double()
     assert linear_layer(Engine(module, cross_entropy), X) is None
     result = value(module, (X, Y), (X[::2], Y[::2]), groups=GROUPS)
-    assert result.unlearner == "finetune"
+    assert result.unlearner == "graddiff"

@@ -35,15 +35,15 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
         ({"epochs": 1}, "retrain"),
         ({"epochs": 40}, "retrain"),  # replay takes 20 macro steps
         ({"epochs": 41}, "replay"),
-        ({"epochs": 24, "optimizer": "sgd"}, "retrain"),  # fine-tuning takes 12 steps
-        ({"epochs": 25, "optimizer": "sgd"}, "finetune"),
-        ({"epochs": 2, "init": False}, "finetune"),  # retraining would start elsewhere
-        ({"epochs": 2, "layer": nn.Dropout(0.5)}, "finetune"),  # and be done one by one
-        ({"epochs": 2, "optimizer": "lbfgs"}, "finetune"),
-        ({"epochs": 24, "layer": nn.BatchNorm1d(8)}, "retrain"),
-        ({"epochs": 25, "layer": nn.BatchNorm1d(8)}, "merge"),
-        ({"epochs": 25, "layer": nn.BatchNorm1d(8), "init": False}, "finetune"),
-        ({"epochs": 25, "layer": nn.Dropout(0.5)}, "finetune"),
+        ({"epochs": 20, "optimizer": "sgd"}, "retrain"),  # gradient difference takes 10 steps
+        ({"epochs": 21, "optimizer": "sgd"}, "graddiff"),
+        ({"epochs": 2, "init": False}, "graddiff"),  # retraining would start elsewhere
+        ({"epochs": 2, "layer": nn.Dropout(0.5)}, "graddiff"),  # and be done one by one
+        ({"epochs": 2, "optimizer": "lbfgs"}, "graddiff"),
+        ({"epochs": 20, "layer": nn.BatchNorm1d(8)}, "retrain"),
+        ({"epochs": 21, "layer": nn.BatchNorm1d(8)}, "merge"),
+        ({"epochs": 21, "layer": nn.BatchNorm1d(8), "init": False}, "graddiff"),
+        ({"epochs": 21, "layer": nn.Dropout(0.5)}, "graddiff"),
         ({"epochs": 2, "access": "partial"}, "pseudo_background"),
         ({"epochs": 2, "hidden": 300}, "retrain"),
     ],
@@ -57,7 +57,7 @@ def test_short_trainings_are_retrained(kwargs, name):
     [
         ({"epochs": 41}, {"LinearExact": 1, "Replay": 1}),
         ({"epochs": 2}, {"LinearExact": 1, "Replay": 1}),
-        ({"epochs": 25, "optimizer": "sgd"}, {"LinearExact": 1, "Replay": 1, "FineTune": 1}),
+        ({"epochs": 21, "optimizer": "sgd"}, {"LinearExact": 1, "Replay": 1, "GradDiff": 1}),
         ({"epochs": 2, "access": "partial"}, {"LinearExact": 1, "PseudoBackground": 1}),
     ],
 )

@@ -243,5 +243,5 @@ def test_of_many_columns_no_matrix_of_all_parameters_is_made(monkeypatch):
     x, y = np.random.default_rng(0).random((40, FEW_PARAMETERS)), np.arange(40) % 2
     model = LogisticRegression().fit(x[:30], y[:30])
     found = value(model, (x[:30], y[:30]), (x[30:], y[30:]), groups=np.arange(30) % 3)
-    assert found.unlearner == "finetune"
+    assert found.unlearner == "graddiff"
     assert np.isfinite(found.values).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -61,6 +62,7 @@ class ProblemKind(ComputedOnce):
         recipe: Recipe | None,
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,
+        artifacts: Artifacts | str | os.PathLike[str] | None,
     ) -> None:
         """Set ``trained``, ``classes`` and ``loss``."""
         raise NotImplementedError
@@ -79,7 +81,7 @@ class ProblemKind(ComputedOnce):
     def _check_loss(self, outputs: Tensor, y: Tensor) -> None:
         """Raise unless the loss can be computed from outputs and targets of all rows."""
 
-    def _checked(self, stored: Artifacts) -> Artifacts:  # noqa: ARG002
+    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:  # noqa: ARG002
         """Return the artefacts, which are those of this model and of these rows."""
         raise InvalidValueError(
             f"artefacts are of torch modules with trainable parameters, but {type(self.trained.model).__name__} is not "

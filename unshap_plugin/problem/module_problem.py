@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -86,6 +87,7 @@ class ModuleProblem(ValuationProblem):
         recipe: Recipe | None,
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,
+        artifacts: Artifacts | str | os.PathLike[str] | None,
     ) -> None:
         if isinstance(self._given_model, nn.Module):
             self.loss = resolve_loss(loss)
@@ -99,6 +101,8 @@ class ModuleProblem(ValuationProblem):
                     f"pass the numbers of the outputs if it was trained with others.",
                 )
         else:
+            if trained_rows is None and artifacts is not None:
+                trained_rows = len(_loaded(artifacts))
             linear = _known(
                 linear_model(self._given_model, trained_rows or _length(train[1])), self._given_model, loss, recipe
             )
@@ -136,9 +140,10 @@ class ModuleProblem(ValuationProblem):
             )
         check_loss(self.loss, outputs, y)
 
-    def _checked(self, stored: Artifacts) -> Artifacts:
+    def _checked(self, artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
         if not self.engine.theta0:
-            return super()._checked(stored)
+            return super()._checked(artifacts)
+        stored = _loaded(artifacts)
         stored.check(self.engine, self.recipe, self.x, self.y)
         if self.access == "full" and len(stored) != len(self.y):
             raise InvalidValueError(
@@ -151,6 +156,10 @@ class ModuleProblem(ValuationProblem):
                 f"them.",
             )
         return stored
+
+
+def _loaded(artifacts: Artifacts | str | os.PathLike[str]) -> Artifacts:
+    return artifacts if isinstance(artifacts, Artifacts) else Artifacts.load(artifacts)
 
 
 def _text_classes(train: Any, test: Any) -> Classes | None:

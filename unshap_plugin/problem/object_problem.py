@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from unshap_plugin.model.recipe import Recipe
 from unshap_plugin.model.sklearn_linear import is_linear_model
 from unshap_plugin.model.trained import FittedObject
 from unshap_plugin.problem.access import ModelKind
+from unshap_plugin.problem.artifacts import Artifacts
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.scoring.scorers import Answers
 
@@ -63,6 +65,7 @@ class ObjectProblem(ValuationProblem):
         recipe: Recipe | None,
         parameters: str | Sequence[str] | None,
         trained_rows: int | None,  # noqa: ARG002
+        artifacts: Artifacts | str | os.PathLike[str] | None,  # noqa: ARG002
     ) -> None:
         _check_supervised(self._given_model)
         self.classes = _classes(self._given_model, train[1], test[1])

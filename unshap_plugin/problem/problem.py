@@ -159,12 +159,9 @@ class ValuationProblem(ProblemKind):
         super().__init__()
         self._given_model = unwrapped(model) if isinstance(model, nn.Module) else copied_object(model)
         self.model_name = self.model_class.__name__
-        if artifacts is not None and not isinstance(artifacts, Artifacts):
-            artifacts = Artifacts.load(artifacts)
         if trained_rows is not None:
             check_integer("trained_rows", trained_rows, 1)
-        rows_known = trained_rows if artifacts is None or trained_rows is not None else len(artifacts)
-        self._take(train, test, loss, resolve_recipe(fit), parameters, rows_known)
+        self._take(train, test, loss, resolve_recipe(fit), parameters, trained_rows, artifacts)
         reader = Reader(self.trained, self.classes, Columns.of(self._given_model, train[0]))
         self.x, self.y = reader.pair(train, "train")
         tested, self.reference, notes = test_and_reference(reader, test, reference, self.x, access)

@@ -14,7 +14,7 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.unlearners.base import Unlearner
-from unshap_plugin.unlearners.finetune import FineTune
+from unshap_plugin.unlearners.graddiff import GradDiff
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
 from unshap_plugin.unlearners.merge import Merge
@@ -40,12 +40,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     """Return the built-in method for this problem, which it can work on, and why it is that one.
 
     What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
-    solution for a linear regression; Newton for another linear head; for other modules the replay of their training, or
-    fine-tuning where that is not known, or retraining where training is so short that unlearning would cost more; with
-    batch norm the average of models of each player. Where no retained rows are at hand, the first two from stored
-    artefacts, otherwise ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining for
-    models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or in
-    less time than Newton steps take.
+    solution for a linear regression; Newton for another linear head; for other modules the replay of their training,
+    gradient difference where that is not known, or retraining where training is so short that unlearning would cost
+    more; with batch norm the average of models of each player. Where no retained rows are at hand, the first two from
+    stored artefacts, otherwise ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining
+    for models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or
+    in less time than Newton steps take.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
         # Layers that train differently from how they predict would be replayed as they predict.
         layer = trains_differently(engine, problem.x)
         replayed = _works(Replay(), problem) and layer is None
-        method = Replay() if replayed else _checked(FineTune(), problem)
+        method = Replay() if replayed else _checked(GradDiff(), problem)
         recipe = _at_once(problem)
         # A pass of a training takes more steps of the optimiser than one of an unlearner, but only over the rows that
         # are retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of
