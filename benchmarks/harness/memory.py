@@ -50,6 +50,7 @@ def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[st
     except EOFError as error:
         process.join()
         raise RuntimeError(f"the process ended with exit code {process.exitcode}.") from error
+    process.terminate()  # else it waits for idle workers of joblib's, five minutes
     process.join()
     if "failure" in answer:
         raise RuntimeError(answer["failure"])

@@ -41,7 +41,7 @@ def test_what_a_row_adds_to_all_others_is_what_retraining_says(model):
             UnlearningGame(full, "retrain")(ALL_BUT_ONE),
         )
     )
-    assert np.corrcoef(ours, true)[0, 1] > 0.95
+    assert np.corrcoef(ours, true)[0, 1] > 0.9
     assert np.sqrt(np.mean((ours - true) ** 2)) < 0.4 * true.std()
 
 

@@ -150,10 +150,6 @@ class Objective:
         signs = torch.randint(0, 2, self.given.shape, generator=generator, device="cpu").to(self.given) * 2 - 1
         trace = signs @ multiply(signs[None])[0]  # Hutchinson 1990
         self.proximal = floored(self.proximal, trace / len(signs), self.n)
-        self.correct()
-
-    def correct(self) -> None:
-        """Set the gradient correction by which the given parameters are stationary with these proximal strengths."""
         self.correction = self.residual(self.given) + self.proximal * (self.given - self.init)
 
     def share(self, weights: Tensor) -> Tensor:

@@ -239,16 +239,11 @@ def _head_bytes(head: LinearHead, rows: int, parameters: int) -> int:
 
 
 def centred(
-    problem: ModuleProblem, objective: Objective, proximal: float | None = None, *, fitted: bool = True
+    problem: ModuleProblem, objective: Objective, proximal: float | None = None
 ) -> tuple[Objective, HeadNewton | None]:
-    """Centre an objective at the given parameters, and return it with its solver for a linear head.
-
-    ``fitted`` says that the model was fitted to these rows and labels, so that one fitted to the end is at the optimum.
-    """
+    """Centre an objective at the given parameters, and return it with its solver for a linear head."""
     if proximal is None and problem.linear is not None and problem.linear.to_the_end:
         objective.leave_uncentred()
-        if not fitted:
-            objective.correct()
     else:
         objective.centre(proximal)
     return objective, HeadNewton(objective) if isinstance(objective.losses, LinearHead) else None

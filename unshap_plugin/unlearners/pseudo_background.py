@@ -43,8 +43,8 @@ class PseudoBackground(Displaced):
     The result is ``theta_0 + path(R) - path(N)``, where ``path`` takes some steps of Adam on the loss, from the given
     parameters that are shrunk by a constant share (towards the initial parameters where the recipe knows them, see
     ``finetune``), the same for all coalitions. What these few steps miss of the given parameters is so taken from all
-    of them alike, and removing nothing changes nothing. A linear layer under a usual loss has the minimum of the loss
-    instead, by the steps and with the penalties of ``newton``.
+    of them alike, and removing nothing changes nothing. For a linear layer under a usual loss the path ends at the
+    minimum of the loss, by the steps and with the penalties of ``newton``.
 
     Training a model on the answers of another is distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531), and
     shrinking before it that of Ash & Adams 2020 (arXiv 1910.08475). What the forget rows taught the given model is in
@@ -123,13 +123,10 @@ class PseudoBackground(Displaced):
         engine, retained = problem.engine, problem.retained(coalitions)
         linear = problem.once(_of_linear_layer)
         if linear is not None:
-            objective, heads = linear
-            weights = objective.all.repeat(len(retained), 1)
-            weights[:, : retained.shape[1]] *= retained
-            state = engine.unflatten(minimum(objective, heads, weights, newton_steps(problem))[0])
-            return StackedModels(
-                engine, state if _absent(problem) else refitted(problem, state, retained, coalitions, seed)
-            )
+            theta = _minimum(problem, *linear, retained)
+            if _absent(problem):
+                return StackedModels(engine, engine.unflatten(theta + problem.once(_short_of_given)))
+            return StackedModels(engine, refitted(problem, engine.unflatten(theta), retained, coalitions, seed))
         whole = problem.once(_whole_path, self, seed)
         theta = {
             name: p + (engine.theta0[name] - whole[name]) for name, p in self._path(problem, retained, seed).items()
@@ -156,6 +153,25 @@ def _whole_path(problem: ModuleProblem, method: PseudoBackground, seed: int) -> 
     return method._path(problem, torch.ones(1, len(problem.y), dtype=torch.bool, device=problem.y.device), seed)
 
 
+def _minimum(problem: ModuleProblem, objective: Objective, heads: HeadNewton | None, retained: Tensor) -> Tensor:
+    """Return the minimum of the loss of each coalition, ``[m, p]``, for retained rows ``[m, rows]``."""
+    weights = objective.all.repeat(len(retained), 1)
+    weights[:, : retained.shape[1]] *= retained
+    return minimum(objective, heads, weights, newton_steps(problem))[0]
+
+
+def _short_of_given(problem: ModuleProblem) -> Tensor:
+    """Return what the minimum of the loss of all rows lacks of the given parameters, ``[1, p]``.
+
+    With the model's own answers for labels, reference rows do not pull at the given parameters, and the others do. To
+    correct that by a force of their size would go far where few reference rows hold the parameters.
+    """
+    linear = problem.once(_of_linear_layer)
+    assert linear is not None
+    everybody = torch.ones(1, len(problem.y), dtype=torch.bool, device=problem.y.device)
+    return linear[0].given - _minimum(problem, *linear, everybody)
+
+
 def _absent(problem: ModuleProblem) -> int:
     """Return how many of the rows that the model was trained on are not at hand."""
     return problem.trained_rows - len(problem.y)
@@ -176,9 +192,7 @@ def _of_linear_layer(problem: ModuleProblem) -> tuple[Objective, HeadNewton | No
     x, y = _joined(problem.x, problem.reference[0]), torch.cat([_labels(problem, means), means])
     weights = torch.ones(len(y), dtype=engine.dtype, device=y.device)
     weights[len(problem.y) :] = absent / len(means)
-    objective = Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights)
-    # With its own answers for labels, reference rows do not pull: the given parameters are no optimum of this loss.
-    return centred(problem, objective, fitted=not absent)
+    return centred(problem, Objective(engine, x, y, second_order(engine, x, y), problem.recipe, weights))
 
 
 def _labels(problem: ModuleProblem, means: Tensor) -> Tensor:
