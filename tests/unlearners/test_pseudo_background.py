@@ -42,7 +42,7 @@ def test_what_a_row_adds_to_all_others_is_what_retraining_says(model):
         )
     )
     assert np.corrcoef(ours, true)[0, 1] > 0.9
-    assert np.sqrt(np.mean((ours - true) ** 2)) < 0.4 * true.std()
+    assert np.sqrt(np.mean((ours - true) ** 2)) < 0.5 * true.std()
 
 
 def test_where_the_number_of_rows_is_not_known_a_note_says_so_and_nothing_is_promised():

@@ -123,10 +123,10 @@ class PseudoBackground(Displaced):
         engine, retained = problem.engine, problem.retained(coalitions)
         linear = problem.once(_of_linear_layer)
         if linear is not None:
-            theta = _minimum(problem, *linear, retained)
+            ends = _minimum(problem, *linear, retained)
             if _absent(problem):
-                return StackedModels(engine, engine.unflatten(theta + problem.once(_short_of_given)))
-            return StackedModels(engine, refitted(problem, engine.unflatten(theta), retained, coalitions, seed))
+                return StackedModels(engine, engine.unflatten(ends + problem.once(_short_of_given)))
+            return StackedModels(engine, refitted(problem, engine.unflatten(ends), retained, coalitions, seed))
         whole = problem.once(_whole_path, self, seed)
         theta = {
             name: p + (engine.theta0[name] - whole[name]) for name, p in self._path(problem, retained, seed).items()
