@@ -132,7 +132,7 @@ CASES = [
     Case(
         "no number of retrainings",
         fails(*RETRAINED, "-1"),
-        "--retrain is -1, but a whole number of at least 0 is needed.",
+        "--retrain is -1, but a whole number of at least 1 is needed.",
         (works(*RETRAINED, "8", unlearner="retrain"),),
     ),
     Case(
