@@ -128,9 +128,9 @@ assert not holds("cairn")
 # ---------------------
 
 gives_away = {
-    "model": "what models give away: whose rows it knows too well",
-    "artifacts": "sums over all rows, and a hash of each: whoever has a row can tell whether it was there",
-    "without": "the difference of two models: of few rows, much of what they look like",
+    "model": "whose rows it knows too well",
+    "artifacts": "sums of all rows, and whether a row is there",
+    "without": "of few rows, much of what they look like",
     "claim": "one number",
 }
 pd.DataFrame(
