@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError, check_integer
+from unshap_plugin.errors import InvalidTypeError, InvalidValueError, UnshapError
 from unshap_plugin.metrics import Metric
 from unshap_plugin.model.classes import Classes
 from unshap_plugin.model.generators import moved, states
@@ -76,7 +76,6 @@ def count_trained(given: int | None, at_hand: int, known: int | None) -> int:
     """
     if given is None:
         return at_hand if known is None else known
-    check_integer("trained_rows", given, 1)
     if given < at_hand or known not in (None, given):
         where = "are at hand" if known in (None, at_hand) else "were there when the artefacts were stored"
         other = "give the number of rows that the model was trained on"
