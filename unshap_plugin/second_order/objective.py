@@ -36,6 +36,8 @@ HALVINGS = 6
 SUFFICIENT = 0.1
 #: A step that promises less than this share of the objective is the last.
 SETTLED = {torch.float32: 1e-3, torch.float64: 1e-6}
+#: A proximal strength that would change by less than this share of itself is the last.
+_MATCHED = 1e-3
 
 
 class Objective:
@@ -250,8 +252,13 @@ def _estimated_proximal(objective: Objective) -> Tensor:
     for _ in range(10):
         objective.proximal = torch.full_like(given, float(strength))
         for _ in range(3):
-            theta, _ = objective.step(theta, objective.all)
-        strength = strength * ((theta[0] - objective.init).norm() / distance).clamp(0.5, 2.0) ** 2
+            theta, settled = objective.step(theta, objective.all)
+            if settled:
+                break
+        change = ((theta[0] - objective.init).norm() / distance).clamp(0.5, 2.0) ** 2
+        strength = strength * change
+        if (change - 1).abs() <= _MATCHED:
+            break
     return torch.full_like(given, float(strength))
 
 
