@@ -16,7 +16,7 @@ from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.manager import plugins
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.progress import Progress
+from unshap_plugin.support.progress import Progress, check_progress
 
 __all__ = ["chosen_by_name", "leaving_one_out", "values_by_name", "weighted"]
 
@@ -56,6 +56,7 @@ def values_by_name(
     >>> values_by_name(Glove(), None, "auto", None, 0, Stopping()).values.round(3)
     array([0.667, 0.167, 0.167])
     """
+    check_progress(progress)
     registered, semivalue, reasons = chosen_by_name(game, kind, estimator, budget, seed, stopping)
     return estimated(game, registered, budget, seed, reasons, progress, semivalue, stopping)
 

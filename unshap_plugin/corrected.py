@@ -35,7 +35,7 @@ from unshap_plugin.plugins.catalogue import BUILTIN, Registered
 from unshap_plugin.plugins.registry import find_estimator
 from unshap_plugin.results.result import ValuationResult
 from unshap_plugin.retraining import Remembered, own_retraining_game, retraining_game
-from unshap_plugin.support.progress import Progress
+from unshap_plugin.support.progress import Progress, check_progress
 from unshap_plugin.unlearners import Retrain
 from unshap_plugin.unlearners._own_fit import Fit
 
@@ -143,6 +143,7 @@ def corrected_values(
     if not (fit is None or callable(fit)):
         raise InvalidTypeError(f"fit is a {type(fit).__name__}, but a function from row numbers to a model is needed.")
     check_integer("retries", retries, 0)
+    check_progress(progress)
     dear = _retrained(games, retrained, None if fit is None else partial(own_retraining_game, fit=fit, retries=retries))
     check_game(dear, None, seed, "retrained")
     for one in games:

@@ -465,6 +465,12 @@ ESTIMATORS = [
         (lambda: exact(Additive(5), "permutation", 18),),
     ),
     Case(
+        "a progress that is no function",
+        lambda: shapley_values(Additive(5), progress=True),
+        "use progress=print, or leave it out",
+        (lambda: exact(Additive(5), "auto", None), lambda: plausible(shapley_values(Additive(5), progress=print))),
+    ),
+    Case(
         "a budget that is too small for two pairs",
         lambda: shapley_values(Additive(5), budget=5),
         "6 evaluations; give that.",

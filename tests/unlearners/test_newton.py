@@ -18,7 +18,7 @@ from unshap_plugin.losses import cross_entropy, mse
 from unshap_plugin.model.engine import Engine
 from unshap_plugin.second_order.curvature import GeneralCurvature, second_order
 from unshap_plugin.second_order.linear_head import LinearHead
-from unshap_plugin.second_order.objective import Objective
+from unshap_plugin.second_order.objective import Objective, _estimated_proximal
 from unshap_plugin.second_order.solvers import conjugate_gradients, solve_damped
 from unshap_plugin.unlearners import Newton, newton
 from unshap_plugin.unlearners.models import StackedModels
@@ -188,6 +188,15 @@ def test_the_penalty_of_a_regularised_optimum_is_found():
     proximal = problem.once(newton._centred, None)[0].proximal
     torch.testing.assert_close(proximal[:-1], torch.ones(6, dtype=torch.float64), atol=1e-4, rtol=0)
     assert proximal[-1] < 1e-2, "the intercept is not penalised"
+
+
+def test_the_pull_of_a_training_that_stopped_early_holds_the_minimum_as_far_from_the_start():
+    problem = early_stopped()
+    start = Objective(problem.engine, problem.x, problem.y, problem.once(newton.expansion), problem.recipe)
+    start.proximal = _estimated_proximal(start)
+    assert len(start.proximal.unique()) == 1, "one strength for all: the given parameters are at no optimum of any"
+    pulled = start.descend(start.all, 50)[0]
+    assert float((pulled - start.init).norm() / (start.given - start.init).norm()) == pytest.approx(1, abs=1e-3)
 
 
 def test_forgetting_everything_goes_back_to_the_initial_parameters():

@@ -11,7 +11,7 @@ from unshap_plugin.audit.sizes import draw
 from unshap_plugin.errors import check_integer
 from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.registry import others
-from unshap_plugin.support.progress import Progress, Reporter
+from unshap_plugin.support.progress import Progress, Reporter, check_progress
 
 __all__ = ["audit", "retrain_seeds"]
 
@@ -69,6 +69,7 @@ def audit(
     check_integer("seeds", seeds, 2)
     if coalitions is not None:
         check_integer("coalitions", coalitions, 1)
+    check_progress(progress)
     problem = checked_game(game).problem
     check_retrainable(problem)
     matrix = draw(game.n_players, coalitions, game.seed)

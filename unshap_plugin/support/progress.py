@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Progress", "Reporter", "in_time"]
+from unshap_plugin.errors import InvalidTypeError
+
+__all__ = ["Progress", "Reporter", "check_progress", "in_time"]
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +107,25 @@ class Reporter:
         end = None if self.callback is None else self.callback(progress)
         # Comparisons of numpy's numbers are no bool of Python's; whatever else is returned means nothing.
         return isinstance(end, bool | np.bool_) and bool(end)
+
+
+def check_progress(progress: object) -> None:
+    """Raise unless it can be told how far a computation is, or is ``None``.
+
+    Raises
+    ------
+    InvalidTypeError
+        If it is no function.
+
+    Examples
+    --------
+    >>> check_progress(print)
+    """
+    if progress is not None and not callable(progress):
+        raise InvalidTypeError(
+            f"progress is {progress!r}, but it is a function that is told how far a computation is: use "
+            f"progress=print, or leave it out."
+        )
 
 
 def in_time(seconds: float) -> str:
