@@ -17,12 +17,14 @@ def test_what_auto_takes_is_held_against_a_choice_by_few_retrainings(monkeypatch
     measured_choice.main()
     header, _, *rows = (line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines())
     assert [row[1].strip() for row in rows] == ["rows", "providers"]
+    assert header[3].strip() == "`replay`"
     for row in rows:
         assert len(row) == len(header)
-        ceiling, auto, best, *chosen = (float(one) for one in row[2:])
-        assert 0.5 < auto <= best <= ceiling
-        assert all(0 < one <= best for one in chosen)
-        assert max(chosen) > min(chosen), "more coalitions choose otherwise"
+        assert row[3].strip().endswith("*"), "auto follows Adam"
+        ceiling, *methods = (float(one.strip(" *")) for one in row[2:9])
+        chosen = [float(one) for one in row[9:]]
+        assert 0.5 < methods[0] <= ceiling
+        assert all(min(methods) <= one <= max(methods) for one in chosen)
 
 
 def test_examples():

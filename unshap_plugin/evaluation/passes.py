@@ -24,8 +24,9 @@ __all__ = ["Passes", "check_jobs"]
 
 _log = logging.getLogger(__name__)
 
-#: Working set of a pass in bytes. Larger ones leave the cache and are slower (measured).
-PASS_BYTES = 16 * 2**20
+#: Working set of a pass in bytes. Of less, what a pass costs whatever its size counts for more; more gains nothing
+#: (``benchmarks/pass_bytes.py``).
+PASS_BYTES = 48 * 2**20
 #: Where even a block of rows leaves the cache, so many coalitions share what a pass costs whatever its size.
 FEW = 8
 #: More gain nothing: what a pass costs whatever its size is spread over enough of them.
