@@ -17,7 +17,7 @@ from torch import nn
 from unshap_plugin import Recipe, ValuationProblem
 from unshap_plugin.losses import cross_entropy
 
-__all__ = ["AT_HAND", "CLASSES", "LOADERS", "SHARES", "TESTS", "WRONG", "Given", "Rows", "convolutions", "network"]
+__all__ = ["AT_HAND", "CLASSES", "LOADERS", "SHARES", "TESTS", "WRONG", "Given", "Rows", "network"]
 
 #: What may be at hand, and what is said of it.
 AT_HAND = {
