@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from unshap_plugin import UnlearningGame, ValuationProblem, shapley_values
+from unshap_plugin import UnlearningGame, ValuationProblem, covariates, shapley_values
 from unshap_plugin.covariates import LEAST_PLAYERS, has_marginals, marginal_covariates
 from unshap_plugin.unlearners import Newton
 
@@ -81,6 +81,24 @@ def test_they_make_the_values_of_rows_better():
         for name in ("stratified", "composite")
     }
     assert off["composite"] < off["stratified"] / 2
+
+
+@pytest.mark.parametrize(("tests", "at_most"), [(200, 128), (5_000, 32)])
+def test_so_many_coalitions_at_a_time_as_rows_of_training_and_of_test_allow(tests, at_most, monkeypatch):
+    x, y = load_breast_cancer(return_X_y=True)
+    x = StandardScaler().fit_transform(x)[:, :8]
+    test = np.resize(np.arange(300, 500), tests)
+    problem = ValuationProblem(LogisticRegression().fit(x[:ROWS], y[:ROWS]), (x[:ROWS], y[:ROWS]), (x[test], y[test]))
+    seen = []
+
+    def noted(game, some):
+        seen.append(len(some))
+        return np.zeros(some.shape)
+
+    monkeypatch.setattr(covariates, "_marginals", noted)
+    marginal_covariates(UnlearningGame(problem, "newton"), 12_000, seed=0)
+    assert sum(seen) == 1_200, "a tenth of the budget"
+    assert at_most * 0.7 < max(seen) <= at_most
 
 
 def test_auto_takes_them_and_says_why():

@@ -22,8 +22,8 @@ LEAST_PLAYERS = 50
 _CUTS = (0.0, 0.02, 0.1, 0.4, 1.0)
 #: Of one coalition for so many utilities, of at least and at most so many.
 _SHARE, _FEWEST, _MOST = 10, 400, 4_000
-#: At least and at most so many coalitions at a time, and about so many rows in these: it follows from the data, never
-#: from the memory that is free, since last bits go by it.
+#: At least and at most so many coalitions at a time, and about so many rows of training or test in these: it follows
+#: from the data, never from the memory that is free, since last bits go by it.
 _CHUNK, _CHUNK_ROWS = (32, 128), 25_600
 
 
@@ -60,7 +60,7 @@ def marginal_covariates(game: object, budget: int, seed: int) -> NDArray[np.floa
     n, rng = game.n_players, np.random.default_rng(np.random.SeedSequence([seed, 1]))
     cuts = np.unique(np.round(np.array(_CUTS) * n).astype(int))
     each = min(max(budget // _SHARE, _FEWEST), _MOST) // (len(cuts) - 1)
-    chunk = int(np.clip(_CHUNK_ROWS // len(game.problem.y), *_CHUNK))
+    chunk = int(np.clip(_CHUNK_ROWS // max(len(game.problem.y), len(game.problem.y_test)), *_CHUNK))
     total, count = np.zeros((2, n, len(cuts) - 1))
     for part, (begin, end) in enumerate(itertools.pairwise(cuts)):
         sizes = begin + np.floor((np.arange(each) + rng.random(each)) / each * (end - begin)).astype(int)

@@ -19,7 +19,7 @@ from unshap_plugin.game import UnlearningGame
 from unshap_plugin.plugins.registry import find_unlearner, registered_unlearners
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.results.result import ValuationResult
-from unshap_plugin.support.progress import Progress
+from unshap_plugin.support.progress import Progress, check_progress
 from unshap_plugin.unlearners.base import Unlearner
 
 __all__ = ["shapley_values", "value"]
@@ -96,6 +96,7 @@ def value(
             )
             raise InvalidTypeError(f"value has no argument {name!r}{near}; {elsewhere}.")
     check_corrected(retrainings, estimator)
+    check_progress(progress)
     asked = ValuationProblem(model, train, test, groups=groups, **problem)
     rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time, "stable_top": stable_top}
     try:

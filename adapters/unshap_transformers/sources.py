@@ -14,7 +14,7 @@ from unshap_plugin.corrected import check_corrected, corrected_values
 from unshap_plugin.errors import InvalidValueError
 from unshap_plugin.problem.access import Access
 from unshap_plugin.problem.module_problem import ModuleProblem
-from unshap_plugin.support.progress import Progress
+from unshap_plugin.support.progress import Progress, check_progress
 from unshap_plugin.unlearners import NPO, FineTune
 from unshap_plugin.unlearners.base import Unlearner
 from unshap_transformers.problems import source_problem
@@ -77,6 +77,7 @@ def value_sources(
     'scrambled'
     """
     check_corrected(retrainings, estimator)
+    check_progress(progress)
     game = source_game(source_problem(model, **data), unlearner, seed=seed, store=store)
     rules: dict[str, Any] = {"target_error": target_error, "max_time": max_time}
     if retrainings is not None:

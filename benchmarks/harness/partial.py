@@ -51,7 +51,7 @@ KINDS = {
     "wine, network": Kind("wine", 90, network(13, 16, 3), 0.1),
     "breast_cancer, network": Kind("breast_cancer", 200, network(30, 32, 2), 0.2),
 }
-#: Six providers have fewer rows than this only if one has none.
+#: Of so many rows, each of six providers has some.
 FEWEST = 15
 
 

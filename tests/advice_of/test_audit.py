@@ -116,6 +116,12 @@ def coarse(**kwargs):
 
 CASES = [
     Case(
+        "a progress that is no function",
+        lambda: audit(game(), progress=3),
+        "use progress=print, or leave it out",
+        (lambda: audited(game()), lambda: audited(game(), progress=print)),
+    ),
+    Case(
         "no game",
         lambda: audit(problem()),
         "make one from the problem and the unlearner",

@@ -324,6 +324,12 @@ def corrected(game=None, retrainings=12, **kwargs):
 
 CORRECTED = [
     Case(
+        "a progress that is no function, of retrainings",
+        lambda: corrected(progress=3),
+        "use progress=print, or leave it out",
+        (lambda: corrected(), lambda: corrected(progress=print)),
+    ),
+    Case(
         "too few retrainings",
         lambda: corrected(retrainings=5),
         "and their complements, 6 retrainings; give that.",

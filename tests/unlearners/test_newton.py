@@ -193,7 +193,16 @@ def test_the_penalty_of_a_regularised_optimum_is_found():
 def test_the_pull_of_a_training_that_stopped_early_holds_the_minimum_as_far_from_the_start():
     problem = early_stopped()
     start = Objective(problem.engine, problem.x, problem.y, problem.once(newton.expansion), problem.recipe)
+    steps, step = [], start.step
+
+    def counted(*args):
+        steps.append(args)
+        return step(*args)
+
+    start.step = counted
     start.proximal = _estimated_proximal(start)
+    assert 2 <= len(steps) <= 20, "ten rounds of three steps would be thirty"
+    del start.step
     assert len(start.proximal.unique()) == 1, "one strength for all: the given parameters are at no optimum of any"
     pulled = start.descend(start.all, 50)[0]
     assert float((pulled - start.init).norm() / (start.given - start.init).norm()) == pytest.approx(1, abs=1e-3)

@@ -24,7 +24,7 @@ __all__ = ["Passes", "check_jobs"]
 
 _log = logging.getLogger(__name__)
 
-#: Working set of a pass in bytes. Of less, what a pass costs whatever its size counts for more; more gains nothing
+#: Working set of a pass in bytes. Of less, what a pass costs whatever its size counts for more; more gains little
 #: (``benchmarks/pass_bytes.py``).
 PASS_BYTES = 48 * 2**20
 #: Where even a block of rows leaves the cache, so many coalitions share what a pass costs whatever its size.
@@ -49,7 +49,7 @@ class Passes(Portable):
     evaluation
         What a pass is.
     chunk
-        Coalitions of a pass; ``None``: as many as ``memory`` and the cache of a processor hold.
+        Coalitions of a pass; ``None``: as many as ``memory`` holds, and no more than are of use.
     n_jobs
         As in joblib: processes at work at a time, -1 for all cores. ``None``: what ``joblib.parallel_config`` says, or
         one. A number given here makes each job compute on one thread, so that any number of jobs gives the same bits.
@@ -174,13 +174,13 @@ class Passes(Portable):
         return math.ceil(m / (jobs * each))
 
     def _fitting(self, memory: int) -> int:
-        """Return how many coalitions a pass takes within the memory, and within a cache while it unlearns."""
+        """Return how many coalitions a pass takes within the memory, and within ``PASS_BYTES`` while it unlearns."""
         unlearning = max(self.evaluation.bytes(), 1)
         each, jobs = max(unlearning, self.evaluation.bytes_on_test()), self.jobs()
         if each * jobs > memory:
             _log.warning("a coalition takes about %s, more than memory=%s", in_units(each), in_units(memory))
-        cached = max(PASS_BYTES // unlearning, FEW if self.evaluation.in_blocks else 1)
-        return int(np.clip(min(cached, memory // jobs // each), 1, MOST))
+        enough = max(PASS_BYTES // unlearning, FEW if self.evaluation.in_blocks else 1)
+        return int(np.clip(min(enough, memory // jobs // each), 1, MOST))
 
     def _fit(self, done: Done) -> None:
         """Go on with as many coalitions as a pass could take."""

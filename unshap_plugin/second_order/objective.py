@@ -36,7 +36,7 @@ HALVINGS = 6
 SUFFICIENT = 0.1
 #: A step that promises less than this share of the objective is the last.
 SETTLED = {torch.float32: 1e-3, torch.float64: 1e-6}
-#: A proximal strength that would change by less than this share of itself is the last.
+#: A proximal strength that would change by no more than this share of itself is the last.
 _MATCHED = 1e-3
 
 
@@ -257,7 +257,7 @@ def _estimated_proximal(objective: Objective) -> Tensor:
                 break
         change = ((theta[0] - objective.init).norm() / distance).clamp(0.5, 2.0) ** 2
         strength = strength * change
-        if (change - 1).abs() <= _MATCHED:
+        if settled and (change - 1).abs() <= _MATCHED:
             break
     return torch.full_like(given, float(strength))
 
