@@ -131,7 +131,7 @@ def test_it_says_where_nothing_is_known_to_be_missing():
     assert any(known in note for note in alone.notes)
 
 
-@pytest.mark.parametrize(("rows", "share"), [(40, "100%"), (72, "50%"), (1000, "25%")])
+@pytest.mark.parametrize(("rows", "share"), [(40, "100%"), (54, "75%"), (72, "50%"), (160, "25%"), (1000, "10%")])
 def test_in_partial_access_the_reason_says_what_to_expect(rows, share):
     given = problem(epochs=2, access="partial", trained=rows)
     assert f"with {share} of the rows at hand, values of providers correlated with" in UnlearningGame(given).reason
