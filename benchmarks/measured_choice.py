@@ -11,16 +11,13 @@ providers. A star: what ``auto`` takes; where there is none, it retrains. Means 
 
 from __future__ import annotations
 
-import argparse
-import warnings
-
 import numpy as np
-import torch
 from harness.choice import utilities
 from harness.classes import network, trained
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from untold import NETWORKS as UNTOLD
+from untold import options
 
 from unshap_plugin import UnlearningGame
 from unshap_plugin.errors import AccessError
@@ -44,12 +41,7 @@ PLAYERS = ("rows", "providers")
 
 def main() -> None:
     """Print a row for each network and kind of players."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
+    given = options(__doc__, NETWORKS)
     header = ["network", "players", "`retrain`", *(f"`{one}`" for one in METHODS), *(f"by {one}" for one in MEASURED)]
     print(f"| {' | '.join(header)} |\n" + "|---" * len(header) + "|")
     for name in given.networks:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -35,16 +36,21 @@ METHODS = ("finetune", "graddiff")
 
 def main() -> None:
     """Print a row for each network and method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
+    given = options(__doc__, NETWORKS)
     print(f"| network | method | {' | '.join(FIGURES)} | ms |\n" + "|---" * (len(FIGURES) + 3) + "|")
     for name in given.networks:
         for method, figures in measured(name, given.seeds).items():
             print(f"| {name} | `{method}` | " + " | ".join(f"{one:.3f}" for one in figures) + " |", flush=True)
+
+
+def options(text: str | None, networks: Collection[str]) -> argparse.Namespace:
+    """Return which networks and seeds are asked for, and keep to one thread, without warnings."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=networks, default=list(networks))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    return parser.parse_args()
 
 
 def measured(name: str, seeds: list[int]) -> dict[str, list[float]]:
