@@ -67,6 +67,26 @@ def test_values_do_not_depend_on_how_numbers_are_stored(form):
     np.testing.assert_array_equal(found, values(model, ROUND, Y, ROUND_TEST, YT))
 
 
+def beginning_at(x, offset):
+    """Return a copy of an array whose address is ``offset`` beyond a multiple of 64."""
+    memory = np.zeros(x.nbytes + 128, dtype=np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    copy = memory[begin : begin + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+# Of a processor by AMD these have other products in their last bits.
+@pytest.mark.parametrize("form", [np.asarray, torch.as_tensor], ids=["array", "tensor"])
+@pytest.mark.parametrize("offset", [16, 32, 48])
+def test_no_bit_depends_on_where_in_memory_numbers_are(form, offset):
+    model = LogisticRegression().fit(X, Y)
+    assert beginning_at(X, offset).ctypes.data % 64 == offset
+    assert as_numbers(form(beginning_at(X, offset)), "x").data_ptr() % 64 == 0
+    found = values(model, form(beginning_at(X, offset)), Y, form(beginning_at(XT, offset)), YT)
+    np.testing.assert_array_equal(found, values(model, X, Y, XT, YT))
+
+
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
 # pandas 1.5 makes the rows of sparse columns dense, and warns.
 @pytest.mark.filterwarnings("ignore:Sparse CS. tensor support is in beta state")

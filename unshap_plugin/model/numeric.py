@@ -19,6 +19,8 @@ __all__ = ["as_numbers"]
 
 #: Sparse rows are not made dense beyond this size.
 DENSE_BYTES = 4 * 2**30
+#: Bytes of which the address of every tensor of torch's own is a multiple, on the CPU (``c10/core/alignment.h``).
+ALIGNED = 64
 
 
 def as_numbers(value: Any, what: str) -> Tensor:
@@ -47,14 +49,23 @@ def as_numbers(value: Any, what: str) -> Tensor:
         if tensor.layout != torch.strided:
             _check_size(tensor.shape, tensor.element_size(), what)
             tensor = tensor.to_dense()
-        return tensor
+        return _aligned(tensor)
     array = _array(value, what)
     if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
         array = array.astype(np.float64)
     # What torch has no type for: unsigned and long numbers, the other byte order. Always a copy, since torch
     # refuses read-only and negatively strided arrays.
     kinds = {"b": "?", "i": "i8", "u": "i8", "f": "f4" if array.itemsize <= 4 else "f8"}
-    return torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])), device="cpu")
+    return _aligned(torch.as_tensor(np.array(array, dtype=np.dtype(kinds[array.dtype.kind])), device="cpu"))
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """Return numbers where torch itself would put them.
+
+    On some processors the last bits of a product go by where in memory its factors begin (docs/decisions.md), and
+    NumPy begins an array anywhere.
+    """
+    return tensor if tensor.data_ptr() % ALIGNED == 0 else tensor.clone()
 
 
 def _array(value: Any, what: str) -> NDArray[Any]:
