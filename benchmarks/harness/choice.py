@@ -223,7 +223,7 @@ CHOICE = Question(
     "agreement of two retrainings. Cost: processor time of a coalition of rows, with a thousandth of what is done "
     "once, in units of batched retraining; once: what is done once, in the same units. Share: of the agreement of "
     "two retrainings, in rows or in values, whichever is less. Data of the seeds 10 and 11; the rules of `auto` "
-    "were chosen on other data.",
+    "were chosen on other data. What it takes is marked as for providers.",
     measure,
     tables,
     full={"classes": list(CLASSES), "first seed": 10},

@@ -19,14 +19,14 @@ DATA, TEST = breast_cancer(rows=36, tests=40)
 GROUPS = np.arange(36) % 3
 
 
-def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full", hidden=8, trained=100):
+def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full", hidden=8, trained=100, groups=GROUPS):
     torch.manual_seed(0)
     start = nn.Sequential(nn.Linear(6, hidden), layer or nn.Tanh(), nn.Linear(hidden, 2)).double()
     recipe = Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8, init=start)
     model = recipe.train(start, cross_entropy, torch.as_tensor(DATA[0]), torch.as_tensor(DATA[1]))
     fit = recipe if init else Recipe(optimizer, lr=0.05, epochs=epochs, batch_size=8)
     more = {"trained_rows": trained} if access == "partial" else {}
-    return ValuationProblem(model, DATA, TEST, groups=GROUPS, fit=fit, access=access, **more)
+    return ValuationProblem(model, DATA, TEST, groups=groups, fit=fit, access=access, **more)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,10 @@ def problem(epochs=2, *, optimizer="adam", init=True, layer=None, access="full",
         ({"epochs": 41}, "replay"),
         ({"epochs": 20, "optimizer": "sgd"}, "retrain"),  # gradient difference takes 10 steps
         ({"epochs": 21, "optimizer": "sgd"}, "graddiff"),
+        ({"epochs": 24, "optimizer": "sgd", "groups": None}, "retrain"),  # fine-tuning takes 12 steps
+        ({"epochs": 25, "optimizer": "sgd", "groups": None}, "finetune"),
+        ({"epochs": 21, "optimizer": "lbfgs", "groups": None}, "graddiff"),
+        ({"epochs": 41, "groups": None}, "replay"),
         ({"epochs": 2, "init": False}, "graddiff"),  # retraining would start elsewhere
         ({"epochs": 2, "layer": nn.Dropout(0.5)}, "graddiff"),  # and be done one by one
         ({"epochs": 2, "optimizer": "lbfgs"}, "graddiff"),

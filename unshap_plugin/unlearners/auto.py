@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from unshap_plugin.errors import AccessError
@@ -14,6 +15,7 @@ from unshap_plugin.problem.module_problem import ModuleProblem
 from unshap_plugin.problem.problem import ValuationProblem
 from unshap_plugin.second_order.linear_head import LinearHead
 from unshap_plugin.unlearners.base import Unlearner
+from unshap_plugin.unlearners.finetune import FineTune
 from unshap_plugin.unlearners.graddiff import GradDiff
 from unshap_plugin.unlearners.gradient_ascent import GradientAscent
 from unshap_plugin.unlearners.linear_exact import LinearExact
@@ -47,8 +49,8 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
 
     What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
     solution for a linear regression; Newton for another linear head; for other modules the replay of their training,
-    gradient difference where that is not known, or retraining where training is so short that unlearning would cost
-    more; with batch norm the average of models of each player. Where no retained rows are at hand, the first two from
+    gradient difference where that is not known or cannot be followed, fine-tuning for single rows of a training by
+    gradient descent, or retraining where training is so short that unlearning would cost more; with batch norm the average of models of each player. Where no retained rows are at hand, the first two from
     stored artefacts, otherwise ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining
     for models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or
     in less time than Newton steps take.
@@ -106,8 +108,12 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     if not partial:
         # Layers that train differently from how they predict would be replayed as they predict.
         layer = trains_differently(engine, problem.x)
-        replayed = _works(Replay(), problem) and layer is None
-        method = Replay() if replayed else _checked(GradDiff(), problem)
+        if _works(Replay(), problem) and layer is None:
+            method: Replay | FineTune | GradDiff = Replay()
+        elif problem.recipe is not None and problem.recipe.optimizer == "sgd" and _single_rows(problem):
+            method = _checked(FineTune(), problem)
+        else:
+            method = _checked(GradDiff(), problem)
         recipe = _at_once(problem)
         # A pass of a training takes more steps of the optimiser than one of an unlearner, but only over the rows that
         # are retained, half of them for most coalitions: it costs .6 (convolutions) to 1.0 (small layers in batches of
@@ -138,6 +144,11 @@ def _to_expect(share: float) -> str:
         f"with {near:.0%} of the rows at hand, values of providers correlated with those of retraining at {least} to "
         f"{most} on average, and at {worst} at worst, where that was measured"
     )
+
+
+def _single_rows(problem: ModuleProblem) -> bool:
+    """Tell whether each player has one row."""
+    return int(np.bincount(problem.player_of_row[problem.player_of_row >= 0]).max()) == 1
 
 
 def _at_once(problem: ModuleProblem) -> Recipe | None:
