@@ -3,10 +3,11 @@
     python benchmarks/measured_choice.py
 
 The networks, data and seeds (20 to 22) of ``benchmarks/untold.py``, with their recipes, and more of them trained by
-gradient descent; with ``--seeds 30 31 32`` data that nothing was chosen on. Each method, and the choice among them by 8, 16 and 32 coalitions, drawn at random and retrained once:
-of the method whose errors have the least standard deviation (a shift of all utilities changes no value); means over 100
-draws. Rank correlation (Spearman) with two retrainings of 96 coalitions of single rows, and of all 64 coalitions of six
-providers. A star: what ``auto`` takes; where there is none, it retrains. Means over seeds, about twelve minutes.
+gradient descent; with ``--seeds 30 31 32`` data that nothing was chosen on. Each method, and the choice among them by
+8, 16 and 32 coalitions, drawn at random and retrained once: of the method whose errors have the least standard
+deviation (a shift of all utilities changes no value); means over 100 draws. Rank correlation (Spearman) with two
+retrainings of 96 coalitions of single rows, and of all 64 coalitions of six providers. A star: what ``auto`` takes.
+Means over seeds, about twelve minutes.
 """
 
 from __future__ import annotations

@@ -50,10 +50,11 @@ def choose(problem: ValuationProblem) -> tuple[Unlearner, str]:
     What measured best of what costs no more than retraining (``docs/results.md``, "What auto takes"). The exact
     solution for a linear regression; Newton for another linear head; for other modules the replay of their training,
     gradient difference where that is not known or cannot be followed, fine-tuning for single rows of a training by
-    gradient descent, or retraining where training is so short that unlearning would cost more; with batch norm the average of models of each player. Where no retained rows are at hand, the first two from
-    stored artefacts, otherwise ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining
-    for models without parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or
-    in less time than Newton steps take.
+    gradient descent, or retraining where training is so short that unlearning would cost more; with batch norm the
+    average of models of each player. Where no retained rows are at hand, the first two from stored artefacts, otherwise
+    ``pseudo_background`` with a reference set, and ``gradient_ascent`` without. Retraining for models without
+    parameters, and for linear models of scikit-learn that are fitted to no optimum or have none, or in less time than
+    Newton steps take.
 
     Raises
     ------
