@@ -68,6 +68,7 @@ def test_those_of_groups_are_sums_over_their_rows():
     np.testing.assert_allclose(by_group, by_row[:, ::2] + by_row[:, 1::2], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_they_make_the_values_of_rows_better():
     problem = rows_of_breast_cancer()
     truth = shapley_values(UnlearningGame(problem, "newton"), "permutation", 60_000, seed=9).values

@@ -37,12 +37,27 @@ SHIFT = 0.5
 
 @dataclass(frozen=True)
 class Kind:
-    """A data set and a model: a network whose training makes, or logistic regression where ``make`` is ``None``."""
+    """A data set and a model: a network that ``make`` makes, or logistic regression where it is ``None``.
+
+    ``shares`` and ``references`` are those of the question that it is measured with, ``None`` for all of them.
+    """
 
     data: str
     rows: int
     make: Callable[[], nn.Module] | None = None
     l2: float = 0.0
+    shares: tuple[float, ...] | None = None
+    references: tuple[str, ...] | None = None
+
+
+def convolutions() -> nn.Module:
+    """Return two convolutions for images of 8 by 8 pixels."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
 
 
 KINDS = {
@@ -50,6 +65,7 @@ KINDS = {
     "digits, logistic regression": Kind("digits", 300),
     "wine, network": Kind("wine", 90, network(13, 16, 3), 0.1),
     "breast_cancer, network": Kind("breast_cancer", 200, network(30, 32, 2), 0.2),
+    "digits, convolutions": Kind("digits", 300, convolutions, 0.3, (0.25, 0.5, 1.0), ("400", "100")),
 }
 #: Of so many rows, each of six providers has some.
 FEWEST = 15
@@ -149,9 +165,11 @@ def measure(settings: dict[str, Any], seeds: Sequence[int]) -> Iterator[Row]:
     for seed in seeds:
         for name in settings["kinds"]:
             for share in settings["shares"]:
-                if share * KINDS[name].rows >= FEWEST:
-                    given = split(KINDS[name], share, seed)
-                    yield from of_split(given, {"seed": seed, "kind": name, "share": share}, settings)
+                kind = KINDS[name]
+                if share * kind.rows >= FEWEST and (kind.shares is None or share in kind.shares):
+                    wanted = [one for one in settings["references"] if one in (kind.references or [one])]
+                    found = {"seed": seed, "kind": name, "share": share}
+                    yield from of_split(split(kind, share, seed), found, {**settings, "references": wanted})
 
 
 def of_split(given: Split, found: Row, settings: dict[str, Any]) -> Iterator[Row]:

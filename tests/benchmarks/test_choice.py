@@ -69,6 +69,7 @@ def asked(classes, tmp_path, monkeypatch, seeds=2):
     return report, question.tables(report)
 
 
+@pytest.mark.slow
 def test_every_method_is_measured(tmp_path, monkeypatch):
     from sklearn.linear_model import Ridge
 
@@ -89,6 +90,7 @@ def test_every_method_is_measured(tmp_path, monkeypatch):
     assert sum("(auto)" in line[1] for line in table.rows) == 2
 
 
+@pytest.mark.slow
 def test_what_is_dearer_than_retraining_or_fails_is_said_and_not_run_again(tmp_path, monkeypatch):
     runs = []
     plain = choice.utilities

@@ -13,6 +13,7 @@ pytest.importorskip("opendataval", reason="the benchmarks are OpenDataVal's")
 import measured_choice
 
 
+@pytest.mark.slow
 def test_what_auto_takes_is_held_against_a_choice_by_few_retrainings(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["measured_choice", "--networks", "wine, 60 epochs", "--seeds", "20"])
     measured_choice.main()

@@ -11,6 +11,7 @@ pytest.importorskip("opendataval", reason="OpenDataVal is not installed")
 import untold
 
 
+@pytest.mark.slow
 def test_both_methods_have_a_row_beside_another_retraining(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["untold", "--networks", "wine, 60 epochs", "--seeds", "20"])
     untold.main()

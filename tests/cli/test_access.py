@@ -125,6 +125,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
 def test_what_contradicts_or_is_damaged_is_refused(providers, arguments, message, refused, monkeypatch):
     pd.read_csv("test.csv").drop(columns="c").to_csv("narrow.csv", index=False)

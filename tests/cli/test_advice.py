@@ -110,6 +110,7 @@ def test_an_estimator_that_is_advised_works(mistaken):
     assert main([*command, "--budget", "256"]) == 0  # give that
 
 
+@pytest.mark.slow
 def test_where_a_model_diverges_the_advice_has_options_and_works(mistaken, capsys):
     settings = ["--setting", "lr=1e6", "--setting", "steps=50"]
     command, sentence = mistaken(*FEW, "--model", "mlp", "--unlearner", "gradient_ascent", *settings)
@@ -129,6 +130,7 @@ def test_stored_sums_that_are_advised_work(mistaken, providers):
     assert main([*command, "--artifacts", "sums"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_an_unlearner_that_is_advised_works(mistaken):
     command, sentence = mistaken(*FEW, "--unlearner", "replay")
@@ -159,6 +161,7 @@ def test_a_loss_is_not_advised_where_it_cannot_be_given(providers, refused):
     assert "loss=" not in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "model", "right"),
     [

@@ -316,6 +316,7 @@ def _flipped(share, count):
     assert f"{count} of 24 training labels were flipped" in printed(*FLIP, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_is_advised_about_a_table_helps(case):
     check(case)

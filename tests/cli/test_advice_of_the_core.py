@@ -397,6 +397,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_the_core_advises_helps_on_the_command_line(case):
     check(case)

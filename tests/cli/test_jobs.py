@@ -9,6 +9,7 @@ from unshap_plugin.cli.main import main
 VALUE = ["value", "--example", "iris", "--budget", "700", "--unlearner", "newton"]
 
 
+@pytest.mark.slow
 def test_values_are_the_same_with_any_number_of_jobs(tmp_path, capsys):
     written = []
     for more in ([], ["--jobs", "1"], ["--jobs", "2", "--memory", "100MB"]):

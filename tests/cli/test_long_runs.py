@@ -185,6 +185,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_workers_too_ends_it_with_the_values_so_far(tmp_path, number):
     """As a terminal, or a batch system, sends it: to all processes of the group."""
@@ -201,6 +202,7 @@ def test_a_signal_to_the_workers_too_ends_it_with_the_values_so_far(tmp_path, nu
     assert json.loads((tmp_path / "result.json").read_text())["stopped"] == "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_real_process_with_the_values_so_far(providers, number):
     command = [sys.executable, "-c", textwrap.dedent(SLOW), *providers, "--estimator", "permutation"]

@@ -186,6 +186,7 @@ def compare(seed, folder, capsys):
     np.testing.assert_allclose([result[player] for player in expected], list(expected.values()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("seed", range(40))
 def test_values_of_a_messy_table_are_those_of_what_was_meant(seed, capsys):

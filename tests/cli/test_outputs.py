@@ -15,6 +15,7 @@ def names(folder):
     return {path.name for path in Path(folder).iterdir()}
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_replaced_and_its_audit_removed_and_both_are_said(capsys):
     assert main([*VALUE, "--audit", "20", "--model", "mlp", "--unlearner", "finetune"]) == 0
     assert "earlier run" not in capsys.readouterr().out
@@ -28,6 +29,7 @@ def test_an_earlier_run_is_replaced_and_its_audit_removed_and_both_are_said(caps
     assert Path("values/values.csv").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_what_is_new_replaces_nothing(capsys):
     assert main([*VALUE, "--save-artifacts", "sums.npz"]) == 0
     assert "wrote        sums.npz\n" in capsys.readouterr().out
@@ -57,6 +59,7 @@ def test_results_of_another_command_do_not_stand_beside_new_ones(command, there,
     assert f"the output folder 'out' holds {there} of another command" in message
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_what_is_advised_where_results_of_another_command_are_there_helps(refused):
     assert main(["audit", "--example", "iris", "--coalitions", "20", "--out", "out"]) == 0

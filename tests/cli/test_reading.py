@@ -263,6 +263,7 @@ def test_whole_numbers_that_repeat_are_classes_and_a_note_says_what_they_were_ta
     assert any(words in note for note in table.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kinds", "rows", "task"), [(26, 260, "regression"), (26, 129, "classification")])
 def test_what_the_note_about_labels_advises_changes_what_they_are_taken_for(kinds, rows, task):
     Path("t.csv").write_text("a,y\n" + "".join(f"{k},{7 * k % kinds}\n" for k in range(rows)))

@@ -42,6 +42,7 @@ def without_errors(game):
     return Estimate(values, np.full(values.shape, np.nan), np.full(values.shape, np.nan))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "traits", "skips"),
     [
@@ -75,11 +76,13 @@ def test_what_is_right_passes(estimator, traits, skips):
     assert dict(found) == skips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [method.name for method in METHODS])
 def test_every_estimator_of_the_project_passes(name):
     assert {result.status for result in check_estimator(name)} <= {"passed", "skipped"}
 
 
+@pytest.mark.slow
 def test_the_stratified_estimator_of_another_semivalue_passes():
     weights = {n: semivalue_of(("beta", 4, 1), n).weights for n in range(1, 13)}
 
@@ -91,6 +94,7 @@ def test_the_stratified_estimator_of_another_semivalue_passes():
     assert {result.status for result in results} == {"passed"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.name}")
 def test_a_mutant_is_caught_by_the_check_that_is_named_for_it(mutant):
     results = check_estimator(

@@ -110,6 +110,7 @@ OURS = evaluator_subject(
 )
 
 
+@pytest.mark.slow
 @parametrize_with_checks([evaluator_subject(Exact, exact=True), OURS])
 def test_right_evaluators_pass(check):
     check()
@@ -123,6 +124,7 @@ def test_siblings_have_the_values_that_they_are_called_by(kind):
     assert len(results) > 5
 
 
+@pytest.mark.slow
 def test_right_samplers_pass():
     """Some checks: thirty trainings for every game take their time."""
     checks = ["efficiency", "agreement", "random_state", "fresh_values"]
@@ -750,6 +752,7 @@ MUTANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.check}-{mutant.what}")
 def test_mutants_are_caught(mutant):
     results = check_evaluator(mutant.make(), checks=[mutant.check], on_fail="collect", **mutant.traits)

@@ -476,6 +476,7 @@ def test_every_check_has_a_wrong_unlearner():
     assert {check for check, _, _ in MUTANTS.values()} == set(STATEMENTS)
 
 
+@pytest.mark.slow
 def test_the_reference_passes_everything():
     results = check_unlearner(Reference(), on_fail="collect")
     assert [str(result) for result in results if result.status == "failed"] == []
@@ -502,6 +503,7 @@ EXPECTED = {
 ALIKE = ["graddiff", "anchored", "npo", "simnpo", "random_label", "task_vector", "merge"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 @pytest.mark.parametrize("name", ALIKE)
 def test_the_others_pass_where_they_are_compared_with_retraining(name):
@@ -511,6 +513,7 @@ def test_the_others_pass_where_they_are_compared_with_retraining(name):
     assert {result.status for result in results} <= {"passed", "expected_failure"}
 
 
+@pytest.mark.slow
 def test_minibatches_pass():
     checks = ["batch", "loop", "continuity", "direction", "distance"]
     results = check_unlearner(FineTune(batch_size=8), checks=checks)

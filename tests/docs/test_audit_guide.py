@@ -29,6 +29,7 @@ def test_every_block_is_run():
     assert len(re.findall(r"^```\w+", GUIDE, re.MULTILINE)) == len(BLOCKS) == 2
 
 
+@pytest.mark.slow
 def test_the_command(capsys):
     program, *arguments = shlex.split(BLOCKS["shell"])
     assert program == "unshap"

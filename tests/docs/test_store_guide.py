@@ -27,6 +27,7 @@ def test_the_snippet_fits_no_forest_twice(monkeypatch, capsys):
     assert names["coalitions"].shape == (16, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once:UserWarning")
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("plugin-template"))

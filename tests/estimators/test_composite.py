@@ -55,6 +55,7 @@ def test_it_is_the_mixed_model():
     np.testing.assert_allclose(found.std_errors, errors, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tau", "slope", "most"), [(0.3, 2.0, 0.35), (5.0, 2.0, 1.1), (0.3, 0.0, 0.35), (5.0, 0.0, 1.1)]
 )

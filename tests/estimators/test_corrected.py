@@ -148,6 +148,7 @@ def test_features_of_nothing_have_no_multiple():
 # No bias.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampled", "kind", "seeds"), [(False, "shapley", 200), (True, ("beta", 4, 1), 100)], ids=str)
 def test_there_is_no_bias_whatever_the_helper_is(sampled, kind, seeds):
     """With a helper that is grossly wrong, known as a whole or itself sampled."""
@@ -165,6 +166,7 @@ def test_there_is_no_bias_whatever_the_helper_is(sampled, kind, seeds):
     assert ((stated > 0.7) & (stated < 5)).all(), "of few pairs it is too large rather than too small"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("helped", [False, True])
 def test_values_of_one_end_have_errors_though_only_a_players_own_pair_counts(helped):
     """Of what each player adds to nothing: most players' coalitions are not among those that are drawn."""
@@ -195,6 +197,7 @@ def errors_and_cover(make, values, runs):
     return np.mean(errors), np.mean(covered)
 
 
+@pytest.mark.slow
 def test_a_helper_that_goes_along_helps_and_one_that_does_not_costs_nothing():
     n, runs = 7, 15
     dear, cheap = two_games(n, 1)

@@ -85,6 +85,7 @@ def test_the_dual_game_has_the_same_values(five_providers):
     np.testing.assert_allclose(exact.values, dual.values, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_exact_values_at_their_nominal_rate(five_providers):
     game = UnlearningGame(five_providers, "newton")
     exact = shapley_values(game, "exact").values
@@ -98,6 +99,7 @@ def test_intervals_cover_the_exact_values_at_their_nominal_rate(five_providers):
     assert (np.abs(covered.mean(axis=0) - 0.95) < slack).all(), covered.mean(axis=0)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_over_seeds(five_providers):
     game = UnlearningGame(five_providers, "newton")
     runs = [shapley_values(game, "permutation", budget=2 + 8 * 20, seed=seed) for seed in range(300)]

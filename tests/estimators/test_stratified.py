@@ -213,6 +213,7 @@ def test_all_coalitions_give_semivalues_by_enumeration(table, kind):
         assert (result.std_errors == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["banzhaf", ("beta", 16, 1)], ids=str)
 def test_intervals_of_semivalues_cover_them(kind):
     n, runs = 7, 25
@@ -290,6 +291,7 @@ def test_additive_games_need_few_pairs(weights):
     assert (result.std_errors < 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "budget"), [(4, 8), (5, 20), (6, 10), (6, 30)])
 def test_values_are_right_in_the_mean(n, budget):
     table = np.random.default_rng(n).normal(size=2**n)  # nothing that a surrogate could learn
@@ -301,6 +303,7 @@ def test_values_are_right_in_the_mean(n, budget):
     assert (claimed > 0.85 * values.std(axis=0)).all()
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_exact_values():
     n, runs = 8, 60
     table = smooth(n, 5)

@@ -99,6 +99,7 @@ GAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "unlearner"), GAMES)
 def test_two_jobs_give_the_same_bits(make, unlearner):
     same_as_with_one(make, unlearner, coalitions(40, make().n_players))
@@ -297,6 +298,7 @@ def test_what_fails_only_in_another_process_says_so():
         UnlearningGame(network(), FailsElsewhere(), n_jobs=2)(MATRIX)
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_is_an_error_and_the_game_goes_on():
     game = UnlearningGame(network(), FailsElsewhere("exit"), n_jobs=2)
     with pytest.raises(JobError, match="another process ended while unlearner 'fails_elsewhere' was at work in it"):
@@ -361,6 +363,7 @@ def test_running_out_of_memory_halves_the_chunk_says_so_once_and_loses_nothing(n
     assert told[0].startswith("out of memory: going on with")
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running(tmp_path):
     script = tmp_path / "plays.py"
     script.write_text(
@@ -429,6 +432,7 @@ def test_an_audit_uses_the_jobs_of_its_game(monkeypatch):
     assert [one._sent is not None for one in made[4:]] == [True, False, True, True], "all that play"
 
 
+@pytest.mark.slow
 def test_three_jobs_give_the_same_bits():
     """The last test, after which no process of two jobs has to be started anew."""
     for make, unlearner in GAMES:

@@ -43,6 +43,7 @@ def values_in_order(make):
     return values(make().fit(X, Y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [logistic, lambda: KNeighborsClassifier(3), lambda: make_pipeline(StandardScaler(), logistic())],

@@ -109,6 +109,7 @@ class Counting(NoClasses):
 KINDS = [MixinFirst, BaseFirst, Plain, NoClasses, Strict, Backwards, Counting]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("y", "yt"), [(Y, YT), (Y3, YT3)], ids=["two", "three"])
 def test_whatever_shows_a_classifier_is_one(kind, y, yt):

@@ -58,6 +58,7 @@ def problems(request):
     return fast, slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNLEARNERS)
 def test_batch_norm_and_dropout(name, problems):
     fast, slow = problems
@@ -170,6 +171,7 @@ def test_a_provider_of_one_row_is_retrained_like_any_other(network):
     assert got[-1] == problem.given_utility
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["finetune", "replay", "newton"])
 def test_a_provider_of_one_row_is_unlearned_in_batches_as_in_the_loop(name):
     _, recipe, train, test, model = uneven(NORMS["BatchNorm1d"])

@@ -125,6 +125,7 @@ HONEST = {
 
 
 # A fit that stops early warns, which is what is tried here; single precision fits stop elsewhere.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", HONEST.values(), ids=HONEST)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris, load_wine])

@@ -80,6 +80,7 @@ def _in_place(table):
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "x", "xt"), TABLES.values(), ids=TABLES)
 def test_tables_are_those_of_brute_force(make, x, xt):
     def fresh(table):

@@ -122,6 +122,7 @@ def test_a_copied_game_knows_what_it_knew_and_goes_on(name, copied):
     assert np.array_equal(again(every), half(every))
 
 
+@pytest.mark.slow
 @EVERY
 def test_joblib_takes_problems_and_games_to_other_processes(name):
     problem = PROBLEMS[name]()
@@ -173,6 +174,7 @@ def outside(pickled, queue):
     queue.put([one if isinstance(one, Exception) else type(one).__name__ for one in map(pickle.loads, pickled)])
 
 
+@pytest.mark.slow
 def test_pickles_of_public_objects_load_in_a_fresh_process():
     problem = linear()
     game = UnlearningGame(problem, "newton")

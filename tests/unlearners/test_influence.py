@@ -147,6 +147,7 @@ def test_two_disjoint_forget_sets_add_up(seed, damping):
 PROBLEM = early_stopped()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Linear cannot be retrained for many coalitions at once")
 def test_it_is_good_for_small_forget_sets_and_better_than_nothing_for_large_ones(five_providers):
     given_utility = five_providers.given_utility
