@@ -1,6 +1,7 @@
 """``unshap opendataval``: arguments that OpenDataVal's own command would end on with a traceback, or ignore."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,14 @@ def test_what_is_advised_works(run):
     assert run({"random_state": 0}, *NOISE)[0] == 0
     assert run({"random_state": 0, "budget": 300}, *NOISE)[0] == 0
     assert list(Path().glob("*.csv"))
+
+
+def test_its_help_ends_in_an_example_that_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["opendataval", "--help"]) == 0
+    _, example = capsys.readouterr().out.split("\nexample: ")
+    assert max(map(len, example.splitlines())) <= 80
+    program, *arguments = shlex.split(example)
+    assert program == "unshap"
+    assert main(arguments) == 0
+    assert list(tmp_path.iterdir()), "what OpenDataVal writes"

@@ -9,11 +9,19 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unshap_plugin.cli._terminal import put
 from unshap_plugin.errors import InvalidValueError, UnknownNameError, UnshapError
 from unshap_plugin.frameworks import FrameworkError
 
 __all__ = ["add", "run"]
 
+#: OpenDataVal's command asks for each of these that is left out.
+_EXAMPLE = """
+example: unshap opendataval run --dataset iris --dataval unlearningshapley
+         --model logisticregression --add-noise mix_labels
+         --train 60 --valid 40 --test 40 --output . --dataval-kwargs '{}'
+         --noise-kwargs '{"noise_rate": 0.2}' --train-kwargs '{"epochs": 10}'
+"""
 _KEYWORDS = ("--dataval-kwargs", "--noise-kwargs", "--train-kwargs")
 #: What OpenDataVal's experiments look for, and do not find where no noise was added.
 _NOISE = "noisy_train_indices"
@@ -51,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
             warnings.filterwarnings("error", r"\s*An error occured during training")
             cli(args=options.arguments, prog_name="unshap opendataval")
     except SystemExit as done:
+        if options.arguments[-1:] == ["--help"]:
+            put(_EXAMPLE)
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except UnshapError:
         raise
