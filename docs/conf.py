@@ -75,7 +75,7 @@ sphinx_gallery_conf = {
 if MISSING:
     sphinx_gallery_conf["filename_pattern"] = rf"/(?!\d+_({'|'.join(MISSING)}))\w+\.py$"
 
-# The addresses of the outer world are for ``sphinx-build -b linkcheck docs site``, which asks each of them.
+# For ``sphinx -b linkcheck``, which asks each address of the outer world.
 linkcheck_timeout = 20
 
 #: Pages that are files of the root, where others are looked for: one text, on the site and beside the code.

@@ -37,6 +37,8 @@ def test_workflows_run_the_gate_and_refuse_a_tag_that_is_another_version():
     assert 'test "v$(hatch version)" = "$GITHUB_REF_NAME"' in release
     assert release.index("hatch version") < release.index("gh-action-pypi-publish")
     assert "password" not in release.replace("no password is kept", "")
+    [asks] = re.findall(r"run: (.*linkcheck.*)", text_of(".github/workflows/links.yml"))
+    assert f"`{asks}`" in " ".join(text_of("docs/decisions.md").split())
 
 
 def test_the_extras_are_those_that_are_named():
