@@ -270,7 +270,8 @@ def _found(module: str, name: str) -> Any:
 @functools.cache
 def _version(module: str) -> str | None:
     """Return the version of the distribution that a module is of; ``None`` for one of the user's."""
-    top = module.partition(".")[0]
+    # A compiled one may be known by the last part of its name too: only it says whose it is.
+    top = str(getattr(sys.modules.get(module), "__name__", module)).partition(".")[0]
     if top in sys.stdlib_module_names and top != "__main__":
         return "python"
     if top == _OURS:
