@@ -45,11 +45,11 @@ seed* is retraining with other seeds, which no method can be expected to beat; *
 Methods whose access is `forget` (with `reference`) ran in partial access. Settings are the defaults.
 
 The methods that take steps of Adam (`finetune`, `graddiff`, `gradient_ascent`, `anchored`, `reference_teacher`, `npo`,
-`simnpo`, `random_label`, `task_vector`) take them with all rows, unless `batch_size` is set (`--setting batch_size=32`
-in a shell). A coalition then takes so many rows a step: the next of those that the method gives a weight there
-(retained rows, forget rows; for `graddiff` any), in an order that the seed draws and all coalitions share. The other
-rows are not computed. Rows of a reference set come in batches too. [What that gains](measurements.md#minibatches) is
-measured apart.
+`simnpo`, `random_label`, `task_vector`, `pseudo_background`) take them with all rows, unless `batch_size` is set
+(`--setting batch_size=32` in a shell). A coalition then takes so many rows a step: the next of those that the method
+gives a weight there (retained rows, forget rows; for `graddiff` any), in an order that the seed draws and all
+coalitions share. The other rows are not computed. Rows of a reference set come in batches too. [What that
+gains](measurements.md#minibatches) is measured apart.
 
 A rank correlation within a quarter is lower than over all sizes, since there size explains less. A network trained with
 all rows at once from known initial parameters has no noise of the seed. Times are those of a busy machine: compare them

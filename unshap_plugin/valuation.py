@@ -144,8 +144,8 @@ def shapley_values(
         ``"stratified"`` (coalitions and their complements by size, corrected by a surrogate), ``"permutation"``
         (antithetic permutation sampling), ``"exact"`` (all coalitions, up to 20 players), the name of one that a plugin
         offers, ``"shapiq:NAME"`` (an approximator of shapiq's, without standard errors), or ``"auto"``: exact where all
-        coalitions fit into the budget (up to 12 players by default), else stratified, and for more than 1,500 players
-        permutation.
+        coalitions fit into the budget (up to 12 players by default); for 50 to 1,500 players ``"composite"`` where the
+        unlearner has marginals; for more permutation; else stratified.
     budget
         How many utilities the estimator may ask for, those already known included. By default 5,000, or four to a
         player if that is more; ``exact`` takes all. With one of the next three there is no limit by default.

@@ -20,8 +20,8 @@ class UnlearningShapley(UnlearningEvaluator):
     ----------
     unlearner
         As in ``UnlearningGame``: the name of a registered unlearner, or an instance. ``"auto"`` takes Newton for linear
-        models, the replay of their training for networks, retraining for models without parameters (scikit-learn
-        wrappers).
+        models, retraining or the replay of their training for networks, and retraining for models without parameters
+        (scikit-learn wrappers).
     estimator, budget, target_error, max_time, stable_top
         As in ``shapley_values``.
     groups

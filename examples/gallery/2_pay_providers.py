@@ -33,8 +33,8 @@ fig, ax = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 result.plot(ax)
 
 # %%
-# What a provider adds falls with the number of the others, who know much of the same. Two add less than nothing to
-# whoever has anything else.
+# What a provider adds falls with the number of the others, who know much of the same. Two add less than nothing
+# on average to whoever has anything else.
 
 fig, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
 draw_marginals(game, ax, ["bolt", "haven", "grove", "cairn"])

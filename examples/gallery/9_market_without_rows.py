@@ -33,8 +33,8 @@ def tensors(table):
 # The owner
 # ---------
 #
-# trains, and publishes the model with its artefacts: sums over all rows, such as the Hessian, that take the place of
-# rows that are not at hand. It also announces how features are scaled.
+# The owner trains, and publishes the model with its artefacts: sums over all rows, such as the Hessian, that take the
+# place of rows that are not at hand. It also announces how features are scaled.
 
 everything = pd.read_csv("../providers.csv")
 MEAN, STD = everything[columns].mean(), everything[columns].std()
@@ -52,8 +52,8 @@ compute_artifacts(owner).save(market / "artifacts.safetensors")
 # A provider
 # ----------
 #
-# has these two files, its own rows, and the test rows. Every row of it is a player; the rows of all others are kept. It
-# sends one number for all of its rows together, and the model that has forgotten them.
+# A provider has these two files, its own rows, and the test rows. Every row of it is a player; the rows of all others
+# are kept. It sends one number for all of its rows together, and the model that has forgotten them.
 
 
 def published():
@@ -91,9 +91,9 @@ for name, result in kept.items():
 # The buyer
 # ---------
 #
-# has the files of the market and the test rows. Values of single rows add up to what the model loses without them, and
-# that can be looked at: the utility is the log-likelihood of the test rows, of the model as it is and of the one that
-# was sent.
+# The buyer has the files of the market and the test rows. Values of single rows add up to what the model loses without
+# them, and that can be looked at: the utility is the log-likelihood of the test rows, of the model as it is and of the
+# one that was sent.
 
 
 def utility(state):
@@ -128,7 +128,7 @@ assert not holds("cairn")
 # ---------------------
 
 gives_away = {
-    "model": "whose rows it knows too well",
+    "model": "which rows it may have memorised",
     "artifacts": "sums of all rows, and whether a row is there",
     "without": "of few rows, much of what they look like",
     "claim": "one number",

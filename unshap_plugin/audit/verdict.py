@@ -21,7 +21,7 @@ RANKS, RANKS_NOT = 0.9, 0.5
 #: Two retrainings that agree less than this on coalitions of one size cannot say who ranks them well.
 JUDGEABLE = 0.3
 _NAMED = 4
-#: What a method that is not retraining itself leaves to be done.
+#: What is left to be done where values are off.
 _CORRECT = ", or let retrainings='auto' correct them"
 
 
@@ -96,7 +96,6 @@ def _clause(unlearner: str, agreement: Agreement, bounds: Bounds, ways: Sequence
     error, noise, nothing = (f"{one:.2g}" for one in (agreement.error, agreement.noise_error, agreement.nothing_error))
     rank = f"Spearman {bounds.spearman_within:.2f}, ceiling {bounds.noise_spearman_within:.2f}"
     verdict = judge(agreement, bounds)
-    correct = "" if unlearner == "retrain" else _CORRECT
     if verdict is Verdict.UNDECIDED:
         return (
             f"two retrainings differ by as much ({noise}) as removing data changes ({nothing}), so that nothing can be "
@@ -112,16 +111,21 @@ def _clause(unlearner: str, agreement: Agreement, bounds: Bounds, ways: Sequence
             f"{unlearner} is next to equal to retraining (off by {error}, doing nothing by {nothing}): its values can "
             f"be trusted like retrained ones"
         )
+    if unlearner == "retrain":
+        return (
+            f"retrain is retraining itself: it is off by {error} (two retrainings: {noise}) by the seed of the training "
+            f"alone"
+        )
     if verdict is Verdict.RANKING:
         return (
             f"{unlearner} ranks coalitions of one size well ({rank}) but is off by {error} on average (two "
-            f"retrainings: {noise}): use the ranking, not the amounts{correct}"
+            f"retrainings: {noise}): use the ranking, not the amounts{_CORRECT}"
         )
     if verdict is Verdict.ROUGH:
         return (
             f"{unlearner} is off by {error} on average (two retrainings: {noise}, doing nothing: {nothing}) and ranks "
             f"coalitions of one size only roughly ({rank}): trust large differences of values, not small "
-            f"ones{correct}"
+            f"ones{_CORRECT}"
         )
     use = f": use {' or '.join(ways)}" if ways else ""
     if agreement.error >= AS_NOTHING * agreement.nothing_error:

@@ -63,8 +63,8 @@ def add(commands: Any) -> None:
         metavar="NAME",
         default="auto",
         help=f"auto, {', '.join(one.name for one in METHODS)}, or a plugin's (default: %(default)s, which is "
-        "exact where the budget allows it, up to 12 players without one, else stratified, and for more than 1,500 "
-        "players permutation)",
+        "exact where the budget allows it, up to 12 players without one, composite for 50 to 1,500 players of a linear "
+        "model, permutation for more, else stratified)",
     )
     method.add_argument(
         "--semivalue",
