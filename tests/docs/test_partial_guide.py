@@ -48,7 +48,7 @@ def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch, capsys):
 
 
 def test_the_table_names_who_uses_artefacts():
-    [row] = [line for line in GUIDE.splitlines() if line.startswith("| and artefacts of the full data")]
+    [row] = [line for line in GUIDE.splitlines() if line.startswith("| these, with artefacts of the full data")]
     named = set(re.findall(r"`(\w+)`", row))
     specs = {name: one.offer for name, one in registered_unlearners().items()}
     assert named == {name for name, spec in specs.items() if spec.stored is not None}
