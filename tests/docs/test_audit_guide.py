@@ -35,7 +35,9 @@ def test_the_command(capsys):
     assert program == "unshap"
     assert main(arguments) == 0
     report = FidelityReport.from_json(Path("audit/audit.json").read_text())
-    assert report.verdict in capsys.readouterr().out
+    assert report.unlearner == "replay"
+    # Advice is in the options of the command.
+    assert report.verdict.replace("retrainings='auto'", "--retrain auto") in capsys.readouterr().out
     assert 40 < len(report.coalitions) <= 60
     assert {path.name for path in Path("audit").iterdir()} == {"audit.csv", "audit.json", "audit.png"}
 
