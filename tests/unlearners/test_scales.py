@@ -10,6 +10,8 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
+from packaging.version import Version
 from scipy.linalg import LinAlgWarning
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -77,7 +79,8 @@ def test_linear_regressions_are_those_of_scikit_learn(columns, intercept):
     game = UnlearningGame(found, "auto")
     np.testing.assert_allclose(game(COALITIONS), utilities(found, "retrain"), atol=1e-8, rtol=1e-8)
     tiny = max(columns[1]) >= 1e6 * min(columns[1]) or (not intercept and max(columns[0]) >= 1e6)
-    assert game.unlearner.name == ("retrain" if tiny else "linear_exact")
+    if Version(sklearn.__version__) >= Version("1.7"):  # before, it left out fewer
+        assert game.unlearner.name == ("retrain" if tiny else "linear_exact")
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
