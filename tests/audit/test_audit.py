@@ -522,6 +522,7 @@ def test_verdicts(given_figures, verdict, words):
     improvable = verdict in (Verdict.RANKING, Verdict.ROUGH)
     assert line.endswith(", or let retrainings='auto' correct them") is improvable
     of_retraining = sentence("retrain", {"accuracy": given_figures})
+    assert "correct them" not in of_retraining
     if verdict in (Verdict.FAITHFUL, Verdict.UNDECIDED):
         assert of_retraining == line.replace("newton", "retrain")
     else:

@@ -113,8 +113,8 @@ def _clause(unlearner: str, agreement: Agreement, bounds: Bounds, ways: Sequence
         )
     if unlearner == "retrain":
         return (
-            f"retrain is retraining itself: it is off by {error} (two retrainings: {noise}) by the seed of the training "
-            f"alone"
+            f"retrain is retraining itself: it is off by {error} (two retrainings: {noise}) by the seed of the "
+            f"training alone"
         )
     if verdict is Verdict.RANKING:
         return (
